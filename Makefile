@@ -1,0 +1,56 @@
+# `make run` and `make test` do everything on a fresh clone; each may come first.
+#
+#   make run                                     the main job on the default data set
+#   make run PARAMS='-p target "monkey face"'    any of papermill's options
+#   make test PYTHON=python3.12                  another interpreter for .venv
+#   make run PIP_ARGS='...'                      options for pip install (a mirror, say)
+
+PYTHON  ?= python3
+PARAMS  ?=
+PIP_ARGS ?=
+LAB_ARGS ?=
+WORKERS ?= 2
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/clipforget.stamp
+
+# Notebooks and tests start programs by name: they must be this environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help env run test lab clean distclean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+env: $(STAMP) ## make .venv with everything in it (run, test and lab do this by themselves)
+
+# The stamp is written last: an interrupted installation starts again.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "clipforget needs Python 3.11 or later: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	$(BIN)/python -m ipykernel install --sys-prefix --name clipforget --display-name clipforget
+	@touch $@
+
+run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in results/
+	$(BIN)/papermill nbs/run.ipynb -p dataset emoji $(PARAMS)
+
+# tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
+test: $(STAMP) ## execute the library's notebooks, then the tests
+	$(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
+	$(BIN)/python -m pytest tests
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab $(LAB_ARGS)
+
+clean: ## remove what builds and tests leave; .venv and results/ stay
+	rm -rf build dist site _docs _proc *.egg-info .pytest_cache nbs/sidebar.yml nbs/.last_checked
+	find clipforget nbs tests \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too; results/ stays
+	rm -rf $(VENV)

@@ -1,0 +1,161 @@
+"""The commands that readers were promised, typed into a real terminal, on notebooks that take a second."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from clipforget.core import run_folder
+
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "TERM": "xterm"}
+DEFAULTS = {"dataset": "emoji", "target": "", "seed": 0}
+
+
+def write_notebook(path, *sources):
+    """A notebook whose first cell is tagged `parameters`, as nbdev_clean would leave it."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "language": "python", "display_name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+@pytest.fixture()
+def project(tmp_path):
+    """The layout of this repository with three small notebooks. They must be as they were when a test ends."""
+    root = tmp_path.resolve()
+    (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
+    (root / "nbs").mkdir()
+    write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
+    write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
+    write_notebook(root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)")
+    sources = {path: path.read_bytes() for path in (root / "nbs").iterdir()}
+    yield root
+    assert {path: path.read_bytes() for path in (root / "nbs").iterdir()} == sources
+
+
+def type_in_terminal(command, folder, seconds=60):
+    """Type `command` at a terminal in `folder`; returns the exit code and what the terminal showed."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 160))
+    process = subprocess.Popen(command, shell=True, cwd=folder, env=ENVIRONMENT, stdin=theirs, stdout=theirs, stderr=theirs,
+                               start_new_session=True)
+    os.close(theirs)
+    shown, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not select.select([ours], [], [], 0.2)[0]:
+            if process.poll() is not None:
+                break
+            continue
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    try:
+        return process.wait(timeout=max(1, end - time.monotonic())), shown.decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"{command} did not end in {seconds} s:\n{shown.decode(errors='replace')}")
+
+
+def printed(path):
+    """All that the cells of an executed notebook printed."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
+
+
+def test_short_command(project):
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb -p a 1", project)
+    assert code == 0, shown
+    assert printed(project / "results" / "tiny" / "tiny.ipynb") == "a is 1\n"
+    assert "the executed notebook goes to results/tiny/tiny.ipynb" in shown
+    assert "Executing: 100%" in shown
+
+
+def test_explicit_output_path(project):
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb some/where/out.ipynb -p a 2", project)
+    assert code == 0, shown
+    assert printed(project / "some" / "where" / "out.ipynb") == "a is 2\n"
+    assert not (project / "results").exists()
+
+
+def test_piped_and_redirected(project):
+    """papermill alone would print the notebook here, or take its path for the output."""
+    done = subprocess.run("papermill nbs/tiny.ipynb -p a 3", shell=True, cwd=project, env=ENVIRONMENT, input="", text=True,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert printed(project / "results" / "tiny" / "tiny.ipynb") == "a is 3\n"
+    assert "nbformat" not in done.stdout
+
+
+@pytest.mark.parametrize("pipes", [{"input": ""}, {"stdin": subprocess.DEVNULL}], ids=["piped", "redirected"])
+def test_parameters_in_yaml_need_an_output_path(project, pipes):
+    """On a terminal papermill asks for it (below); here it would overwrite the source, or print the notebook."""
+    done = subprocess.run("papermill nbs/run.ipynb -y 'seed: 1'", shell=True, cwd=project, env=ENVIRONMENT, text=True,
+                          capture_output=True, **pipes)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give an output path" in done.stderr
+
+
+def test_failing_cell(project):
+    code, shown = type_in_terminal("papermill nbs/fails.ipynb -p a 1", project)
+    assert code == 1
+    assert "on purpose" in shown
+    executed = nbformat.read(project / "results" / "fails" / "fails.ipynb", as_version=4)
+    assert any("papermill-error" in "".join(cell.metadata.get("tags", [])) for cell in executed.cells)
+
+
+@pytest.mark.parametrize("command, changed", [
+    ("papermill nbs/run.ipynb -p dataset emoji", {}),
+    ("papermill -p seed 01 -p target 'crying cat' nbs/run.ipynb", {"seed": 1, "target": "crying cat"}),
+    (f"{sys.executable} -m papermill nbs/run.ipynb -p seed 2", {"seed": 2}),
+    ("cd nbs && papermill run.ipynb -p seed 3", {"seed": 3}),
+])
+def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, changed):
+    code, shown = type_in_terminal(f"{command} --prepare-only", project)
+    assert code == 0, shown
+    monkeypatch.chdir(project)
+    folder = run_folder(DEFAULTS | changed)
+    assert folder.is_relative_to(project / "results")
+    assert [path for path in project.rglob("*.ipynb") if path.parent.name != "nbs"] == [folder / "run.ipynb"]
+
+
+@pytest.mark.parametrize("command, message", [
+    ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
+    ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
+    ("papermill nbs/tyni.ipynb", "fails.ipynb, run.ipynb, tiny.ipynb"),
+    ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
+    ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
+    ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
+    ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
+])
+def test_refused(project, command, message):
+    write_notebook(project / "elsewhere.ipynb", "a = 0")
+    code, shown = type_in_terminal(command, project)
+    assert (code, message in shown) == (2, True), shown
+    assert not (project / "results").exists()
+
+
+def test_help_of_a_notebook(project):
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb --help-notebook", project)
+    assert code == 0 and "any number" in shown
+    assert not (project / "results").exists()
+
+
+def test_another_project_is_left_alone(tmp_path):
+    (tmp_path / "nbs").mkdir()
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = another\n")
+    write_notebook(tmp_path / "nbs" / "run.ipynb", "a = 0")
+    code, shown = type_in_terminal("papermill nbs/run.ipynb", tmp_path)
+    assert code == 2 and "Missing argument 'OUTPUT_PATH'" in shown

@@ -1,0 +1,81 @@
+"""The notebooks are the source: exporting and cleaning them changes nothing that is in the repository."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(path for path in (ROOT / "nbs").glob("*.ipynb") if path.exists())
+
+
+@pytest.fixture()
+def copy(tmp_path):
+    """What nbdev reads and writes, as git knows it: a copy that it may change."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
+         "settings.ini", "pyproject.toml", "index.ipynb", "nbs", "clipforget/*.py"],
+        cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        if os.path.lexists(ROOT / name):  # git still lists what was deleted just now
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, tmp_path / name, follow_symlinks=False)
+    return tmp_path
+
+
+def nbdev(command, folder):
+    """Run one of nbdev's commands in `folder`; it shall succeed without a warning."""
+    program = Path(sys.executable).parent / command
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([program], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "Failed" not in done.stderr, done.stdout + done.stderr
+
+
+def contents(folder, pattern):
+    """The files in `folder` that fit `pattern`, as {name: text}."""
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.rglob(pattern))}
+
+
+def differences(before, after):
+    """The names of files that were added, removed or changed."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def test_export_changes_nothing(copy):
+    before = contents(copy / "clipforget", "*.py")
+    for name in before:
+        if name != "__init__.py":  # a module that no notebook exports any more must show up
+            (copy / "clipforget" / name).unlink()
+    nbdev("nbdev_export", copy)
+    assert differences(before, contents(copy / "clipforget", "*.py")) == [], "run nbdev_export"
+
+
+def test_notebooks_are_clean(copy):
+    before = contents(copy, "*.ipynb")
+    nbdev("nbdev_clean", copy)
+    assert differences(before, contents(copy, "*.ipynb")) == [], "run nbdev_clean"
+
+
+def test_index_is_one_file():
+    link = ROOT / "nbs" / "index.ipynb"
+    assert link.is_symlink() and os.readlink(link) == "../index.ipynb"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    # nbdev_clean drops language_info: without the kernel's language papermill refuses the notebook
+    assert notebook["metadata"]["kernelspec"] == {"display_name": "python3", "language": "python", "name": "python3"}
+    first = notebook["cells"][0]
+    assert first["cell_type"] == "markdown" and "".join(first["source"]).startswith("# ")
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [out for cell in code for out in cell["outputs"] if out["output_type"] == "error"] == []
+    if path.name[:2].isdigit():
+        assert "".join(code[0]["source"]).startswith("#| default_exp ")
+        assert "nbdev_export()" in "".join(code[-1]["source"])
