@@ -72,7 +72,7 @@ SETTINGS: dict[str, tuple[Callable, str]] = {
     "hold": (remind, "hold"),
     "hold_margin": (remind, "hold_margin"),
     "ema": (remind, "ema"),
-    "grid": (restore, "grid"),
+    "soup_points": (restore, "points"),
     "allowed_risk": (restore, "allowed_risk"),
 }
 "A setting of the main job: the stage it belongs to and its name there."
@@ -201,7 +201,7 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "no alignment": {"align_steps": 0},
     "no distillation": {"distillation": 0.0},
     "no hold": {"hold": 0.0},
-    "no soup": {"grid": (1.0,)},
+    "no soup": {"soup_points": 1},
 }
 "The three stages with one part left out or replaced: settings for `three_stages`."
 

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['OPTIONS', 'command_reader', 'read_command', 'typed_value', 'notebook_defaults', 'given_parameters',
            'project_notebook', 'default_output', 'complete_argv', 'is_papermill', 'is_piped', 'prepare_output',
-           'complete_command_line']
+           'say_where', 'complete_command_line']
 
 # %% ../nbs/14_papermill.ipynb #24659283
 import ast
+import atexit
 import json
 import os
 import stat
@@ -194,6 +195,16 @@ def prepare_output(
     return output
 
 
+def say_where(
+    output: Path,  # the executed notebook
+) -> None:
+    "The last line on the terminal: what to open."
+    report = output.parent / "report.html"
+    what = report if report.exists() else output
+    if what.exists():
+        print(f"clipforget: open {os.path.relpath(what)}", file=sys.stderr)
+
+
 def complete_command_line() -> None:
     """Complete `sys.argv` if this process is papermill and its notebook is of this project; else do nothing.
 
@@ -219,6 +230,7 @@ def complete_command_line() -> None:
     if complete != argv:
         sys.argv[1:] = complete[1:]
         print(f"clipforget: the executed notebook goes to {os.path.relpath(output)}", file=sys.stderr)
+        atexit.register(say_where, output)
 
 # %% ../nbs/14_papermill.ipynb #3cbb3b66
 def __getattr__(name: str):

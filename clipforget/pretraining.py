@@ -270,6 +270,7 @@ def pretrain(
     learning_rate: float = 2e-3,  # peak, after the warm-up
     weight_decay: float = 0.1,  # on matrices
     seed: int = 0,  # initial weights and all batches
+    grouped_from: float = 0.42,  # part of the training after which two of three batches hold whole sub-categories
     save_every: int = 250,  # steps between checkpoints
     report_every: int = 1000,  # steps between zero-shot reports
 ) -> Training:
@@ -283,7 +284,7 @@ def pretrain(
     bar = tqdm(range(training.step, steps), initial=training.step, total=steps, desc="pre-training", mininterval=10)
     for step in bar:
         started = time.perf_counter()
-        grouped = step >= steps / 2 and step % 2 == 0
+        grouped = step >= grouped_from * steps and step % 3 > 0
         images, texts = draw_batch(corpus, step, batch, seed, grouped, where)
         for group in training.optimiser.param_groups:
             group["lr"] = learning_rate_at(step, steps, learning_rate)

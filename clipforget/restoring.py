@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['recognition_risk', 'soup_curve', 'choose_scale', 'restore']
 
-# %% ../nbs/10_restoring.ipynb #c10c6898
+# %% ../nbs/10_restoring.ipynb #2af307be
 import math
-from collections.abc import Sequence
 from copy import deepcopy
 
 import pandas as pd
@@ -17,23 +16,26 @@ from torch import nn
 from .adapters import encode_above, frozen_activations, frozen_depth, set_scale
 from .clip import Clip, accuracy, class_embeddings
 from .forgetting import Stage, margins
-from .scores import GATE
 from .task import Task
 
-# %% ../nbs/10_restoring.ipynb #a41efc26
-def recognition_risk(margin: torch.Tensor) -> float:
-    "Estimated chance, in percent, that a new picture is recognised: the larger of the share of margins above zero and a normal tail."
-    tail = 0.5 * math.erfc(-margin.mean().item() / (margin.std().item() * math.sqrt(2)))
+# %% ../nbs/10_restoring.ipynb #50f966fb
+def recognition_risk(
+    margin: torch.Tensor,  # of calibration pictures of the target, [n]; above zero is recognised
+) -> float:
+    "Estimated chance, in percent, that a new picture is recognised: the larger of the share above zero and a normal tail."
+    if len(margin) < 2:
+        raise ValueError(f"A risk needs at least two calibration pictures, not {len(margin)}.")
+    tail = 0.5 * math.erfc(-margin.mean().item() / (margin.std().item() * math.sqrt(2) + 1e-12))
     return 100 * max((margin > 0).float().mean().item(), tail)
 
-
+# %% ../nbs/10_restoring.ipynb #1114eb42
 def soup_curve(
     clip: Clip,  # the original model
     task: Task,  # its calibration split
     visual: nn.Module,  # with trained adapters
-    grid: Sequence[float],  # values of a
+    grid: list[float],  # values of a
 ) -> pd.DataFrame:
-    "For each a: accuracy on calibration pictures of target and siblings, the risk, and the mean cosine to the original's features."
+    "On the calibration split, a row an a: accuracy of target and siblings (percent), the risk, and the siblings' mean cosine to the original's features."
     visual = deepcopy(visual)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     forget, retain = task.calibration_forget, task.calibration_retain
@@ -49,23 +51,27 @@ def soup_curve(
     return pd.DataFrame(rows)
 
 
-def choose_scale(curve: pd.DataFrame, allowed: float = GATE) -> tuple[float, bool]:
-    "The smallest a whose risk, and that of every larger a, is at most `allowed` percent; the one of least risk and False if there is none."
+def choose_scale(
+    curve: pd.DataFrame,  # columns a and risk
+    allowed: float,  # percent
+) -> tuple[float, bool]:
+    "The smallest a such that its risk and that of every larger a is at most `allowed`, and True; the a of least risk and False if there is none."
     curve = curve.sort_values("a", ascending=False)
     passing = curve[(curve["risk"] <= allowed).cummin()]
     if passing.empty:
         return float(curve.loc[curve["risk"].idxmin(), "a"]), False
     return float(passing["a"].iloc[-1]), True
 
-
+# %% ../nbs/10_restoring.ipynb #c510720c
 def restore(
     clip: Clip,  # the original model
     task: Task,  # its calibration split chooses a
     reminded: Stage,  # after stage 2
-    grid: Sequence[float] = tuple(k / 20 for k in range(21)),  # values of a
-    allowed_risk: float = 0.3,  # percent
+    points: int = 21,  # values of a between 0 and 1; 1 leaves the soup out (a = 1)
+    allowed_risk: float = 0.3,  # percent, on the calibration split; below the gate, since an estimate errs
 ) -> Stage:
-    "Stage 3."
+    "Stage 3 (paper: restoring): the smallest a whose estimated risk is allowed. `info` says which, and whether the gate was passed on the calibration split."
+    grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
     curve = soup_curve(clip, task, reminded.visual, grid)
     a, passed = choose_scale(curve, allowed_risk)
     visual = deepcopy(reminded.visual)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'GATE', 'NOT_KEPT', 'columns', 'evaluate', 'wilson', 'score', 'summary', 'by_column', 'score_table',
-           'retention_table']
+           'retention_table', 'run_summaries', 'method_table']
 
 # %% ../nbs/12_scores.ipynb #c44cc8a4
 import math
@@ -108,3 +108,30 @@ def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
         keep = 100 * edited[c] / original[c] if c not in NOT_KEPT else float("nan")
         table.append({"column": c, "original": original[c], "edited": edited[c], "low": low, "high": high, "retention": keep, "n": n[c]})
     return pd.DataFrame(table).set_index("column")
+
+# %% ../nbs/12_scores.ipynb #492af72a
+def run_summaries(
+    rows: pd.DataFrame,  # tidy rows of many runs, with a column `seconds` and runs of the method "do nothing"
+) -> pd.DataFrame:
+    "One row a run: summary of its columns against the run that does nothing on the same target and labels."
+    out = []
+    for (target, labels), group in rows.groupby(["target", "labels"], sort=False):
+        original = group[group["method"] == "do nothing"].set_index("column")["value"].to_dict()
+        for (method, seed), run in group.groupby(["method", "seed"], sort=False):
+            out.append({"target name": target, "labels": labels, "method": method, "seed": seed, "seconds": run["seconds"].iloc[0],
+                        **summary(run.set_index("column")["value"].to_dict(), original)})
+    return pd.DataFrame(out)
+
+
+def method_table(
+    runs: pd.DataFrame,  # from `run_summaries`
+) -> pd.DataFrame:
+    "One row a method: runs, gate, target, retention of siblings and suite (mean and worst), Score, seconds."
+    suite = [c for c in runs if c.startswith("retention, ") and c != "retention, siblings"]
+    table = []
+    for (labels, method), g in runs.groupby(["labels", "method"], sort=False):
+        table.append({"labels": labels, "method": method, "runs": len(g), "gate passed": int((g["gate"] == "passed").sum()),
+                      "target, worst": g["target"].max(), "siblings, mean": g["retention, siblings"].mean(), "siblings, worst": g["retention, siblings"].min(),
+                      "suite, mean": g[suite].mean().mean(), "lowest column mean": g[suite].mean().min(), "suite, worst": g[suite].min().min(),
+                      "Score, mean": g["Score"].mean(), "Score, worst": g["Score"].min(), "seconds": g["seconds"].median()})
+    return pd.DataFrame(table).set_index(["labels", "method"])

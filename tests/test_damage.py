@@ -1,0 +1,65 @@
+"""Damaged caches, damaged stages and full disks: one clear error each, and never half a file."""
+
+import errno
+import os
+
+import pytest
+import torch
+
+from clipforget.adapters import add_adapters, load_patch, save_patch
+from clipforget.clip import load_clip
+from clipforget.core import write_atomic, write_json
+from clipforget.pictograms import load_masters
+from clipforget.results import load_rows
+
+
+def test_damaged_picture_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
+    load_masters()
+    (file,) = tmp_path.glob("pictograms-*.safetensors")
+    file.write_bytes(file.read_bytes()[:5_000])
+    with pytest.raises(ValueError, match="Delete it and run again"):
+        load_masters()
+    file.unlink()
+    rows, masters = load_masters()
+    assert len(rows) == masters.shape[1]
+
+
+def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target = tmp_path / "settings.json"
+    write_json(target, {"old": True})
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="Is the disk full"):
+        write_json(target, {"new": True})
+    assert [p.name for p in tmp_path.iterdir()] == ["settings.json"]
+    assert "old" in target.read_text()
+
+
+def test_interrupt_inside_a_write(tmp_path):
+    with pytest.raises(KeyboardInterrupt), write_atomic(tmp_path / "x.bin") as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_patch_and_results(tmp_path):
+    clip = load_clip(device=torch.device("cpu"))
+    path = tmp_path / "patch.safetensors"
+    save_patch(add_adapters(clip.model.visual, ["attnpool.c_proj"], 2, torch.Generator()), clip, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="no readable safetensors"):
+        load_patch(clip, path)
+    (tmp_path / "results.parquet").write_bytes(b"PAR1 and nothing")
+    with pytest.raises(ValueError, match="damaged"):
+        load_rows(tmp_path)
+
+
+def test_a_foreign_safetensors_file_is_no_patch(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match="not a patch"):
+        load_patch(load_clip(device=torch.device("cpu")), tmp_path / "x.safetensors")

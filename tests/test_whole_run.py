@@ -1,0 +1,122 @@
+"""Whole runs of nbs/run.ipynb through papermill, with settings that make them short: files, parameters, interruption, two at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import open_clip
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from clipforget.adapters import load_patch
+from clipforget.clip import encode_images, load_clip, normalise
+from clipforget.core import PARAMETERS
+from clipforget.methods import default_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAPERMILL = Path(sys.executable).parent / "papermill"
+SHORT = {"forget_steps": 3, "remind_steps": 3, "align_steps": 1, "soup_points": 3}
+
+
+def command(results, output, **parameters):
+    words = [str(PAPERMILL), "nbs/run.ipynb", str(output), "-p", "results", str(results)]
+    for name, value in {**SHORT, **parameters}.items():
+        words += ["-p", name, str(value)]
+    return words
+
+
+def run(results, output, **parameters):
+    return subprocess.run(command(results, output, **parameters), cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def parameters_cell():
+    notebook = json.loads((ROOT / "nbs" / "run.ipynb").read_text())
+    (cell,) = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    names: dict[str, object] = {}
+    exec("".join(cell["source"]), {}, names)
+    return names
+
+
+def test_parameters_say_the_same_everywhere():
+    assert parameters_cell() == PARAMETERS
+    assert {k: v for k, v in PARAMETERS.items() if k in default_settings()} == default_settings()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    done = run(results, results / "run.ipynb", merged="true", target="lizard")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (results / "emoji").iterdir()
+    return folder
+
+
+def test_what_is_left_behind(finished):
+    names = {p.relative_to(finished).as_posix() for p in finished.rglob("*") if p.is_file()}
+    assert {"report.html", "results.parquet", "settings.json", "patch.safetensors", "merged/open_clip_config.json",
+            "merged/open_clip_model.safetensors", "figures/the-soup.png", "figures/the-soup.svg"} <= names
+    assert not [n for n in names if Path(n).name.startswith(".")]  # no temporary file stays
+    rows = pd.read_parquet(finished / "results.parquet")
+    assert set(rows["stage"]) == {"original", "forgetting", "reminding", "restoring"}
+    assert rows["n"].min() > 0 and rows["value"].between(0, 100).all()
+    settings = json.loads((finished / "settings.json").read_text())
+    assert settings["target"] == "lizard" and settings["remind_steps"] == 3 and settings["weights"]
+
+
+def test_patch_and_merged_model_are_the_same_model(finished):
+    clip = load_clip(device=torch.device("cpu"))
+    x = torch.rand(4, 3, clip.size, clip.size, generator=torch.Generator().manual_seed(0))
+    patched = encode_images(clip, x, load_patch(clip, finished / "patch.safetensors"))
+    plain, _, _ = open_clip.create_model_and_transforms(f"local-dir:{finished / 'merged'}")
+    torch.testing.assert_close(F.normalize(plain.eval().encode_image(normalise(clip, x)), dim=-1), patched, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("wrong, answer", [
+    ({"target": "lizzard"}, "Did you mean 'lizard'"),
+    ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
+    ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
+    ({"sede": 1}, "Did you mean 'seed'"),
+])
+def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
+    started = time.time()
+    done = run(tmp_path, tmp_path / "out.ipynb", **wrong)
+    assert done.returncode == 1
+    assert answer in done.stderr + done.stdout
+    assert time.time() - started < 60
+    assert not (tmp_path / "emoji").exists()
+
+
+def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
+    slow = {"target": "lizard", "remind_steps": 4000}
+    process = subprocess.Popen(command(tmp_path, tmp_path / "a.ipynb", **slow), cwd=ROOT, start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    while not list(tmp_path.glob("emoji/*/stages/1-forgetting.safetensors")):
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (folder,) = (tmp_path / "emoji").iterdir()
+    (stage,) = (folder / "stages").glob("[0-9]*")
+    stamp = stage.stat().st_mtime_ns
+    assert not (folder / "results.parquet").exists()
+
+    short = {"target": "lizard"}
+    both = [subprocess.Popen(command(tmp_path, tmp_path / f"{k}.ipynb", **short), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for k in "bc"]
+    assert [p.wait(timeout=300) for p in both] == [0, 0]
+    (other,) = [f for f in (tmp_path / "emoji").iterdir() if f != folder]
+    assert len(pd.read_parquet(other / "results.parquet")) > 0
+    assert stage.stat().st_mtime_ns == stamp  # the other run's settings differ, so its folder is another
+
+    again = subprocess.Popen(command(tmp_path, tmp_path / "d.ipynb", **slow), cwd=ROOT, start_new_session=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(20)
+    os.killpg(again.pid, signal.SIGKILL)
+    again.wait()
+    assert stage.stat().st_mtime_ns == stamp  # the finished stage was found, not made again
