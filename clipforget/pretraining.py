@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MODEL_CFG', 'FINE', 'COARSE', 'Corpus', 'draw_held_out', 'make_corpus', 'caption', 'tokenizer', 'tokenise',
            'used_tokens', 'draw_items', 'draw_batch', 'name_positions', 'Training', 'start_training', 'save_training',
-           'resume_training', 'learning_rate_at', 'train_step', 'full_clip', 'zero_shot_report', 'pretrain']
+           'resume_training', 'learning_rate_at', 'kind_at', 'train_step', 'full_clip', 'zero_shot_report', 'pretrain']
 
 # %% ../nbs/04_pretraining.ipynb #1413948d
 import math
@@ -108,13 +108,14 @@ def used_tokens(corpus: Corpus) -> torch.Tensor:
     texts |= {t.format(x) for n, c in names for x in (n, c) for t in TEMPLATES}
     return torch.tensor(sorted({i for text in texts for i in tokenise(text).tolist()}))
 
-# %% ../nbs/04_pretraining.ipynb #15497dcc
-def draw_items(corpus: Corpus, batch: int, grouped: bool, rng: np.random.Generator, digit_weight: float = 4.0) -> np.ndarray:
-    "Positions of at most `batch` distinct items: all by chance, or whole sub-categories (at most 48 of one) in random order."
-    if grouped:
-        groups = corpus.groups
-        names = rng.permutation(sorted(groups))
-        return np.concatenate([rng.permutation(groups[k])[:48] for k in names])[:batch]
+# %% ../nbs/04_pretraining.ipynb #98799bc0
+def draw_items(corpus: Corpus, batch: int, kind: str, rng: np.random.Generator, digit_weight: float = 4.0) -> np.ndarray:
+    "Positions of at most `batch` distinct items for a batch of `kind` mixed, grouped (at most 48 of a sub-category) or coarse."
+    groups = corpus.groups
+    if kind == "coarse":
+        return np.array([rng.choice(groups[k]) for k in rng.permutation(sorted(groups))[:batch]])
+    if kind == "grouped":
+        return np.concatenate([rng.permutation(groups[k])[:48] for k in rng.permutation(sorted(groups))])[:batch]
     weight = np.array([digit_weight if source == 2 else 1.0 for source, _, _ in corpus.items])
     return rng.choice(len(weight), min(batch, len(weight)), replace=False, p=weight / weight.sum())
 
@@ -122,15 +123,16 @@ def draw_items(corpus: Corpus, batch: int, grouped: bool, rng: np.random.Generat
 def draw_batch(
     corpus: Corpus,  # what there is to learn
     step: int,  # number of the step
-    batch: int,  # how many names
+    batch: int,  # at most how many pairs
     seed: int,  # with `step`, the source of all chance
-    grouped: bool,  # whole sub-categories instead of a random draw
+    kind: str,  # "mixed", "grouped" or "coarse"
     positions: dict[tuple[int, str], np.ndarray],  # from `name_positions`
+    digit_weight: float = 4.0,  # how much likelier a digit is drawn than a thing, in a mixed batch
     size: int = MODEL_CFG["vision_cfg"]["image_size"],  # pixels of a view's side
 ) -> tuple[torch.Tensor, list[str]]:
     "Views [b, 3, size, size] and captions of one step, a function of the arguments alone."
     rng, g = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
-    items = [corpus.items[k] for k in draw_items(corpus, batch, grouped, rng)]
+    items = [corpus.items[k] for k in draw_items(corpus, batch, kind, rng, digit_weight)]
     images, texts, coarse = [], [], set()
     for source, pictures in enumerate(corpus.sources):
         mine = [(n, c) for s, n, c in items if s == source]
@@ -140,7 +142,7 @@ def draw_batch(
         style = torch.from_numpy(rng.integers(len(pictures.styles), size=len(mine)))
         images.append(draw_views(pictures, index, style, "train", g, size))
         for (name, sub), s in zip(mine, style.tolist()):
-            whole = sub not in coarse and rng.random() < 0.3
+            whole = sub not in coarse and (kind == "coarse" or rng.random() < 0.3)
             coarse |= {sub} if whole else set()
             texts.append(caption(rng.choice(COARSE if whole else FINE), name, sub, pictures.styles[s]))
     return torch.cat(images), texts
@@ -203,9 +205,18 @@ def resume_training(training: Training, path: Path) -> None:
     training.step, training.history = saved["step"], saved["history"]
 
 # %% ../nbs/04_pretraining.ipynb #8542649c
-def learning_rate_at(step: int, steps: int, peak: float, warm_up: int = 100) -> float:
-    "Linear warm-up, then a cosine to zero at `steps`."
-    return peak * min(1, (step + 1) / warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+def learning_rate_at(step: int, steps: int, peak: float, finish: int = 0, warm_up: int = 100) -> float:
+    "Linear warm-up and a cosine to zero at `steps`; then a second cosine from half the peak over `finish` steps."
+    if step < steps:
+        return peak * min(1, (step + 1) / warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+    return 0.5 * peak * (0.5 + 0.5 * math.cos(math.pi * (step - steps) / finish))
+
+
+def kind_at(step: int, steps: int, grouped_from: float = 0.42) -> str:
+    "The kind of batch of a step: mixed, then two of three grouped, in the finish each kind in turn."
+    if step >= steps:
+        return ("mixed", "grouped", "coarse")[step % 3]
+    return "grouped" if step >= grouped_from * steps and step % 3 > 0 else "mixed"
 
 
 def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], loss: nn.Module) -> float:
@@ -265,14 +276,14 @@ def zero_shot_report(clip: Clip, corpus: Corpus, views: int = 1, split: str = "e
 def pretrain(
     corpus: Corpus,  # what to learn
     folder: Path,  # checkpoint and history go here
-    steps: int = 5600,  # optimiser steps
+    steps: int = 5400,  # optimiser steps of the main part
+    finish: int = 600,  # optimiser steps of the finish
     batch: int = 256,  # pairs a step
     learning_rate: float = 2e-3,  # peak, after the warm-up
     weight_decay: float = 0.1,  # on matrices
     seed: int = 0,  # initial weights and all batches
-    grouped_from: float = 0.42,  # part of the training after which two of three batches hold whole sub-categories
     save_every: int = 250,  # steps between checkpoints
-    report_every: int = 1000,  # steps between zero-shot reports
+    report_every: int = 500,  # steps between zero-shot reports
 ) -> Training:
     "Train the small CLIP on `corpus`, going on from the checkpoint in `folder` if there is one."
     training = start_training(corpus, seed, learning_rate, weight_decay)
@@ -281,22 +292,22 @@ def pretrain(
         resume_training(training, checkpoint)
     where, loss = name_positions(corpus), ClipLoss()
     frame = full_clip(training, corpus)
-    bar = tqdm(range(training.step, steps), initial=training.step, total=steps, desc="pre-training", mininterval=10)
+    end = steps + finish
+    bar = tqdm(range(training.step, end), initial=training.step, total=end, desc="pre-training", mininterval=10)
     for step in bar:
         started = time.perf_counter()
-        grouped = step >= grouped_from * steps and step % 3 > 0
-        images, texts = draw_batch(corpus, step, batch, seed, grouped, where)
+        images, texts = draw_batch(corpus, step, batch, seed, kind_at(step, steps), where, 4.0 if step < steps else 1e4)
         for group in training.optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, steps, learning_rate)
+            group["lr"] = learning_rate_at(step, steps, learning_rate, finish)
         training.model.train()
         value = train_step(training, normalise(frame, images), texts, loss)
         row = {"step": step, "loss": value, "seconds": time.perf_counter() - started}
         training.step = step + 1
-        if training.step % report_every == 0 or training.step == steps:
+        if training.step % report_every == 0 or training.step == end:
             report = zero_shot_report(full_clip(training, corpus), corpus)
             row |= {k: float(v) for k, v in report.groupby("set")["accuracy"].mean().items()}
             bar.set_postfix(things=f"{row['things']:.1f}")
         training.history.append(row)
-        if training.step % save_every == 0 or training.step == steps:
+        if training.step % save_every == 0 or training.step == end:
             save_training(training, checkpoint)
     return training
