@@ -21,7 +21,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env run test lab clean distclean
+.PHONY: help env run test lab readme clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -47,6 +47,11 @@ test: $(STAMP) ## execute the library's notebooks, then the tests
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(LAB_ARGS)
+
+readme: $(STAMP) ## write README.md from index.ipynb, as its outputs stand
+	rm -rf README_files
+	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output README index.ipynb --TagRemovePreprocessor.enabled=True \
+	  --TagRemovePreprocessor.remove_cell_tags remove_cell --TagRemovePreprocessor.remove_input_tags remove_input
 
 clean: ## remove what builds and tests leave; .venv and results/ stay
 	rm -rf build dist site _docs _proc *.egg-info .pytest_cache nbs/sidebar.yml nbs/.last_checked

@@ -87,8 +87,25 @@ PARAMETERS: dict[str, object] = {
     "backbone": "",
     "method": "clipforget",
     "results": "",
+    "merged": False,
+    "layers": 6,
+    "rank": 16,
+    "forget_rate": 0.003,
+    "forget_steps": 60,
+    "margin": 0.05,
+    "delta": None,
+    "align_steps": 20,
+    "remind_rate": 0.002,
+    "remind_steps": 150,
+    "contrastive": 0.1,
+    "distillation": 10.0,
+    "hold": 10.0,
+    "hold_margin": 0.1,
+    "ema": 0.98,
+    "soup_points": 21,
+    "allowed_risk": 0.1,
 }
-"Every parameter of the main job that says *what* is forgotten; the stages' settings add their own."
+"Every parameter of the main job with its default: what is forgotten, and the settings of the three stages."
 
 
 def run_folder(
@@ -103,7 +120,7 @@ def run_folder(
     for name in ("labels", "styles", "method"):
         if given[name] != PARAMETERS[name]:
             parts.append(slug(str(given[name])))
-    named = {"dataset", "target", "seed", "labels", "styles", "backbone", "method", "results"}
+    named = {"dataset", "target", "seed", "labels", "styles", "backbone", "method", "results", "merged"}
     changed = {k: v for k, v in parameters.items() if k not in named and v != PARAMETERS.get(k)}
     if changed:
         parts.append(short_hash(changed))

@@ -113,13 +113,13 @@ def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
     forgotten: Stage,  # after stage 1
-    steps: int = 100,
+    steps: int = 150,  # of Adam
     learning_rate: float = 2e-3,  # peak of a cosine
     batch: int = 64,  # images of each kind a step
     align_steps: int = 20,  # of the alignment; 0 leaves it out
     contrastive: float = 0.1,  # weight
     distillation: float = 10.0,  # weight
-    hold: float = 1.0,  # weight of holding what was forgotten
+    hold: float = 10.0,  # weight of holding what was forgotten
     hold_margin: float = 0.1,  # m while reminding (cosine)
     ema: float = 0.98,  # decay of the average of A and B; 0 takes the last
     mixed: int = 512,  # patchwork pictures
