@@ -10,6 +10,7 @@ PARAMS  ?=
 PIP_ARGS ?=
 LAB_ARGS ?=
 WORKERS ?= 2
+THREADS ?= 1
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -42,7 +43,7 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
 test: $(STAMP) ## execute the library's notebooks, then the tests
-	$(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 	$(BIN)/python -m pytest tests
 
 lab: $(STAMP) ## open the notebooks in JupyterLab

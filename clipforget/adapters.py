@@ -80,13 +80,18 @@ def set_scale(visual: nn.Module, a: float) -> None:
         adapter.a.fill_(a)
 
 
-def merge(visual: nn.Module) -> nn.Module:
-    "A copy of `visual` in which every adapter has become part of its weight: an ordinary open_clip tower."
-    visual = deepcopy(visual)
-    for name in adapters(visual):
-        module, parameter = layers(visual)[name]
-        parametrize.remove_parametrizations(module, parameter, leave_parametrized=True)
-    return visual.requires_grad_(False).eval()
+def merge(
+    original: nn.Module,  # the tower that the adapters were added to
+    visual: nn.Module,  # its copy with adapters
+) -> nn.Module:
+    "A copy of `original` with the changed weights of `visual`: an ordinary open_clip tower."
+    merged = deepcopy(original).requires_grad_(False).eval()
+    places, sources = layers(merged), layers(visual)
+    with torch.no_grad():
+        for name in adapters(visual):
+            (module, parameter), (source, _) = places[name], sources[name]
+            getattr(module, parameter).copy_(getattr(source, parameter))
+    return merged
 
 # %% ../nbs/07_adapters.ipynb #7d208afc
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:

@@ -104,7 +104,7 @@ def three_stages(
     forgotten = finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, **own[forget]))
     reminded = finished_stage(kept("2-reminding"), clip, lambda: remind(clip, task, forgotten, **own[remind]))
     restored = finished_stage(kept("3-restoring"), clip, lambda: restore(clip, task, reminded, **own[restore]))
-    return Edit(clip.with_visual(merge(restored.visual)), [forgotten, reminded, restored], restored.info)
+    return Edit(clip.with_visual(merge(clip.model.visual, restored.visual)), [forgotten, reminded, restored], restored.info)
 
 
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:

@@ -162,6 +162,8 @@ def emoji_task(
     choose("kind of labels", labels, ("fine", "coarse"))
     things = load_pictograms()
     names = known_names(clip, things)
+    if target in clip.held_out:
+        raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
     choose("target", target, names)
     for s in styles:
         choose("style", s, STYLES)

@@ -51,7 +51,7 @@ def test_parameters_say_the_same_everywhere():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
-    done = run(results, results / "run.ipynb", merged="true", target="lizard")
+    done = run(results, results / "run.ipynb", merged="true", target="crocodile")
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (results / "emoji").iterdir()
     return folder
@@ -66,7 +66,7 @@ def test_what_is_left_behind(finished):
     assert set(rows["stage"]) == {"original", "forgetting", "reminding", "restoring"}
     assert rows["n"].min() > 0 and rows["value"].between(0, 100).all()
     settings = json.loads((finished / "settings.json").read_text())
-    assert settings["target"] == "lizard" and settings["remind_steps"] == 3 and settings["weights"]
+    assert settings["target"] == "crocodile" and settings["remind_steps"] == 3 and settings["weights"]
 
 
 def test_patch_and_merged_model_are_the_same_model(finished):
@@ -78,7 +78,7 @@ def test_patch_and_merged_model_are_the_same_model(finished):
 
 
 @pytest.mark.parametrize("wrong, answer", [
-    ({"target": "lizzard"}, "Did you mean 'lizard'"),
+    ({"target": "crocodil"}, "Did you mean 'crocodile'"),
     ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
     ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
     ({"sede": 1}, "Did you mean 'seed'"),
@@ -93,7 +93,7 @@ def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
 
 
 def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
-    slow = {"target": "lizard", "remind_steps": 4000}
+    slow = {"target": "crocodile", "remind_steps": 4000}
     process = subprocess.Popen(command(tmp_path, tmp_path / "a.ipynb", **slow), cwd=ROOT, start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.time() + 120
@@ -107,7 +107,7 @@ def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
     stamp = stage.stat().st_mtime_ns
     assert not (folder / "results.parquet").exists()
 
-    short = {"target": "lizard"}
+    short = {"target": "crocodile"}
     both = [subprocess.Popen(command(tmp_path, tmp_path / f"{k}.ipynb", **short), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for k in "bc"]
     assert [p.wait(timeout=300) for p in both] == [0, 0]
     (other,) = [f for f in (tmp_path / "emoji").iterdir() if f != folder]
