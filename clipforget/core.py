@@ -89,6 +89,7 @@ PARAMETERS: dict[str, object] = {
     "results": "",
     "merged": False,
     "layers": 6,
+    "lowest_part": 3,
     "rank": 16,
     "forget_rate": 0.003,
     "forget_steps": 60,

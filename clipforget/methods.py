@@ -59,6 +59,7 @@ def finished_stage(
 # %% ../nbs/11_methods.ipynb #c27c0ec3
 SETTINGS: dict[str, tuple[Callable, str]] = {
     "layers": (forget, "layers"),
+    "lowest_part": (forget, "lowest_part"),
     "rank": (forget, "rank"),
     "forget_rate": (forget, "learning_rate"),
     "forget_steps": (forget, "steps"),
@@ -160,7 +161,7 @@ def tune_tower(
 def gradient_ascent(
     clip: Clip,  # the original model
     task: Task,  # its forget images are trained on
-    rates: Sequence[float] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3),  # learning rates that are tried
+    rates: Sequence[float] = (3e-5, 1e-4, 3e-4, 1e-3),  # learning rates that are tried
     steps: int = 60,  # at most, each
     batch: int = 64,  # forget images a step
     allowed_risk: float = 0.3,  # percent, on the calibration split
@@ -174,7 +175,7 @@ def gradient_ascent(
 def fine_tuning(
     clip: Clip,  # the original model
     task: Task,  # its retain images are trained on
-    rates: Sequence[float] = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3),  # learning rates that are tried
+    rates: Sequence[float] = (3e-5, 1e-4, 3e-4, 1e-3),  # learning rates that are tried
     steps: int = 60,  # each
     batch: int = 64,  # retain images a step
     keep: float = 98.0,  # percent of the siblings' calibration accuracy that must remain
@@ -196,6 +197,7 @@ METHODS: dict[str, Callable[..., Edit]] = {
 "Every method by its name in tables and in `-p method`."
 
 ABLATIONS: dict[str, dict[str, object]] = {
+    "Fisher over all layers": {"lowest_part": 0},
     "last k layers": {"choice": "last"},
     "random k layers": {"choice": "random"},
     "no alignment": {"align_steps": 0},

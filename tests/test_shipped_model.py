@@ -25,13 +25,16 @@ def test_hash_and_size(clip):
 
 
 @pytest.mark.parametrize("style", [0, 1])
-def test_knows_its_names(clip, style):
+def test_knows_its_names_as_well_as_was_recorded(clip, style):
+    config = json.loads((MODELS / NAME / "open_clip_config.json").read_text())
     things = load_pictograms()
+    (recorded,) = [r["accuracy"] for r in config["clipforget"]["zero_shot"] if r["set"] == "things" and r["style"] == things.styles[style]]
     names = [n for n in things.names if n not in clip.held_out]
-    asked = names[::4]
+    asked = names[::2]
     images = draw_views(things, things.index(asked), style, "evaluation", torch.Generator().manual_seed(123), clip.size)
     labels = torch.tensor([names.index(n) for n in asked])
-    assert accuracy(encode_images(clip, images), class_embeddings(clip, names), labels) >= 90
+    measured = accuracy(encode_images(clip, images), class_embeddings(clip, names), labels)
+    assert abs(measured - recorded) < 3.5, (measured, recorded)  # three standard errors of 589 views
 
 
 def test_plain_open_clip_loads_it(clip, tmp_path):
@@ -41,7 +44,7 @@ def test_plain_open_clip_loads_it(clip, tmp_path):
     assert tokens.shape == (1, 16)
     x = torch.rand(3, 3, clip.size, clip.size)
     torch.testing.assert_close(F.normalize(model.eval().encode_image(normalise(clip, x)), dim=-1), encode_images(clip, x))
-    assert preprocess.transforms[-1].mean == tuple(clip.mean) or list(preprocess.transforms[-1].mean) == list(clip.mean)
+    assert list(preprocess.transforms[-1].mean) == list(clip.mean)
 
 
 def test_truncated_weights_are_one_clear_error(tmp_path):
