@@ -66,7 +66,7 @@ def add_adapters(
         low_rank = LowRank(getattr(module, parameter), rank, generator)
         parametrize.register_parametrization(module, parameter, low_rank)
         module.parametrizations[parameter].original.requires_grad_(False)
-    return visual
+    return visual.eval()
 
 # %% ../nbs/07_adapters.ipynb #776a07d4
 def trainable(visual: nn.Module) -> list[nn.Parameter]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'PARAMETERS', 'project_root', 'cache_dir', 'choose', 'check_parameters', 'slug', 'short_hash',
-           'run_folder', 'write_atomic', 'write_json', 'read_json']
+           'run_folder', 'shown', 'write_atomic', 'write_json', 'read_json']
 
 # %% ../nbs/00_core.ipynb #e09241fb
 import difflib
@@ -128,7 +128,13 @@ def run_folder(
     base = Path(str(given["results"])) if given["results"] else project_root() / "results"
     return base / slug(dataset) / "-".join(parts)
 
-# %% ../nbs/00_core.ipynb #2d36db7c
+# %% ../nbs/00_core.ipynb #c7b1eea1
+def shown(path: Path) -> str:
+    "`path` relative to the project's root, or as it is if it lies elsewhere."
+    path, root = Path(path).resolve(), project_root()
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+# %% ../nbs/00_core.ipynb #c3bbce5c
 @contextmanager
 def write_atomic(
     path: Path,  # where the finished file (or folder) shall stand

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .adapters import add_adapters, features_above, frozen_activations, frozen_depth, tower_parts, trainable
 from .clip import Clip, class_embeddings, fast

@@ -262,4 +262,5 @@ def draw_views(
     masters[:, :3] *= masters[:, 3:]
     placed = place(masters, pictures.mirror[index], size, generator)
     tint = uniform(generator, n, 3, 1, 1, low=0.85, high=1.15) * uniform(generator, n, 1, 1, 1, low=0.8, high=1.1)
-    return torch.addcmul((placed[:, :3] * tint).clamp_(max=1), backgrounds(n, split, size, generator), 1 - placed[:, 3:])
+    ink = torch.minimum(placed[:, :3] * tint, placed[:, 3:])  # premultiplied colour is at most its opacity
+    return torch.addcmul(ink, backgrounds(n, split, size, generator), 1 - placed[:, 3:]).clamp_(0, 1)

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from open_clip.loss import ClipLoss
 from open_clip.model import CLIP
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images, fast, normalise
 from .core import write_atomic

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .adapters import encode_above, features_above, frozen_activations, frozen_depth, trainable
 from .clip import Clip, class_embeddings, fast, normalise
