@@ -18,6 +18,7 @@ from clipforget.adapters import load_patch
 from clipforget.clip import encode_images, load_clip, normalise
 from clipforget.core import PARAMETERS
 from clipforget.methods import default_settings
+from clipforget.papermill import notebook_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERMILL = Path(sys.executable).parent / "papermill"
@@ -35,16 +36,8 @@ def run(results, output, **parameters):
     return subprocess.run(command(results, output, **parameters), cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-def parameters_cell():
-    notebook = json.loads((ROOT / "nbs" / "run.ipynb").read_text())
-    (cell,) = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
-    names: dict[str, object] = {}
-    exec("".join(cell["source"]), {}, names)
-    return names
-
-
 def test_parameters_say_the_same_everywhere():
-    assert parameters_cell() == PARAMETERS
+    assert notebook_defaults(ROOT / "nbs" / "run.ipynb") == PARAMETERS
     assert {k: v for k, v in PARAMETERS.items() if k in default_settings()} == default_settings()
 
 
