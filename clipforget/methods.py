@@ -90,7 +90,7 @@ def settings_of(stage: Callable, settings: dict[str, object]) -> dict[str, objec
         choose("setting", name, SETTINGS)
     return {SETTINGS[name][1]: value for name, value in settings.items() if SETTINGS[name][0] is stage}
 
-
+# %% ../nbs/11_methods.ipynb #a1b2c3c
 def three_stages(
     clip: Clip,  # the original model
     task: Task,  # what to forget and what to keep

@@ -204,7 +204,7 @@ def say_where(
     if what.exists():
         print(f"clipforget: open {os.path.relpath(what)}", file=sys.stderr)
 
-
+# %% ../nbs/14_papermill.ipynb #d4e5f6c
 def complete_command_line() -> None:
     """Complete `sys.argv` if this process is papermill and its notebook is of this project; else do nothing.
 
