@@ -157,7 +157,7 @@ def tune_tower(
     risk = recognition_risk(margins(encode_images(clip, task.calibration_forget.images, visual, exact=False), text, task.caption))
     return visual.requires_grad_(False), risk, kept
 
-
+# %% ../nbs/11_methods.ipynb #b7c8d9c
 def gradient_ascent(
     clip: Clip,  # the original model
     task: Task,  # its forget images are trained on
