@@ -50,7 +50,6 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(LAB_ARGS)
 
 readme: $(STAMP) ## write README.md from index.ipynb, as its outputs stand
-	rm -rf README_files
 	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output README index.ipynb --TagRemovePreprocessor.enabled=True \
 	  --TagRemovePreprocessor.remove_cell_tags remove_cell --TagRemovePreprocessor.remove_input_tags remove_input
 

@@ -52,6 +52,7 @@ class Stage:
     visual: nn.Module  # with adapters
     history: pd.DataFrame  # one row a step: losses
     info: dict = field(default_factory=dict)  # early stop, seconds, chosen values
+    importance: pd.DataFrame | None = None  # the ranking that layers were chosen by
 
 # %% ../nbs/08_forgetting.ipynb #5e389c79
 def candidates(clip: Clip, ranking: pd.DataFrame, lowest_part: int) -> pd.DataFrame:
@@ -101,4 +102,4 @@ def forget(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return Stage("forgetting", visual, pd.DataFrame(history), {"layers": chosen, "steps": len(history)})
+    return Stage("forgetting", visual, pd.DataFrame(history), {"layers": chosen, "steps": len(history)}, None if names else ranking)

@@ -47,12 +47,14 @@ def finished_stage(
     "The stage stored at `path`, or the one that `make` computes, which is then stored."
     if path is not None and Path(path).exists():
         notes = read_notes(path)
-        history = pd.read_json(StringIO(json.dumps(notes["history"])), orient="split")
-        return Stage(notes["name"], load_patch(clip, path), history, notes["info"])
+        history, importance = (pd.read_json(StringIO(json.dumps(notes[k])), orient="split") if notes[k] else None for k in ("history", "importance"))
+        return Stage(notes["name"], load_patch(clip, path), history, notes["info"], importance)
     stage = make()
     if path is not None:
         info = {k: v for k, v in stage.info.items() if not isinstance(v, pd.DataFrame | torch.Tensor)}
-        notes = {"name": stage.name, "info": info, "history": json.loads(stage.history.to_json(orient="split"))}
+        tables = {"history": stage.history, "importance": stage.importance}
+        stored = {k: None if t is None else json.loads(t.to_json(orient="split")) for k, t in tables.items()}
+        notes = {"name": stage.name, "info": info, **stored}
         save_patch(stage.visual, clip, path, notes)
     return stage
 
@@ -175,17 +177,13 @@ def gradient_ascent(
 def fine_tuning(
     clip: Clip,  # the original model
     task: Task,  # its retain images are trained on
-    rates: Sequence[float] = (3e-5, 1e-4, 3e-4, 1e-3),  # learning rates that are tried
-    steps: int = 60,  # each
+    learning_rate: float = 1e-4,  # of Adam
+    steps: int = 60,
     batch: int = 64,  # retain images a step
-    keep: float = 98.0,  # percent of the siblings' calibration accuracy that must remain
 ) -> Edit:
-    "Fine-tuning on the siblings only, in the hope that the target fades: the rate of least risk that keeps the siblings wins."
-    text, retain = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_retain
-    before = accuracy(encode_images(clip, retain.images, exact=False), text, retain.labels)
-    tried = [(rate, *tune_tower(clip, task, "retain", rate, steps, batch, None)) for rate in rates]
-    rate, visual, risk, kept = min(tried, key=lambda x: (x[3] < keep / 100 * before, x[2]))
-    return Edit(clip.with_visual(visual), info={"learning rate": rate, "calibration risk": risk, "calibration siblings": kept})
+    "Fine-tuning on the siblings only, in the hope that the target fades."
+    visual, risk, kept = tune_tower(clip, task, "retain", learning_rate, steps, batch, None)
+    return Edit(clip.with_visual(visual), info={"calibration risk": risk, "calibration siblings": kept})
 
 # %% ../nbs/11_methods.ipynb #ed7625ad
 METHODS: dict[str, Callable[..., Edit]] = {

@@ -109,15 +109,15 @@ def used_tokens(corpus: Corpus) -> torch.Tensor:
     return torch.tensor(sorted({i for text in texts for i in tokenise(text).tolist()}))
 
 # %% ../nbs/04_pretraining.ipynb #98799bc0
-def draw_items(corpus: Corpus, batch: int, kind: str, rng: np.random.Generator, digit_weight: float = 4.0) -> np.ndarray:
-    "Positions of at most `batch` distinct items for a batch of `kind` mixed, grouped (at most 48 of a sub-category) or coarse."
+def draw_items(corpus: Corpus, batch: int, kind: str, rng: np.random.Generator) -> np.ndarray:
+    "Positions of at most `batch` distinct items for a batch of `kind` mixed (with every digit), grouped (at most 48 of a sub-category) or coarse."
     groups = corpus.groups
     if kind == "coarse":
         return np.array([rng.choice(groups[k]) for k in rng.permutation(sorted(groups))[:batch]])
     if kind == "grouped":
         return np.concatenate([rng.permutation(groups[k])[:48] for k in rng.permutation(sorted(groups))])[:batch]
-    weight = np.array([digit_weight if source == 2 else 1.0 for source, _, _ in corpus.items])
-    return rng.choice(len(weight), min(batch, len(weight)), replace=False, p=weight / weight.sum())
+    digit = np.array([source == 2 for source, _, _ in corpus.items])
+    return np.concatenate([np.flatnonzero(digit), rng.permutation(np.flatnonzero(~digit))])[:batch]
 
 
 def draw_batch(
@@ -127,13 +127,12 @@ def draw_batch(
     seed: int,  # with `step`, the source of all chance
     kind: str,  # "mixed", "grouped" or "coarse"
     positions: dict[tuple[int, str], np.ndarray],  # from `name_positions`
-    digit_weight: float = 4.0,  # how much likelier a digit is drawn than a thing, in a mixed batch
     size: int = MODEL_CFG["vision_cfg"]["image_size"],  # pixels of a view's side
 ) -> tuple[torch.Tensor, list[str]]:
     "Views [b, 3, size, size] and captions of one step, a function of the arguments alone."
     rng, g = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
-    items = [corpus.items[k] for k in draw_items(corpus, batch, kind, rng, digit_weight)]
-    images, texts, coarse = [], [], set()
+    items = [corpus.items[k] for k in draw_items(corpus, batch, kind, rng)]
+    images, texts, templates = [], [], COARSE if kind == "coarse" else FINE
     for source, pictures in enumerate(corpus.sources):
         mine = [(n, c) for s, n, c in items if s == source]
         if not mine:
@@ -141,10 +140,7 @@ def draw_batch(
         index = torch.tensor([rng.choice(positions[source, n]) for n, _ in mine])
         style = torch.from_numpy(rng.integers(len(pictures.styles), size=len(mine)))
         images.append(draw_views(pictures, index, style, "train", g, size))
-        for (name, sub), s in zip(mine, style.tolist()):
-            whole = sub not in coarse and (kind == "coarse" or rng.random() < 0.3)
-            coarse |= {sub} if whole else set()
-            texts.append(caption(rng.choice(COARSE if whole else FINE), name, sub, pictures.styles[s]))
+        texts += [caption(rng.choice(templates), n, c, pictures.styles[s]) for (n, c), s in zip(mine, style.tolist())]
     return torch.cat(images), texts
 
 
@@ -162,7 +158,7 @@ class Training:
     "A model in training: what a checkpoint holds."
 
     model: CLIP  # with a token table of the used rows only
-    optimiser: torch.optim.Optimizer
+    optimisers: tuple[torch.optim.Optimizer, ...]
     rows: torch.Tensor  # long [r], ids of the used tokens
     step: int = 0
     history: list[dict] = field(default_factory=list)
@@ -173,22 +169,25 @@ class Training:
 
 
 def start_training(corpus: Corpus, seed: int, learning_rate: float, weight_decay: float) -> Training:
-    "A fresh model and optimiser; the initial weights depend on `seed` alone."
+    "A fresh model, Muon for its matrices and AdamW for the rest; the initial weights depend on `seed` alone."
     rows = used_tokens(corpus)
     cfg = MODEL_CFG | {"text_cfg": MODEL_CFG["text_cfg"] | {"vocab_size": len(rows)}}
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(seed)  # open_clip's initialisation takes no generator
         model = CLIP(**cfg).to(memory_format=torch.channels_last)
-    matrices = [p for n, p in model.named_parameters() if p.ndim >= 2 and "embedding" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim < 2 or "embedding" in n]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return Training(model, torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98)), rows)
+    weights = [(n, p) for n, p in model.named_parameters() if "embedding" not in n]
+    matrices, kernels = ([p for _, p in weights if p.ndim == d] for d in (2, 4))
+    decayed = {id(p) for p in matrices + kernels}
+    others = [p for p in model.parameters() if id(p) not in decayed]
+    groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return Training(model, (muon, torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))), rows)
 
 
 def save_training(training: Training, path: Path) -> None:
     "Write a checkpoint, whole or not at all."
     with write_atomic(path) as temporary:
-        torch.save({"model": training.model.state_dict(), "optimiser": training.optimiser.state_dict(),
+        torch.save({"model": training.model.state_dict(), "optimisers": [o.state_dict() for o in training.optimisers],
                     "rows": training.rows, "step": training.step, "history": training.history}, temporary)
 
 
@@ -199,36 +198,34 @@ def resume_training(training: Training, path: Path) -> None:
         if not torch.equal(saved["rows"], training.rows):
             raise ValueError("it was made for other captions")
         training.model.load_state_dict(saved["model"])
-        training.optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, state in zip(training.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
     except Exception as error:
         raise ValueError(f"The checkpoint {path} cannot be used ({error}). Delete it to start again.") from error
     training.step, training.history = saved["step"], saved["history"]
 
 # %% ../nbs/04_pretraining.ipynb #8542649c
-def learning_rate_at(step: int, steps: int, peak: float, finish: int = 0, warm_up: int = 100) -> float:
-    "Linear warm-up and a cosine to zero at `steps`; then a second cosine from half the peak over `finish` steps."
-    if step < steps:
-        return peak * min(1, (step + 1) / warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-    return 0.5 * peak * (0.5 + 0.5 * math.cos(math.pi * (step - steps) / finish))
+def learning_rate_at(step: int, steps: int, peak: float, warm_up: int = 100) -> float:
+    "Linear warm-up and a cosine to zero at `steps`."
+    return peak * min(1, (step + 1) / warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
-def kind_at(step: int, steps: int, grouped_from: float = 0.42) -> str:
-    "The kind of batch of a step: mixed, then two of three grouped, in the finish each kind in turn."
-    if step >= steps:
-        return ("mixed", "grouped", "coarse")[step % 3]
-    return "grouped" if step >= grouped_from * steps and step % 3 > 0 else "mixed"
+def kind_at(step: int) -> str:
+    "The kind of batch of a step: two mixed, three grouped and a coarse one in turn."
+    return ("mixed", "grouped", "grouped", "mixed", "grouped", "coarse")[step % 6]
 
 
 def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], loss: nn.Module) -> float:
-    "One step of the optimiser on a batch of pictures (normalised) and captions; returns the loss."
+    "One step of the optimisers on a batch of pictures (normalised) and captions; returns the loss."
     model = training.model
     with fast(images.device):
         u, v = model.encode_image(images), model.encode_text(training.ids(texts))
     value = loss(F.normalize(u.float(), dim=-1), F.normalize(v.float(), dim=-1), model.logit_scale.exp())
-    training.optimiser.zero_grad()
+    model.zero_grad()
     value.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    training.optimiser.step()
+    for optimiser in training.optimisers:
+        optimiser.step()
     with torch.no_grad():
         model.logit_scale.clamp_(0, math.log(100))
     return value.item()
@@ -276,11 +273,10 @@ def zero_shot_report(clip: Clip, corpus: Corpus, views: int = 1, split: str = "e
 def pretrain(
     corpus: Corpus,  # what to learn
     folder: Path,  # checkpoint and history go here
-    steps: int = 5400,  # optimiser steps of the main part
-    finish: int = 600,  # optimiser steps of the finish
+    steps: int = 5000,  # optimiser steps
     batch: int = 256,  # pairs a step
     learning_rate: float = 2e-3,  # peak, after the warm-up
-    weight_decay: float = 0.1,  # on matrices
+    weight_decay: float = 0.1,  # on matrices and convolutions
     seed: int = 0,  # initial weights and all batches
     save_every: int = 250,  # steps between checkpoints
     report_every: int = 500,  # steps between zero-shot reports
@@ -292,22 +288,21 @@ def pretrain(
         resume_training(training, checkpoint)
     where, loss = name_positions(corpus), ClipLoss()
     frame = full_clip(training, corpus)
-    end = steps + finish
-    bar = tqdm(range(training.step, end), initial=training.step, total=end, desc="pre-training", mininterval=10)
+    bar = tqdm(range(training.step, steps), initial=training.step, total=steps, desc="pre-training", mininterval=10)
     for step in bar:
         started = time.perf_counter()
-        images, texts = draw_batch(corpus, step, batch, seed, kind_at(step, steps), where, 4.0 if step < steps else 1e4)
-        for group in training.optimiser.param_groups:
-            group["lr"] = learning_rate_at(step, steps, learning_rate, finish)
+        images, texts = draw_batch(corpus, step, batch, seed, kind_at(step), where)
+        for group in (g for o in training.optimisers for g in o.param_groups):
+            group["lr"] = learning_rate_at(step, steps, learning_rate)
         training.model.train()
         value = train_step(training, normalise(frame, images), texts, loss)
         row = {"step": step, "loss": value, "seconds": time.perf_counter() - started}
         training.step = step + 1
-        if training.step % report_every == 0 or training.step == end:
+        if training.step % report_every == 0 or training.step == steps:
             report = zero_shot_report(full_clip(training, corpus), corpus)
             row |= {k: float(v) for k, v in report.groupby("set")["accuracy"].mean().items()}
             bar.set_postfix(things=f"{row['things']:.1f}")
         training.history.append(row)
-        if training.step % save_every == 0 or training.step == end:
+        if training.step % save_every == 0 or training.step == steps:
             save_training(training, checkpoint)
     return training
