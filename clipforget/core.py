@@ -101,10 +101,10 @@ PARAMETERS: dict[str, object] = {
     "contrastive": 0.1,
     "distillation": 10.0,
     "hold": 10.0,
-    "hold_margin": 0.1,
+    "hold_margin": 0.4,
     "ema": 0.98,
     "soup_points": 21,
-    "allowed_risk": 0.1,
+    "allowed_risk": 1e-5,
 }
 "Every parameter of the main job with its default: what is forgotten, and the settings of the three stages."
 
@@ -147,9 +147,9 @@ def write_atomic(
     temporary = Path(name)
     mask = os.umask(0)
     os.umask(mask)
-    temporary.chmod(0o666 & ~mask)  # as a plain open would have made it
     try:
         yield temporary
+        temporary.chmod(0o666 & ~mask)  # as a plain open would have made it
         os.replace(temporary, path)
     except OSError as error:
         raise OSError(f"Could not write {path}: {error.strerror or error}. Is the disk full or read-only?") from error

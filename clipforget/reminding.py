@@ -120,7 +120,7 @@ def remind(
     contrastive: float = 0.1,  # weight
     distillation: float = 10.0,  # weight
     hold: float = 10.0,  # weight of holding what was forgotten
-    hold_margin: float = 0.1,  # m while reminding (cosine)
+    hold_margin: float = 0.4,  # m while reminding (cosine)
     ema: float = 0.98,  # decay of the average of A and B; 0 takes the last
     mixed: int = 512,  # patchwork pictures
     random_control: bool = False,  # a random perturbation of the alignment's size in its place
