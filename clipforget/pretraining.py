@@ -168,8 +168,8 @@ class Training:
         return torch.searchsorted(self.rows, torch.stack([tokenise(t) for t in texts]))
 
 
-def start_training(corpus: Corpus, seed: int, learning_rate: float, weight_decay: float) -> Training:
-    "A fresh model, Muon for its matrices and AdamW for the rest; the initial weights depend on `seed` alone."
+def start_training(corpus: Corpus, seed: int, learning_rate: float, weight_decay: float, muon: bool = True) -> Training:
+    "A fresh model, Muon for its matrices (or AdamW, as a control) and AdamW for the rest; the initial weights depend on `seed` alone."
     rows = used_tokens(corpus)
     cfg = MODEL_CFG | {"text_cfg": MODEL_CFG["text_cfg"] | {"vocab_size": len(rows)}}
     with torch.random.fork_rng(devices=[]):
@@ -180,8 +180,9 @@ def start_training(corpus: Corpus, seed: int, learning_rate: float, weight_decay
     decayed = {id(p) for p in matrices + kernels}
     others = [p for p in model.parameters() if id(p) not in decayed]
     groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-    return Training(model, (muon, torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))), rows)
+    first = (torch.optim.Muon(matrices, learning_rate, weight_decay, adjust_lr_fn="match_rms_adamw") if muon
+             else torch.optim.AdamW(matrices, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay))
+    return Training(model, (first, torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.98))), rows)
 
 
 def save_training(training: Training, path: Path) -> None:
@@ -280,9 +281,10 @@ def pretrain(
     seed: int = 0,  # initial weights and all batches
     save_every: int = 250,  # steps between checkpoints
     report_every: int = 500,  # steps between zero-shot reports
+    muon: bool = True,  # False: AdamW trains the matrices, too
 ) -> Training:
     "Train the small CLIP on `corpus`, going on from the checkpoint in `folder` if there is one."
-    training = start_training(corpus, seed, learning_rate, weight_decay)
+    training = start_training(corpus, seed, learning_rate, weight_decay, muon)
     checkpoint = Path(folder) / "checkpoint.pt"
     if checkpoint.exists():
         resume_training(training, checkpoint)
