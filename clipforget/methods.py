@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from .adapters import adapters, load_patch, merge, read_notes, save_patch
-from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
-from .core import choose
+from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, weights_hash
+from .core import choose, short_hash
 from .forgetting import Stage, draw, forget, margins
 from .importance import layers as tower_layers
 from .importance import relative_fisher
@@ -101,7 +101,9 @@ def three_stages(
     **settings: object,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
-    kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}.safetensors")
+    what = [task.target, task.siblings, task.labels, task.seed, len(task.forget), len(task.retain)]
+    key = short_hash([default_settings() | settings, choice, what, weights_hash(clip.model)])  # anything else never finds these files
+    kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}-{key}.safetensors")
     own = {stage: settings_of(stage, settings) for stage in (forget, remind, restore)}
     names = chosen_without_fisher(clip, task, choice, int(own[forget].get("layers", default_settings()["layers"])))
     forgotten = finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, **own[forget]))
