@@ -133,7 +133,7 @@ def remind(
     pools, info = [plain], {}
     if align_steps:
         aligned, losses = align(clip, plain, align_steps)
-        info["alignment loss"] = [losses["alignment loss"].iloc[0], losses["alignment loss"].iloc[-1]]
+        info["alignment loss"] = losses["alignment loss"].iloc[[0, -1]].round(2).tolist()
         pools.append(random_like(plain, aligned, g) if random_control else aligned)
     if mixed:
         pools.append(patchwork(torch.cat(pools), mixed, g))
