@@ -74,7 +74,13 @@ def short_hash(value: object, digits: int = 6) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:digits]
 
 # %% ../nbs/00_core.ipynb #0c6ae6ad
-DATASETS = {"emoji": {"target": "turtle", "backbone": "emoji-rn"}}
+DATASETS = {
+    "emoji": {"target": "turtle", "backbone": "emoji-rn"},
+    "imagenet": {"target": "marmoset", "backbone": "RN50-quickgelu/openai"},
+    "cifar10": {"target": "airplane", "backbone": "pretrained:cifar10"},
+    "style": {"target": "dog", "backbone": "pretrained:pacs", "style": "cartoon"},
+    "folder": {"target": "own", "backbone": "RN50-quickgelu/openai"},
+}
 "The data sets that the main job knows, each with the target and the backbone used when none is named."
 
 PARAMETERS: dict[str, object] = {
@@ -84,6 +90,12 @@ PARAMETERS: dict[str, object] = {
     "labels": "fine",
     "styles": "",
     "siblings": "",
+    "data_root": "",
+    "limit": 0,
+    "subgroup": "0",
+    "clusters": 5,
+    "pool": "",
+    "proposal": "",
     "backbone": "",
     "method": "clipforget",
     "results": "",
@@ -118,10 +130,10 @@ def run_folder(
     target = str(given["target"]) or DATASETS[dataset]["target"]
     backbone = str(given["backbone"]) or DATASETS[dataset]["backbone"]
     parts = [slug(target), slug(backbone), slug(str(given["seed"]))]
-    for name in ("labels", "styles", "method"):
+    for name in ("labels", "styles", "subgroup", "method"):
         if given[name] != PARAMETERS[name]:
             parts.append(slug(str(given[name])))
-    named = {"dataset", "target", "seed", "labels", "styles", "backbone", "method", "results", "merged"}
+    named = {"dataset", "target", "seed", "labels", "styles", "subgroup", "backbone", "method", "results", "merged"}
     changed = {k: v for k, v in parameters.items() if k not in named and v != PARAMETERS.get(k)}
     if changed:
         parts.append(short_hash(changed))

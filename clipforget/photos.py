@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUFFIXES', 'MOST_PIXELS', 'to_rgb', 'open_rgb', 'to_square', 'picture_at', 'Photos', 'pixels',
-           'image_keys', 'pictures_in', 'class_folders']
+           'image_keys', 'readable', 'pictures_in', 'class_folders']
 
 # %% ../nbs/03_photos.ipynb #5903f296
 import os
@@ -138,6 +138,11 @@ def image_keys(images: torch.Tensor | Photos) -> list[str]:
     return images.keys() if isinstance(images, Photos) else [sha256(x.numpy().tobytes()).hexdigest() for x in images]
 
 # %% ../nbs/03_photos.ipynb #5ee2ecf9
+def readable(folder: str) -> str:
+    "A folder's name as a prompt says it: `ice_cream` is ice cream."
+    return " ".join(folder.replace("_", " ").split()).rstrip("?")
+
+
 def pictures_in(folder: Path) -> list[Path]:
     "The picture files anywhere below `folder`, sorted; ValueError for a link that leads out of it."
     folder = Path(folder).resolve()
