@@ -8,10 +8,9 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
            'listed_collection', 'cifar10_collection', 'cluster_groups', 'query_groups', 'indexed_groups', 'renamed',
            'read_positions', 'subgroup_task', 'style_collection', 'style_task', 'captions_in', 'folder_collection',
            'labelled', 'folder_task', 'propose', 'read_proposal', 'proposal_collection', 'propose_pool',
-           'background_names', 'data_folder', 'style_folder', 'require_data', 'suite_beside', 'make_task']
+           'background_names', 'style_folder', 'require_data', 'suite_beside', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #4f34f743
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from sklearn.cluster import KMeans
 
 from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
-from .core import DATASETS, choose, project_root, write_atomic
+from .core import DATASETS, choose, data_folder, write_atomic
 from .photos import Photos, class_folders, pictures_in, pixels, readable
 from .pictograms import STYLES, load_pictograms
 from .pretraining import Listed, in_held_out_part, list_cifar10, list_styles
@@ -387,11 +386,6 @@ def background_names(clip: Clip) -> list[str]:
     return known_names(clip, load_pictograms()) if clip.held_out else [c.name for c in imagenet_classes()]
 
 # %% ../nbs/09_datasets.ipynb #b032ce43
-def data_folder(data_root: str = "") -> Path:
-    "Where data sets lie: `data_root`, else the environment variable CLIPFORGET_DATA, else data/ in the project."
-    return Path(data_root or os.environ.get("CLIPFORGET_DATA") or project_root() / "data").expanduser()
-
-
 def style_folder(root: Path) -> Path:
     "`root` if it is a tree STYLE/CLASS itself, else the first of its folders of a known name."
     return next((root / name for name in ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas") if (root / name).is_dir()), root)
