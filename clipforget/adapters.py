@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['LowRank', 'adapters', 'add_adapters', 'trainable', 'set_scale', 'merge', 'save_patch', 'read_notes', 'load_patch',
-           'tower_parts', 'frozen_depth', 'frozen_activations', 'features_above', 'encode_above']
+           'tower_parts', 'project', 'frozen_depth', 'frozen_activations', 'features_above', 'encode_above',
+           'ActivationCache']
 
 # %% ../nbs/11_adapters.ipynb #34f288df
 import json
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
@@ -17,14 +19,16 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import VisionTransformer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .clip import Clip, fast, normalise, weights_hash
+from .clip import Clip, batch_size, fast, fast_copy, normalise, weights_hash
 from .core import choose, write_atomic
 from .importance import layers
+from .photos import Photos
 
 # %% ../nbs/11_adapters.ipynb #f0a384a0
 class LowRank(nn.Module):
@@ -138,13 +142,22 @@ def load_patch(
                 getattr(adapter, k).copy_(tensors[f"{name}/{k}"])
     return visual
 
-# %% ../nbs/11_adapters.ipynb #e532ac5b
+# %% ../nbs/11_adapters.ipynb #d3852555
 def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The image tower as a chain of (prefix of layer names, function); one part if its structure is not known."
     if isinstance(visual, ModifiedResNet):
         stem = [("conv", visual.stem)]
         return stem + [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)] + [("attnpool", visual.attnpool)]
+    if isinstance(visual, VisionTransformer) and visual.transformer.batch_first and not visual.output_tokens:
+        blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
+        return [("conv1", visual._embeds), *blocks, ("proj", lambda x: project(visual, x))]
     return [("", visual)]
+
+
+def project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
+    "What a Vision Transformer does behind its last block: tokens [n, t, w] to features [n, d]."
+    pooled, _ = visual._pool(x)
+    return pooled if visual.proj is None else pooled @ visual.proj
 
 
 def frozen_depth(visual: nn.Module) -> int:
@@ -153,30 +166,35 @@ def frozen_depth(visual: nn.Module) -> int:
     parts = tower_parts(visual)
     return next((k for k, (prefix, _) in enumerate(parts) if any(n.startswith(prefix) for n in names)), len(parts) - 1)
 
-
+# %% ../nbs/11_adapters.ipynb #e60e37f4
 @torch.no_grad()
 def frozen_activations(
     clip: Clip,  # the original model
-    images: torch.Tensor,  # [n, 3, h, w], uint8 or 0 to 1
+    images: torch.Tensor | Photos,  # [n, 3, h, w], uint8 or 0 to 1
     depth: int,  # from `frozen_depth`
-    batch: int = 256,  # images at once
     exact: bool = False,  # float32; bfloat16 where the device is fast at it if False
+    room: Callable[..., torch.Tensor] = torch.empty,  # makes the tensor that is filled, from its shape and dtype
 ) -> torch.Tensor:
     "What the first `depth` parts of the image tower make of `images`, in the precision that was computed."
-    parts = tower_parts(clip.model.visual)[:depth]
-    done = []
-    for x in images.split(batch):
+    visual = clip.model.visual if exact else fast_copy(clip.model.visual, clip.device)
+    parts, filled, out = tower_parts(visual)[:depth], 0, None
+    for x in images.split(batch_size(clip)):
         x = normalise(clip, x)
         with nullcontext() if exact else fast(clip.device):
             for _, part in parts:
                 x = part(x)
-        done.append(x)
-    return torch.cat(done)
+        if out is None:
+            out = room((len(images), *x.shape[1:]), dtype=x.dtype).to(x.device)
+        out[filled : filled + len(x)] = x
+        filled += len(x)
+    if out is None:
+        raise ValueError("There are no pictures to compute activations of.")
+    return out
 
 
 def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> torch.Tensor:
     "Unit features [n, d] from the activations below part `depth`, with gradients for the adapters."
-    x = activations
+    x = activations.contiguous(memory_format=torch.channels_last) if activations.ndim == 4 else activations
     for _, part in tower_parts(visual)[depth:]:
         x = part(x)
     return F.normalize(x.float(), dim=-1)
@@ -186,5 +204,41 @@ def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> 
 def encode_above(visual: nn.Module, activations: torch.Tensor, depth: int, batch: int = 256) -> torch.Tensor:
     "Unit features [n, d] of any number of activations, without gradients, in their own precision."
     low = activations.dtype == torch.bfloat16
+    visual = fast_copy(visual, activations.device) if low else visual
     with torch.autocast(activations.device.type, torch.bfloat16) if low else nullcontext():
         return torch.cat([features_above(visual, part, depth) for part in activations.split(batch)])
+
+# %% ../nbs/11_adapters.ipynb #8b7dbeda
+class ActivationCache:
+    "What the frozen part of a tower makes of sets of pictures, each computed once in the life of the cache."
+
+    def __init__(
+        self,
+        gigabytes: float = 4.0,  # so much is kept in memory, the rest in files
+        folder: Path | None = None,  # where the files go while they are needed; the system's folder for such things if None
+    ) -> None:
+        if gigabytes < 0:
+            raise ValueError(f"A cache of {gigabytes} GB makes no sense; give 0 (everything in files) or more.")
+        self.free, self.folder = int(gigabytes * 1e9), folder
+        self.kept: dict[tuple, tuple[torch.Tensor | Photos, torch.Tensor]] = {}
+        self.files: tempfile.TemporaryDirectory | None = None  # gone with the cache
+
+    def room(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        "A tensor to be filled, in memory if there is room, else mapped from a file."
+        count = math.prod(shape)
+        size = count * dtype.itemsize
+        if size <= self.free:
+            self.free -= size
+            return torch.empty(shape, dtype=dtype)
+        if self.folder:
+            Path(self.folder).mkdir(parents=True, exist_ok=True)
+        self.files = self.files or tempfile.TemporaryDirectory(prefix="activations-", dir=self.folder)
+        path = Path(self.files.name) / f"{len(self.kept)}.bin"
+        return torch.from_file(str(path), shared=True, size=count, dtype=dtype).view(shape)
+
+    def __call__(self, clip: Clip, images: torch.Tensor | Photos, depth: int, exact: bool = False) -> torch.Tensor:
+        "`frozen_activations` of `images`, computed at the first call with this very object."
+        key = (id(clip.model.visual), id(images), depth, exact)
+        if key not in self.kept:
+            self.kept[key] = (images, frozen_activations(clip, images, depth, exact, self.room))
+        return self.kept[key][1]

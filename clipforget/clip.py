@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['TEMPLATES', 'MODELS', 'TOKENS', 'MANY', 'KEPT', 'EncodedTexts', 'Clip', 'weights_hash', 'default_device',
-           'has_bfloat16', 'fast', 'fast_copy', 'shipped_models', 'save_compact', 'load_compact', 'pretrained_folder',
-           'check_local_dir', 'create_open_clip', 'load_named', 'load_clip', 'normalise', 'image_features',
-           'encode_images', 'simple_tokenizer', 'tokenise_for', 'truncated_text_features', 'encode_texts', 'text_key',
-           'class_embeddings', 'accuracy', 'top_names', 'save_local_dir']
+           'has_bfloat16', 'fast', 'batch_size', 'fast_copy', 'shipped_models', 'save_compact', 'load_compact',
+           'pretrained_folder', 'check_local_dir', 'create_open_clip', 'load_named', 'load_clip', 'normalise',
+           'image_features', 'encode_images', 'simple_tokenizer', 'tokenise_for', 'truncated_text_features',
+           'encode_texts', 'text_key', 'class_embeddings', 'accuracy', 'top_names', 'save_local_dir']
 
 # %% ../nbs/04_clip.ipynb #1c38dacb
 import json
@@ -102,6 +102,11 @@ def fast(device: torch.device):
     return torch.autocast(device.type, torch.bfloat16) if has_bfloat16(device) else nullcontext()
 
 
+def batch_size(clip: "Clip", most: int = 256) -> int:
+    "Images at once: fewer of large ones, so that what a batch leaves in memory stays the same."
+    return max(16, min(most, 64 * 224**2 // clip.size**2))
+
+
 def fast_copy(module: nn.Module, device: torch.device) -> nn.Module:
     "What to call under `fast` where no gradients are wanted: a bfloat16 copy of a module with attention layers, else the module itself."
     attention = any(isinstance(m, nn.MultiheadAttention) for m in module.modules())
@@ -181,7 +186,13 @@ def load_named(backbone: str) -> tuple[CLIP, dict]:
     tag = choose(f"weights of {name}", tag, [*open_clip.list_pretrained_tags_by_model(name), "random"])
     config = open_clip.get_model_config(name)
     if tag == "random":
-        return create_open_clip(name), config
+        with torch.random.fork_rng(devices=[]):
+            torch.random.manual_seed(0)  # open_clip's initialisation takes no generator
+            model = create_open_clip(name)
+        for key, weight in model.named_parameters():
+            if key.endswith("bn3.weight"):  # zero in a fresh ResNet, and through a zero no gradient passes
+                nn.init.ones_(weight)
+        return model, config
     quick = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", config.get("quick_gelu", False)))
     return create_open_clip(name, pretrained=tag, force_quick_gelu=quick), config | ({"quick_gelu": True} if quick else {})
 
@@ -234,14 +245,14 @@ def encode_images(
     clip: Clip,  # whose image tower and normalisation to use
     images: torch.Tensor,  # [n, 3, h, w], or photographs that are decoded while the model works
     visual: nn.Module | None = None,  # another image tower
-    batch: int = 256,  # images at once
+    batch: int | None = None,  # images at once; by their size if None
     exact: bool = True,  # float32; bfloat16 where the device is fast at it if False
 ) -> torch.Tensor:
     "Unit features [n, d] of any number of images, without gradients."
     visual = visual or clip.model.visual
     visual = visual if exact else fast_copy(visual, clip.device)
     with nullcontext() if exact else fast(clip.device):
-        parts = [image_features(clip, part, visual) for part in images.split(batch)]
+        parts = [image_features(clip, part, visual) for part in images.split(batch or batch_size(clip))]
     return torch.cat(parts) if parts else torch.empty(0, 0)
 
 # %% ../nbs/04_clip.ipynb #502f7b93

@@ -101,12 +101,14 @@ PARAMETERS: dict[str, object] = {
     "clusters": 5,
     "pool": "",
     "proposal": "",
+    "reference": "",
+    "cache_gb": 4.0,
     "backbone": "",
     "method": "clipforget",
     "results": "",
     "merged": False,
     "layers": 6,
-    "lowest_part": 3,
+    "lowest_part": None,
     "rank": 16,
     "forget_rate": 0.003,
     "forget_steps": 60,
@@ -138,7 +140,7 @@ def run_folder(
     for name in ("labels", "styles", "subgroup", "method"):
         if given[name] != PARAMETERS[name]:
             parts.append(slug(str(given[name])))
-    named = {"dataset", "target", "seed", "labels", "styles", "subgroup", "backbone", "method", "results", "merged"}
+    named = {"dataset", "target", "seed", "labels", "styles", "subgroup", "backbone", "method", "results", "merged", "cache_gb"}
     changed = {k: v for k, v in parameters.items() if k not in named and v != PARAMETERS.get(k)}
     if changed:
         parts.append(short_hash(changed))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from .adapters import add_adapters, features_above, frozen_activations, frozen_depth, tower_parts, trainable
+from .adapters import ActivationCache, add_adapters, features_above, frozen_activations, frozen_depth, tower_parts, trainable
 from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher
 from .task import Task
@@ -55,10 +55,15 @@ class Stage:
     importance: pd.DataFrame | None = None  # the ranking that layers were chosen by
 
 # %% ../nbs/12_forgetting.ipynb #5e389c79
-def candidates(clip: Clip, ranking: pd.DataFrame, lowest_part: int) -> pd.DataFrame:
+def candidates(
+    clip: Clip,  # the original model
+    ranking: pd.DataFrame,  # from `relative_fisher`
+    lowest_part: int | None = None,  # the upper half if None
+) -> pd.DataFrame:
     "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one."
     parts = [prefix for prefix, _ in tower_parts(clip.model.visual)]
-    allowed = tuple(parts[min(lowest_part, len(parts) - 1) :])
+    lowest = len(parts) // 2 if lowest_part is None else min(lowest_part, len(parts) - 1)
+    allowed = tuple(parts[lowest:])
     return ranking[ranking["layer"].str.startswith(allowed)].reset_index(drop=True)
 
 # %% ../nbs/12_forgetting.ipynb #7a11df95
@@ -72,7 +77,7 @@ def forget(
     task: Task,  # its forget images are trained on
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
     layers: int = 6,  # k: how many layers are adapted
-    lowest_part: int = 3,  # adapters in this part of the tower and above; 0 is everywhere, as in the paper
+    lowest_part: int | None = None,  # adapters in this part of the tower and above; 0 is everywhere, as in the paper; the upper half if None
     rank: int = 16,  # r of every adapter
     learning_rate: float = 3e-3,  # of Adam
     steps: int = 60,  # at most
@@ -80,6 +85,7 @@ def forget(
     margin: float = 0.05,  # m below the best other caption (cosine)
     delta: float | None = None,  # the paper's absolute threshold instead
     names: tuple[str, ...] = (),  # these layers instead of the k best
+    cache: ActivationCache | None = None,  # keeps the frozen part's activations for the next stage
 ) -> Stage:
     "Stage 1: adapters on the k layers of highest relative Fisher information, trained until no forget image is recognised."
     ranking = relative_fisher(clip, task) if ranking is None and not names else ranking
@@ -88,7 +94,7 @@ def forget(
     visual = add_adapters(clip.model.visual, chosen, rank, g)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     depth = frozen_depth(visual)
-    below = frozen_activations(clip, task.forget.images, depth)
+    below = (cache or frozen_activations)(clip, task.forget.images, depth)
     optimiser = torch.optim.Adam(trainable(visual), lr=learning_rate)
     history = []
     for step in tqdm(range(steps), desc="forgetting", leave=False):

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'METHODS', 'ABLATIONS', 'Edit', 'finished_stage', 'default_settings', 'settings_of', 'three_stages',
-           'chosen_without_fisher', 'do_nothing', 'tune_tower', 'gradient_ascent', 'fine_tuning', 'run_method']
+           'chosen_without_fisher', 'do_nothing', 'tune_tower', 'gradient_ascent', 'fine_tuning', 'run_method',
+           'seconds_each', 'pass_times', 'forecast']
 
 # %% ../nbs/15_methods.ipynb #23a98ee2
 import inspect
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -19,12 +21,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .adapters import adapters, load_patch, merge, read_notes, save_patch
-from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, weights_hash
+from .adapters import ActivationCache, adapters, encode_above, features_above, frozen_activations, load_patch, tower_parts, merge, read_notes, save_patch
+from .clip import Clip, accuracy, batch_size, class_embeddings, encode_images, fast, image_features, weights_hash
 from .core import choose, short_hash
 from .forgetting import Stage, draw, forget, margins
 from .importance import layers as tower_layers
 from .importance import relative_fisher
+from .photos import Photos, image_keys
 from .reminding import contrastive_loss, remind
 from .restoring import recognition_risk, restore
 from .task import Task
@@ -98,20 +101,24 @@ def three_stages(
     task: Task,  # what to forget and what to keep
     folder: Path | None = None,  # finished stages are kept here
     choice: str = "fisher",  # how layers are chosen: "fisher", "last" or "random"
+    reference: torch.Tensor | Photos | None = None,  # see `remind`
+    cache_gb: float = 4.0,  # activations beyond so much go to files
     **settings: object,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
     what = [task.target, task.siblings, task.labels, task.seed, len(task.forget), len(task.retain)]
-    key = short_hash([default_settings() | settings, choice, what, weights_hash(clip.model)])  # anything else never finds these files
+    seen = image_keys(reference) if reference is not None else []
+    key = short_hash([default_settings() | settings, choice, what, seen, weights_hash(clip.model)])  # anything else never finds these files
     kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}-{key}.safetensors")
     own = {stage: settings_of(stage, settings) for stage in (forget, remind, restore)}
     names = chosen_without_fisher(clip, task, choice, int(own[forget].get("layers", default_settings()["layers"])))
-    forgotten = finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, **own[forget]))
-    reminded = finished_stage(kept("2-reminding"), clip, lambda: remind(clip, task, forgotten, **own[remind]))
+    cache = ActivationCache(cache_gb, folder)
+    forgotten = finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, cache=cache, **own[forget]))
+    reminded = finished_stage(kept("2-reminding"), clip, lambda: remind(clip, task, forgotten, reference=reference, cache=cache, **own[remind]))
     restored = finished_stage(kept("3-restoring"), clip, lambda: restore(clip, task, reminded, **own[restore]))
     return Edit(clip.with_visual(merge(clip.model.visual, restored.visual)), [forgotten, reminded, restored], restored.info)
 
-
+# %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
     "Layers for the ablations: the last `count`, or `count` at random; empty for the paper's choice."
     choose("choice of layers", choice, ("fisher", "last", "random"))
@@ -214,12 +221,64 @@ def run_method(
     task: Task,  # what to forget and what to keep
     settings: Mapping[str, object],  # of the three stages, by the names in SETTINGS
     folder: Path | None = None,  # finished stages are kept here
+    **more: object,  # further keywords of `three_stages`: reference, cache_gb
 ) -> Edit:
     "Call a method by name. ValueError for an unknown name, or for settings of the three stages with a method that has no such stages."
     method = METHODS[choose("method", name, METHODS)]
     if method is three_stages:
-        return three_stages(clip, task, folder, **settings)
+        return three_stages(clip, task, folder, **more, **settings)
     changed = [k for k, v in settings.items() if v != default_settings()[k]]
     if changed:
         raise ValueError(f"The method {name!r} has no setting {', '.join(changed)}; those belong to 'clipforget'.")
     return method(clip, task)
+
+# %% ../nbs/15_methods.ipynb #72985e8b
+def seconds_each(run: Callable[[torch.Tensor], object], images: torch.Tensor) -> float:
+    "Seconds a picture that `run` takes, the faster of two calls."
+    times = []
+    for _ in range(2):
+        started = time.perf_counter()
+        run(images)
+        times.append(time.perf_counter() - started)
+    return min(times) / len(images)
+
+
+def pass_times(clip: Clip, images: torch.Tensor) -> dict[str, float]:
+    "Seconds a picture of: exact, low (bfloat16 where fast), above (the upper half, exact), training (that half and back, low), aligning (all and back to the pixels, low)."
+    depth = len(tower_parts(clip.model.visual)) // 2
+    half = deepcopy(clip.model.visual).requires_grad_(True)
+    below, low = (frozen_activations(clip, images, depth, exact) for exact in (True, False))
+
+    def backward(features: Callable[[], torch.Tensor]) -> None:
+        with fast(clip.device):
+            features().square().sum().backward()
+
+    return {
+        "exact": seconds_each(lambda x: encode_images(clip, x), images),
+        "low": seconds_each(lambda x: encode_images(clip, x, exact=False), images),
+        "above": seconds_each(lambda x: encode_above(half, below, depth), images),
+        "training": seconds_each(lambda x: backward(lambda: features_above(half, low, depth)[:, 0]), images),
+        "aligning": seconds_each(lambda x: backward(lambda: image_features(clip, x.float().div(255).requires_grad_(True))[:, 0]), images),
+    }
+
+
+def forecast(
+    clip: Clip,  # the original model
+    task: Task,  # its pictures are counted
+    settings: Mapping[str, object] | None = None,  # of the stages
+    judged: int = 4,  # image towers that the evaluation looks at
+) -> pd.DataFrame:
+    "Seconds that each step of `three_stages` and its evaluation will take on this machine, with the pictures it looks at."
+    s = default_settings() | dict(settings or {})
+    t = pass_times(clip, task.forget.images[: batch_size(clip) // 16])
+    f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
+    seen, pools = sum(map(len, (*task.evaluation.values(), *task.suite.values()))), 3 if s["align_steps"] else 2
+    steps = {
+        "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
+        "forgetting": (f, f * t["low"] + s["forget_steps"] * 64 * t["training"]),
+        "reminding: alignment": (r, s["align_steps"] * r * t["aligning"]),
+        "reminding: training": (f + pools * r, (f + pools * r) * t["low"] + s["remind_steps"] * (1 + pools) * 64 * t["training"]),
+        "restoring": (held, held * (t["exact"] + s["soup_points"] * t["above"])),
+        "evaluation": (seen, seen * (t["exact"] + (judged - 1) * t["above"])),
+    }
+    return pd.DataFrame([{"step": k, "pictures": n, "seconds": x} for k, (n, x) in steps.items()]).set_index("step")

@@ -40,7 +40,7 @@ def soup_curve(
     text = class_embeddings(clip, task.forget.classes, task.templates)
     forget, retain = task.calibration_forget, task.calibration_retain
     depth = frozen_depth(visual)
-    below = [frozen_activations(clip, part.images, depth, exact=True) for part in (forget, retain)]
+    below = [frozen_activations(clip, part.images, depth, True) for part in (forget, retain)]
     before = encode_above(clip.model.visual, below[1], depth)
     rows = []
     for a in grid:

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from .clip import Clip, class_embeddings, encode_images, top_names, weights_hash
 from .core import project_root, write_atomic, write_json
 from .figures import COLOURS, label, show_pictures
+from .photos import pixels
 from .scores import GATE, NOT_KEPT, by_column, retention_table, score_table, summary
 from .task import Task
 from .wordnet import TABLES
@@ -138,7 +139,7 @@ def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figur
         for before, after in zip(*tops):
             lines = [f"{b[0][:17]} | {a[0][:17]}" for b, a in zip(before, after)]
             titles.append("\n".join(lines))
-        pictures.append(images.float() / 255)
+        pictures.append(pixels(images).float() / 255)
     return show_pictures(torch.cat(pictures), titles, columns=4, size=2.3,
                          caption=f"The {k} best names, before | after. Rows: target, siblings, others")
 

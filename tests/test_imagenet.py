@@ -1,0 +1,117 @@
+"""ImageNet's mechanics on a folder in ImageNet's layout: a few pictures of a few classes, all 1,000 names, random weights."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from clipforget.clip import class_embeddings, load_clip
+from clipforget.datasets import imagenet_task, make_task, require_data
+from clipforget.methods import three_stages
+from clipforget.suite import PROMPTS
+from clipforget.wordnet import find_class, imagenet_classes, wordnet_siblings
+
+ROOT = Path(__file__).resolve().parents[1]
+SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2, "layers": 3}
+OTHERS = ("tench", "school bus", "banana")
+CPU = torch.device("cpu")
+
+
+def write_class(folder, name, count, seed):
+    """Noise around a colour of its own."""
+    rng = np.random.default_rng(seed)
+    folder = folder / name
+    folder.mkdir(parents=True)
+    colour = rng.integers(40, 215, 3)
+    for k in range(count):
+        noise = rng.integers(-40, 40, (48, 56, 3))
+        Image.fromarray((colour + noise).clip(0, 255).astype(np.uint8)).save(folder / f"{k:03d}.jpg")
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    _, siblings = wordnet_siblings("marmoset")
+    for seed, c in enumerate([find_class("marmoset"), *siblings]):
+        write_class(root / "imagenet" / "val", c.wnid, 12, seed)
+    for seed, name in enumerate(OTHERS, 50):
+        write_class(root / "imagenet" / "val", find_class(name).wnid, 3, seed)
+    return root
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clip("ViT-B-32/random", CPU)
+
+
+def test_the_task(data_root, clip):
+    task = imagenet_task(clip, data_root / "imagenet", "n02490219")
+    assert task.target == "marmoset" and len(task.forget.classes) == 1000
+    assert set(task.siblings) == {c.name for c in wordnet_siblings("marmoset")[1]}
+    others = task.suite["ImageNet, others"]
+    assert {others.classes[k] for k in others.labels.tolist()} == set(OTHERS)
+    assert len(task.forget) + len(task.calibration_forget) + len(task.evaluation["target"]) == 12
+
+
+def test_coarse_labels_share_the_ancestors_name(data_root, clip):
+    task = imagenet_task(clip, data_root / "imagenet", "marmoset", labels="coarse")
+    assert task.forget.classes[task.caption] == "New World monkey"
+    assert set(task.retain.labels.tolist()) == {task.caption}
+    assert len(task.forget.classes) == 1000 - len(task.siblings)
+
+
+def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path):
+    (tmp_path / "imagenet").mkdir()
+    (tmp_path / "imagenet" / "val").symlink_to(data_root / "imagenet" / "val")
+    for seed, c in enumerate([find_class("marmoset"), *wordnet_siblings("marmoset")[1]]):
+        write_class(tmp_path / "imagenet" / "train", c.wnid, 10, 100 + seed)
+    task = imagenet_task(clip, tmp_path / "imagenet", "marmoset")
+    assert len(task.evaluation["target"]) == 12 and len(task.forget) + len(task.calibration_forget) == 10
+
+
+def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
+    monkeypatch.setitem(PROMPTS, "imagenet", PROMPTS["imagenet"][:1])
+    task, lines = make_task(clip, "imagenet", data_root=str(data_root), limit=4)
+    assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
+    assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
+    edit = three_stages(clip, task, **SHORT)
+    assert "no BatchNorm" in edit.stages[1].info["alignment"]
+    assert all(n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6 for n in edit.stages[0].info["layers"])
+    world = task.suite["ImageNet, others"].images
+    edit = three_stages(clip, task, reference=world, **SHORT)
+    assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
+
+
+def test_main_job_on_a_resnet(data_root, tmp_path):
+    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb"), "-p", "dataset", "imagenet", "-p", "data_root", str(data_root),
+             "-p", "backbone", "RN50/random", "-p", "results", str(tmp_path), "-p", "limit", "4", "-p", "siblings", "titi; n02494079"]
+    for name, value in SHORT.items():
+        words += ["-p", name, str(value)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = (tmp_path / "imagenet").iterdir()
+    rows = pd.read_parquet(folder / "results.parquet")
+    assert {"target", "siblings", "ImageNet, others"} <= set(rows["column"])
+    report = (folder / "report.html").read_text()
+    assert "running statistics of BatchNorm" in report and "food101: not found" in report
+    assert "Beside the paper" in report and "secondary notes" in report  # the paper's rows for marmoset and RN50, marked as the paper's
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["siblings used"] == ["titi", "squirrel monkey"]
+
+
+@pytest.mark.parametrize("dataset, wanted", [("imagenet", "WordNet id"), ("cifar10", "cifar10/train/CLASS"), ("style", "STYLE/CLASS"), ("folder", "forget/NAME")])
+def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
+    with pytest.raises((FileNotFoundError, ValueError), match=wanted):
+        require_data(dataset, str(tmp_path))
+
+
+def test_all_ids_are_there():
+    assert len({c.wnid for c in imagenet_classes()}) == 1000
