@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES', 'Collection', 'shuffled', 'three_parts',
-           'others_in', 'photo_task', 'listed', 'imagenet_collection', 'under_one_name', 'imagenet_task',
+           'others_in', 'with_views', 'photo_task', 'listed', 'imagenet_collection', 'under_one_name', 'imagenet_task',
            'listed_collection', 'cifar10_collection', 'cluster_groups', 'query_groups', 'indexed_groups', 'renamed',
            'read_positions', 'subgroup_task', 'style_collection', 'style_task', 'captions_in', 'folder_collection',
            'labelled', 'folder_task', 'propose', 'read_proposal', 'proposal_collection', 'propose_pool',
@@ -24,7 +24,7 @@ from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
 from .core import DATASETS, choose, data_folder, write_atomic
 from .photos import Photos, class_folders, pictures_in, pixels, readable
 from .pictograms import STYLES, load_pictograms
-from .pretraining import Listed, in_held_out_part, list_cifar10, list_styles
+from .pretraining import Listed, augment, in_held_out_part, list_cifar10, list_styles
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, zero_shot_suite
 from .task import ImageSet, Task, emoji_task, known_names
 from .wordnet import find_class, imagenet_classes, wordnet_siblings
@@ -88,6 +88,14 @@ def others_in(collection: Collection, taken: Sequence[str], limit: int) -> torch
     rest = held if len(held) else rest
     return shuffled(rest, 9_001)[:limit].sort().values if limit and limit < len(rest) else rest
 
+
+def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet:
+    "A decoded set with up to `most` further views of each picture, mirrored, cropped and tinted, as long as there are at most `count` in all."
+    further = min(most, count // len(part) - 1)
+    g = torch.Generator().manual_seed(11_000 + seed)
+    views = [augment(part.images.clone(), part.images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte() for _ in range(further)]
+    return replace(part, images=torch.cat([part.images, *views]), labels=part.labels.repeat(max(further, 0) + 1))
+
 # %% ../nbs/09_datasets.ipynb #956d0fca
 def photo_task(
     clip: Clip,  # the original model
@@ -98,6 +106,7 @@ def photo_task(
     seed: int = 0,  # of training and calibration pictures
     n_forget: int = 1024,  # at most so many forget pictures
     n_retain: int = 4096,  # at most so many retain pictures in all
+    n_views: int = 2048,  # forget pictures with their further views; see `with_views`
     limit: int = 0,  # of each suite column; 0 is all
     suite: Mapping[str, ImageSet] | None = None,  # further columns
 ) -> Task:
@@ -122,6 +131,7 @@ def photo_task(
     decoded = [replace(p, images=pixels(p.images)) for p in (
         collection.part("forget", train[:n_forget], clip.size), collection.part("retain", retain, clip.size),
         collection.part("calibration, forget", calibrate, clip.size), collection.part("calibration, retain", check, clip.size))]
+    decoded[0] = with_views(decoded[0], n_views, seed)
     return Task(collection.name, target, tuple(keep), labels, seed, *decoded, evaluation, {**first, **(suite or {})}, collection.templates)
 
 # %% ../nbs/09_datasets.ipynb #f8cb20d6

@@ -169,6 +169,7 @@ def remind(
     hold: float = 10.0,  # weight of holding what was forgotten
     hold_margin: float = 0.4,  # m while reminding (cosine)
     ema: float = 0.98,  # decay of the average of A and B; 0 takes the last
+    few: int = 512,  # so many retain images are aligned and mixed, drawn at random; all of fewer
     mixed: int = 512,  # patchwork pictures
     random_control: bool = False,  # a random perturbation of the alignment's size in its place
     reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
@@ -178,15 +179,16 @@ def remind(
     g = torch.Generator().manual_seed(task.seed + 1)
     visual = deepcopy(forgotten.visual)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    plain = task.retain.images.float().div(255)
+    retain = task.retain.images
+    plain = (retain if len(retain) <= few else retain[torch.randperm(len(retain), generator=g)[:few]]).float().div(255)
     said, aims = alignment_aims(clip, reference)
-    pools, info = [plain], {"alignment": said if align_steps else "none: align_steps is 0"}
+    pools, info = [retain], {"alignment": said if align_steps else "none: align_steps is 0"}
     if align_steps and aims is not NOTHING:
         aligned, losses = align(clip, plain, align_steps, aims=aims)
         info["alignment loss"] = losses["alignment loss"].iloc[[0, -1]].round(2).tolist()
         pools.append(random_like(plain, aligned, g) if random_control else aligned)
     if mixed:
-        pools.append(patchwork(torch.cat(pools), mixed, g))
+        pools.append(patchwork(torch.cat([plain, *pools[1:]]), mixed, g))
     depth = frozen_depth(visual)
     below = cache or frozen_activations
     forget_below, *pools = (below(clip, p, depth) for p in (task.forget.images, *pools))

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from clipforget.adapters import load_patch
 from clipforget.clip import encode_images, load_clip, normalise
 from clipforget.core import PARAMETERS
-from clipforget.methods import default_settings
+from clipforget.methods import default_settings, settings_for
 from clipforget.papermill import notebook_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,9 @@ def run(results, output, **parameters):
 
 def test_parameters_say_the_same_everywhere():
     assert notebook_defaults(ROOT / "nbs" / "run.ipynb") == PARAMETERS
-    assert {k: v for k, v in PARAMETERS.items() if k in default_settings()} == default_settings()
+    own = default_settings()
+    assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {k: v for k, v in own.items() if PARAMETERS[k] is not None}
+    assert settings_for("emoji", PARAMETERS) == own
 
 
 @pytest.fixture(scope="module")
