@@ -82,7 +82,7 @@ def align(
     "x + delta in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
     images = images.float().div(255) if images.dtype == torch.uint8 else images
     aligned, history = [], []
-    for k, x in enumerate(images.split(min(batch, batch_size(clip)))):
+    for k, x in enumerate(images.split(min(batch, max(16, 32 * 224**2 // clip.size**2)))):
         delta = torch.zeros_like(x, requires_grad=True)
         optimiser = torch.optim.Adam([delta], lr=learning_rate)
         for step in range(steps):

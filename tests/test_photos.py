@@ -1,0 +1,101 @@
+"""From photographs to a report: a small CLIP is pre-trained on a tree of styles, and the main job forgets a class in one style with it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from clipforget.clip import load_clip, pretrained_folder
+from clipforget.datasets import make_task
+from clipforget.pictograms import draw_views, load_pictograms
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "test-toys"
+CLASSES = ("turtle", "violin", "banana")
+
+
+def papermill(notebook, output, **parameters):
+    words = [str(Path(sys.executable).parent / "papermill"), f"nbs/{notebook}.ipynb", str(output)]
+    for name, value in parameters.items():
+        words += ["-p", name, str(value)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+def write_views(folder, name, style, count):
+    folder.mkdir(parents=True)
+    things = load_pictograms()
+    views = draw_views(things, things.index([name]).repeat(count), style, "train", torch.Generator().manual_seed(style), 64)
+    for k, view in enumerate(views):
+        Image.fromarray(view.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{k:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photos")
+    for name in CLASSES:
+        for style, word in enumerate(("drawn", "painted")):
+            write_views(root / "toys" / word / name, name, style, 40)
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(tree, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrain")
+    done = papermill("pretrain", folder / "pretrain.ipynb", dataset="toys", data_root=tree, steps=60, batch=64, name=NAME, results=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    yield folder
+    shutil.rmtree(pretrained_folder(NAME))
+
+
+def test_pretraining_learns_and_is_found_by_name(model):
+    report = pd.read_csv(model / "zero_shot.csv")
+    assert report.loc[report["set"] == "toys", "accuracy"].item() > 60  # a third would be chance
+    clip = load_clip(f"pretrained:{NAME}")
+    assert clip.name == f"pretrained:{NAME}" and clip.size == 64
+
+
+def test_photographs_are_not_shipped(tree, tmp_path):
+    done = papermill("pretrain", tmp_path / "pretrain.ipynb", dataset="toys", data_root=tree, steps=2, ship="true", results=tmp_path)
+    assert done.returncode != 0 and "only a model of the pictograms goes into the package" in done.stderr
+
+
+def test_a_class_in_one_style(model, tree, tmp_path):
+    (tree / "toys").rename(tree / "pacs")
+    done = papermill("run", tmp_path / "run.ipynb", dataset="style", data_root=tree, target="turtle", styles="drawn", backbone=f"pretrained:{NAME}", results=tmp_path,
+                     forget_steps=3, align_steps=1, remind_steps=3, soup_points=3)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = (tmp_path / "style").iterdir()
+    assert {"target", "siblings", "siblings, same style", "pacs, others"} == set(pd.read_parquet(folder / "results.parquet")["column"])
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["layers"] == 4 and settings["hold"] == 30  # what suits photographs, said in the record
+    assert "cifar10: not found" in (folder / "report.html").read_text()
+
+
+def test_limit_is_stratified_and_said(tree):
+    from clipforget.suite import zero_shot_suite
+
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(("airplane", "ship")):
+        folder = tree / "stl10" / "test" / name
+        folder.mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    sets, lines = zero_shot_suite(tree, 64, ["stl10"], limit=6)
+    assert sets["stl10"].labels.bincount().tolist() == [3, 3] and "6" in lines[0]
+
+
+def test_folder_of_ones_own_with_shared_caption(tmp_path):
+    for part, name in (("forget", "turtle"), ("keep", "snake"), ("others", "violin")):
+        write_views(tmp_path / part / name, name, 0, 20)
+    (tmp_path / "names.csv").write_text("folder,caption\nturtle,reptile\nsnake,reptile\n")
+    task, lines = make_task(load_clip(device=torch.device("cpu")), "folder", data_root=str(tmp_path))
+    assert task.labels == "coarse" and task.forget.classes[task.caption] == "reptile"
+    assert len(task.forget) % (len(task.forget) // 9) == 0 and len(task.forget) > 9  # nine pictures, each in eight views
+    assert any(line.startswith("imagenet: not found") for line in lines)
