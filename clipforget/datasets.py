@@ -8,7 +8,7 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
            'listed_collection', 'cifar10_collection', 'cluster_groups', 'query_groups', 'indexed_groups', 'renamed',
            'read_positions', 'subgroup_task', 'style_collection', 'style_task', 'captions_in', 'folder_collection',
            'labelled', 'folder_task', 'propose', 'read_proposal', 'proposal_collection', 'propose_pool',
-           'background_names', 'style_folder', 'require_data', 'suite_beside', 'make_task']
+           'background_names', 'style_folder', 'require_data', 'as_seen_by', 'suite_beside', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #4f34f743
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +41,7 @@ class Collection:
     held_out: torch.Tensor  # bool [n], kept for the evaluation
     classes: tuple[str, ...]
     templates: tuple[str, ...] = TEMPLATES
+    spared: torch.Tensor | None = None  # bool [n], not held out and never pre-trained on; None where nobody knows
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -68,7 +69,8 @@ def three_parts(collection: Collection, group: str, seed: int) -> tuple[torch.Te
     "Positions to train on, to calibrate with and to evaluate on. ValueError where a subgroup has too few pictures."
     mine = collection.where([group])
     held = collection.held_out[mine]
-    evaluation, rest = mine[held], mine[~held]
+    free = ~held if collection.spared is None else collection.spared[mine]
+    evaluation, rest = mine[held], mine[free]
     if not len(evaluation) or not len(rest):
         order = shuffled(mine, 9_000)
         cut = round(EVALUATION_SHARE * len(mine))
@@ -177,7 +179,8 @@ def listed_collection(name: str, found: Listed, groups: Sequence[str], templates
     "The collection of photographs that [pre-training](05_pretraining.ipynb) lists too, with a subgroup for each."
     classes = tuple(sorted(set(found.classes)))
     place = {c: k for k, c in enumerate(classes)}
-    return Collection(name, found.source, torch.tensor([place[c] for c in found.classes]), tuple(groups), torch.tensor(found.held_out), classes, tuple(templates))
+    return Collection(name, found.source, torch.tensor([place[c] for c in found.classes]), tuple(groups), torch.tensor(found.held_out), classes, tuple(templates),
+                      torch.tensor(found.spared))
 
 
 def cifar10_collection(root: Path) -> Collection:
@@ -192,7 +195,7 @@ def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int
     if not 2 <= clusters <= len(mine) // FEWEST:
         raise ValueError(f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can.")
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float().cpu().numpy()
-    train = ~collection.held_out[mine].numpy()
+    train = (~collection.held_out if collection.spared is None else collection.spared)[mine].numpy()
     fitted = KMeans(clusters, n_init=10, random_state=seed).fit(features[train] if train.any() else features)
     return renamed(collection, mine, fitted.predict(features).tolist())
 
@@ -202,7 +205,7 @@ def query_groups(clip: Clip, collection: Collection, label: int, query: str, sha
     mine = (collection.labels == label).nonzero()[:, 0]
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float()
     gain = features @ encode_texts(clip, [query])[0] - features @ class_embeddings(clip, [collection.classes[label]], collection.templates)[0]
-    train = ~collection.held_out[mine]
+    train = (~collection.held_out if collection.spared is None else collection.spared)[mine]
     cut = (gain[train] if train.any() else gain).quantile(1 - share)
     return renamed(collection, mine, (gain >= cut).long().tolist())
 
@@ -417,6 +420,11 @@ def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
         folder_collection(root)
 
 
+def as_seen_by(clip: Clip, collection: Collection) -> Collection:
+    "The collection, in which pictures are spared only if `clip` is a model whose pre-training spared them."
+    return collection if clip.name.startswith("pretrained:") else replace(collection, spared=None)
+
+
 def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[str, ImageSet], list[str]]:
     "The zero-shot sets below `root`, without `dataset` itself, and a line for each that is not there."
     if not root.is_dir():
@@ -453,9 +461,9 @@ def make_task(
     elif dataset == "imagenet":
         make = lambda **more: imagenet_task(clip, root, target, labels, seed, listed(siblings), **more)
     elif dataset == "cifar10":
-        make = lambda **more: subgroup_task(clip, cifar10_collection(root), target, subgroup, clusters, seed, **more)
+        make = lambda **more: subgroup_task(clip, as_seen_by(clip, cifar10_collection(root)), target, subgroup, clusters, seed, **more)
     else:
         style = (listed(styles) or [str(usual["style"])])[0]
-        make = lambda **more: style_task(clip, style_collection(style_folder(root)), target, style, seed, **more)
+        make = lambda **more: style_task(clip, as_seen_by(clip, style_collection(style_folder(root))), target, style, seed, **more)
     suite, lines = suite_beside(dataset, root, clip.size, limit)
     return make(limit=limit, suite=suite), lines

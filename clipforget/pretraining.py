@@ -210,6 +210,7 @@ class Listed:
     source: Sequence  # n paths, or items that start with a picture
     names: tuple[str, ...]  # n times "STYLE/CLASS/file"
     held_out: tuple[bool, ...]  # n, kept for the test
+    spared: tuple[bool, ...]  # n, neither learned nor judged: for tasks
 
     @property
     def styles(self) -> list[str]:
@@ -232,7 +233,8 @@ def list_cifar10(root: Path) -> Listed:
     folders = [Path(root) / "cifar10" / part for part in ("train", "test")]
     if all(f.is_dir() for f in folders):
         found = [(p, f"photo/{c}/{p.name}", f.name == "test") for f in folders for c, paths in class_folders(f, CIFAR10_LAYOUT).items() for p in paths]
-        return Listed(*(tuple(column) for column in zip(*found)))
+        paths, names, held_out = (tuple(column) for column in zip(*found))
+        return Listed(paths, names, held_out, tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
     from torchvision.datasets import CIFAR10
 
     try:
@@ -241,11 +243,11 @@ def list_cifar10(root: Path) -> Listed:
         raise FileNotFoundError(f"There is no CIFAR-10 in {root}. Wanted: {CIFAR10_LAYOUT}.") from error
     names = [f"photo/{part.classes[y]}/{k:05}" for part in parts for k, y in enumerate(part.targets)]
     held_out = [part is parts[1] for part in parts for _ in part.targets]
-    return Listed(torch.utils.data.ConcatDataset(parts), tuple(names), tuple(held_out))
+    return Listed(torch.utils.data.ConcatDataset(parts), tuple(names), tuple(held_out), tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
 
 
 def list_styles(folder: Path) -> Listed:
-    "A tree `folder`/STYLE/CLASS/picture; the quarter of `in_held_out_part` is held out. FileNotFoundError or ValueError with the layout if it is none."
+    "A tree `folder`/STYLE/CLASS/picture; a quarter is held out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none."
     wanted = STYLE_LAYOUT.format(Path(folder).name)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
@@ -254,7 +256,8 @@ def list_styles(folder: Path) -> Listed:
     if not found:
         raise ValueError(f"{folder} has no folders with pictures ({', '.join(SUFFIXES)}). Wanted: {wanted}.")
     paths, names = zip(*found)
-    return Listed(paths, names, tuple(in_held_out_part(n) for n in names))
+    held_out = tuple(in_held_out_part(n) for n in names)
+    return Listed(paths, names, held_out, tuple(not h and in_held_out_part(n, 2) for n, h in zip(names, held_out)))
 
 
 def list_photos(dataset: str, root: Path) -> Listed:
@@ -352,7 +355,7 @@ class PhotoCorpus:
 def photo_corpus(
     dataset: str,  # "cifar10", or a folder below `root` that is a tree STYLE/CLASS/picture
     root: Path,  # where data sets lie
-    validation: bool = False,  # judge on a ninth of the training pictures, which is then not learned, and leave the test pictures alone
+    validation: bool = False,  # judge on the spared pictures, and leave the test pictures alone
     limit: int = 0,  # at most so many training pictures of a class in a style, for a quick look; 0 is all
     workers: int | None = None,  # processes that decode
 ) -> PhotoCorpus:
@@ -360,10 +363,9 @@ def photo_corpus(
     listed = list_photos(dataset, root)
     classes, styles = (tuple(sorted(set(x))) for x in (listed.classes, listed.styles))
     known = torch.tensor([(classes.index(c), styles.index(s)) for c, s in zip(listed.classes, listed.styles)])
-    held_out = torch.tensor(listed.held_out)
-    ninth = torch.tensor([in_held_out_part(n, 9) for n in listed.names]) & ~held_out
-    learn = (~held_out & ~ninth if validation else ~held_out).nonzero()[:, 0]
-    judge = (ninth if validation else held_out).nonzero()[:, 0]
+    held_out, spared = torch.tensor(listed.held_out), torch.tensor(listed.spared)
+    learn = (~held_out & ~spared).nonzero()[:, 0]
+    judge = (spared if validation else held_out).nonzero()[:, 0]
     if limit:
         learn = torch.cat([learn[(known[learn] == pair).all(1)][:limit] for pair in known.unique(dim=0)])
     if not len(learn) or not len(judge):
