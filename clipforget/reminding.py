@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Moments', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments', 'alignment_aims',
-           'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'remind']
+           'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools', 'remind']
 
 # %% ../nbs/13_reminding.ipynb #9c7684fe
 import math
@@ -82,7 +82,7 @@ def align(
     "x + delta in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
     images = images.float().div(255) if images.dtype == torch.uint8 else images
     aligned, history = [], []
-    for k, x in enumerate(images.split(min(batch, max(16, 32 * 224**2 // clip.size**2)))):
+    for k, x in enumerate(images.split(min(batch, max(16, 16 * 224**2 // clip.size**2)))):
         delta = torch.zeros_like(x, requires_grad=True)
         optimiser = torch.optim.Adam([delta], lr=learning_rate)
         for step in range(steps):
@@ -155,6 +155,29 @@ def contrastive_loss(features: torch.Tensor, classes: torch.Tensor, labels: torc
     "Cross-entropy of the temperature times the similarities with all captions."
     return F.cross_entropy(temperature * features @ classes.T, labels)
 
+# %% ../nbs/13_reminding.ipynb #5c415ee0
+def retain_pools(
+    clip: Clip,  # the original model
+    retain: torch.Tensor,  # uint8 [n, 3, h, w]
+    generator: torch.Generator,  # of the draw, the control and the patchworks
+    align_steps: int = 20,  # of the alignment; 0 leaves it out
+    few: int = 512,  # so many images are aligned and mixed, drawn at random; all of fewer
+    mixed: int = 512,  # patchwork pictures; 0 leaves them out
+    random_control: bool = False,  # a random perturbation of the alignment's size in its place
+    reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
+) -> tuple[list[torch.Tensor], dict]:
+    "The kinds of pictures that are distilled on: the retain images, aligned ones and patchworks; and what was aligned to what."
+    plain = (retain if len(retain) <= few else retain[torch.randperm(len(retain), generator=generator)[:few]]).float().div(255)
+    said, aims = alignment_aims(clip, reference)
+    pools, info = [retain], {"alignment": said if align_steps else "none: align_steps is 0"}
+    if align_steps and aims is not NOTHING:
+        aligned, losses = align(clip, plain, align_steps, aims=aims)
+        info["alignment loss"] = losses["alignment loss"].iloc[[0, -1]].round(2).tolist()
+        pools.append(random_like(plain, aligned, generator) if random_control else aligned)
+    if mixed:
+        pools.append(patchwork(torch.cat([plain, *pools[1:]]), mixed, generator))
+    return pools, info
+
 # %% ../nbs/13_reminding.ipynb #e720a67f
 def remind(
     clip: Clip,  # the original model: the teacher
@@ -179,40 +202,41 @@ def remind(
     g = torch.Generator().manual_seed(task.seed + 1)
     visual = deepcopy(forgotten.visual)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    retain = task.retain.images
-    plain = (retain if len(retain) <= few else retain[torch.randperm(len(retain), generator=g)[:few]]).float().div(255)
-    said, aims = alignment_aims(clip, reference)
-    pools, info = [retain], {"alignment": said if align_steps else "none: align_steps is 0"}
-    if align_steps and aims is not NOTHING:
-        aligned, losses = align(clip, plain, align_steps, aims=aims)
-        info["alignment loss"] = losses["alignment loss"].iloc[[0, -1]].round(2).tolist()
-        pools.append(random_like(plain, aligned, g) if random_control else aligned)
-    if mixed:
-        pools.append(patchwork(torch.cat([plain, *pools[1:]]), mixed, g))
+    pools, info = retain_pools(clip, task.retain.images, g, align_steps, few, mixed, random_control, reference)
     depth = frozen_depth(visual)
     below = cache or frozen_activations
-    forget_below, *pools = (below(clip, p, depth) for p in (task.forget.images, *pools))
-    teacher = [encode_above(clip.model.visual, p, depth) for p in pools]
+    kinds = [below(clip, p, depth) for p in (task.forget.images, *pools)]
+    teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
+    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
+
+    def losses_of(kind: int, u: torch.Tensor, picks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        "The losses of the features of one kind of pictures: forget (0), retain (1), aligned, mixed."
+        if kind == 0:
+            return {"hold": forget_loss(u, text, task.caption, hold_margin)}
+        found = {"distillation": distillation_loss(u, teacher[kind - 1][picks[kind]]) / len(teacher)}
+        return found | ({"contrastive": contrastive_loss(u, text, task.retain.labels[picks[1]])} if kind == 1 else {})
+
+    order = list(range(len(kinds)))
+    turns = [order] if batch_size(clip) >= len(kinds) * batch else [[k] for k in order]  # large pictures: a kind at a time takes less memory
     weights = trainable(visual)
     average = [w.detach().clone() for w in weights]
     optimiser = torch.optim.Adam(weights, lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history = []
     for step in tqdm(range(steps), desc="reminding", leave=False):
-        f = draw(len(forget_below), batch, g)
-        picks = [draw(len(p), batch, g) for p in pools]
-        with fast(clip.device):
-            u = features_above(visual, torch.cat([forget_below[f], *(p[k] for p, k in zip(pools, picks))]), depth)
-        uf, *ud = u.split(batch)
-        parts = {"hold": forget_loss(uf, text, task.caption, hold_margin),
-                 "contrastive": contrastive_loss(ud[0], text, task.retain.labels[picks[0]]),
-                 "distillation": sum(distillation_loss(a, t[k]) for a, t, k in zip(ud, teacher, picks)) / len(pools)}
-        loss = hold * parts["hold"] + contrastive * parts["contrastive"] + distillation * parts["distillation"]
+        picks = [draw(len(p), batch, g) for p in kinds]
+        seen, total = [p[k] for p, k in zip(kinds, picks)], dict.fromkeys(weight, 0.0)
         optimiser.zero_grad()
-        loss.backward()
+        for turn in turns:
+            with fast(clip.device):
+                u = features_above(visual, torch.cat([seen[k] for k in turn]), depth)
+            losses = [(name, value) for k, part in zip(turn, u.split(batch)) for name, value in losses_of(k, part, picks).items()]
+            sum(weight[name] * value for name, value in losses).backward()
+            for name, value in losses:
+                total[name] += value.item()
         optimiser.step()
         schedule.step()
-        history.append({"step": step, **{k: v.item() for k, v in parts.items()}})
+        history.append({"step": step, **total})
         with torch.no_grad():
             decay = min(ema, (step + 1) / (step + 10))
             for a, w in zip(average, weights):

@@ -41,14 +41,14 @@ def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("photos")
     for name in CLASSES:
         for style, word in enumerate(("drawn", "painted")):
-            write_views(root / "toys" / word / name, name, style, 40)
+            write_views(root / "toys" / word / name, name, style, 80)
     return root
 
 
 @pytest.fixture(scope="module")
 def model(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrain")
-    done = papermill("pretrain", folder / "pretrain.ipynb", dataset="toys", data_root=tree, steps=60, batch=64, name=NAME, results=folder)
+    done = papermill("pretrain", folder / "pretrain.ipynb", dataset="toys", data_root=tree, steps=80, batch=64, name=NAME, results=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     yield folder
     shutil.rmtree(pretrained_folder(NAME))
