@@ -44,7 +44,7 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
 test: $(STAMP) ## execute the library's notebooks, then the tests
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(LAB_ARGS)

@@ -79,7 +79,7 @@ def short_hash(value: object, digits: int = 6) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:digits]
 
 # %% ../nbs/00_core.ipynb #0c6ae6ad
-PHOTOGRAPHS = {"layers": 4, "lowest_part": 5, "hold": 30.0}  # searched on photos.ipynb
+PHOTOGRAPHS = {"layers": 4, "lowest_part": 5, "hold": 30.0}  # from trials on the cartoon dog and the painted house, see photos.ipynb
 DATASETS = {
     "emoji": {"target": "turtle", "backbone": "emoji-rn"},
     "imagenet": {"target": "marmoset", "backbone": "RN50-quickgelu/openai"},
