@@ -94,10 +94,10 @@ def make_table(
     if wrong:
         raise ValueError(f"{len(wrong)} of ImageNet's 1,000 ids ({wrong[0]}, ...) mean something else there: data.noun of WordNet 3.0 is wanted.")
     names = distinct_names(IMAGENET_CLASSNAMES, [nouns[i][0] for i in ids])
-    above, todo = set(), list(ids)
-    while todo:
-        todo = [p for i in todo for p in nouns[i][1] if p not in above]
-        above.update(todo)
+    above, level = set(), list(ids)
+    while level:
+        level = [p for i in level for p in nouns[i][1] if p not in above]
+        above.update(level)
     return [Synset(i, k, name, *nouns[i]) for k, (i, name) in enumerate(zip(ids, names))] + \
            [Synset(i, -1, nouns[i][0][0], *nouns[i]) for i in sorted(above)]
 
