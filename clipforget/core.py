@@ -128,7 +128,7 @@ PARAMETERS: dict[str, object] = {
 }
 "Every parameter of the main job with its default: what is forgotten, and the settings of the three stages."
 
-
+# %% ../nbs/00_core.ipynb #23af66c2
 def run_folder(
     parameters: Mapping[str, object],  # the run's parameters; those left out are at their default
 ) -> Path:

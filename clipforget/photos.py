@@ -87,7 +87,7 @@ class _Decoded(torch.utils.data.Dataset):
 def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
-
+# %% ../nbs/03_photos.ipynb #1b967531
 @dataclass(frozen=True)
 class Photos:
     "Pictures that are decoded when they are asked for; in use it stands where a uint8 tensor [n, 3, size, size] could."
@@ -125,7 +125,7 @@ class Photos:
         items = self.source if self.name == "" else None
         return [str(Path(items[k]).resolve()) if items is not None else f"{self.name}/{k}" for k in self.index]
 
-
+# %% ../nbs/03_photos.ipynb #b021a450
 def pixels(images: torch.Tensor | Photos) -> torch.Tensor:
     "All of `images` as a tensor, uint8 [n, 3, h, w]; a tensor is returned as it is."
     if isinstance(images, torch.Tensor):

@@ -38,7 +38,7 @@ def moments(layer: nn.Module, x: torch.Tensor) -> Moments:
     over = (0, 2, 3) if isinstance(layer, nn.BatchNorm2d) else tuple(range(x.ndim - 1))
     return x.mean(over), (x.var(over, unbiased=False) + layer.eps).sqrt()
 
-
+# %% ../nbs/13_reminding.ipynb #21360fcb
 class NormStatistics:
     "Records the input of every norm layer of an image tower; a context manager, so that no hook stays behind."
 

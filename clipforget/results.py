@@ -84,7 +84,7 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     label(ax, "after the stage", "zero-shot accuracy (%)", "Stage by stage, on pictures that no stage saw")
     return figure
 
-
+# %% ../nbs/17_results.ipynb #3caf4808
 def suite_curve(rows: pd.DataFrame, stages: Mapping[str, float]) -> pd.Series:
     "Mean accuracy of the suite's columns by a, from tidy rows in which every a of `stages` (name -> a) was judged."
     kept = rows[rows["stage"].isin(stages) & ~rows["column"].str.startswith(("target", "siblings"))]
@@ -111,7 +111,7 @@ def plot_soup(
     label(ax, "a (0: original weights, 1: edited weights)", "calibration split, or as said (%)", "The soup: how far back the model can walk")
     return figure
 
-
+# %% ../nbs/17_results.ipynb #fc3f56cf
 def plot_history(history: pd.DataFrame, title: str) -> Figure:
     "One panel a loss, against the step."
     names = [c for c in history.columns if c not in ("step", "batch")]
@@ -186,7 +186,7 @@ th:first-child,td:first-child{text-align:left} .scroll{overflow-x:auto} img{max-
 .passed{background:#10352a}.failed{background:#3b1512;color:#ffb4ab}}
 """
 
-
+# %% ../nbs/17_results.ipynb #077f8f62
 def picture_tag(figure: Figure, text: str) -> str:
     "A figure as an <img> with its data inside and `text` for those who cannot see it."
     data = io.BytesIO()
@@ -204,7 +204,7 @@ def verdict(rows: pd.DataFrame, stage: str) -> tuple[bool, str]:
             f"Score {s['Score']:.1f} (doing nothing: {summary(by_column(rows, 'original'), by_column(rows, 'original'))['Score']:.1f}).")
     return passed, text
 
-
+# %% ../nbs/17_results.ipynb #40133a27
 def report_page(
     rows: pd.DataFrame,  # tidy rows with the stage "original"
     stage: str,  # the last stage: the verdict is about it
