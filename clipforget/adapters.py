@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LowRank', 'adapters', 'add_adapters', 'trainable', 'set_scale', 'merge', 'save_patch', 'read_notes', 'load_patch',
-           'tower_parts', 'project', 'frozen_depth', 'frozen_activations', 'features_above', 'encode_above',
-           'ActivationCache']
+           'tower_parts', 'attend', 'project', 'part_of', 'frozen_depth', 'frozen_activations', 'features_above',
+           'encode_above', 'ActivationCache']
 
-# %% ../nbs/11_adapters.ipynb #34f288df
+# %% ../nbs/11_adapters.ipynb #b03f30f2
 import json
 import math
 import tempfile
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -142,16 +142,24 @@ def load_patch(
                 getattr(adapter, k).copy_(tensors[f"{name}/{k}"])
     return visual
 
-# %% ../nbs/11_adapters.ipynb #d3852555
+# %% ../nbs/11_adapters.ipynb #da7580da
 def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The image tower as a chain of (prefix of layer names, function); one part if its structure is not known."
     if isinstance(visual, ModifiedResNet):
-        stem = [("conv", visual.stem)]
-        return stem + [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)] + [("attnpool", visual.attnpool)]
+        stages = [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)]
+        return [("conv", visual.stem), *stages, ("attnpool.", lambda x: attend(visual.attnpool, x)), ("attnpool.c_proj", visual.attnpool.c_proj)]
     if isinstance(visual, VisionTransformer) and visual.transformer.batch_first and not visual.output_tokens:
         blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
         return [("conv1", visual._embeds), *blocks, ("proj", lambda x: project(visual, x))]
     return [("", visual)]
+
+
+def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
+    "What an attention pooling does before its last matrix, for the one token that is used: [n, c, h, w] to [n, c]."
+    x = x.flatten(2).transpose(1, 2)
+    x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
+    q, k, v = (project(part).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for project, part in ((pool.q_proj, x[:, :1]), (pool.k_proj, x), (pool.v_proj, x)))
+    return F.scaled_dot_product_attention(q, k, v).flatten(1)
 
 
 def project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
@@ -160,11 +168,15 @@ def project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
     return pooled if visual.proj is None else pooled @ visual.proj
 
 
+def part_of(name: str, prefixes: Sequence[str]) -> int:
+    "The number of the part that a layer belongs to: the one with the longest prefix of its name, or the last."
+    return max(range(len(prefixes)), key=lambda k: (name.startswith(prefixes[k]), len(prefixes[k]) if name.startswith(prefixes[k]) else k))
+
+
 def frozen_depth(visual: nn.Module) -> int:
     "How many parts of the tower lie below its lowest adapter."
-    names = list(adapters(visual))
-    parts = tower_parts(visual)
-    return next((k for k, (prefix, _) in enumerate(parts) if any(n.startswith(prefix) for n in names)), len(parts) - 1)
+    prefixes = [prefix for prefix, _ in tower_parts(visual)]
+    return min((part_of(name, prefixes) for name in adapters(visual)), default=len(prefixes) - 1)
 
 # %% ../nbs/11_adapters.ipynb #e60e37f4
 @torch.no_grad()

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES', 'Collection', 'shuffled', 'three_parts',
            'others_in', 'with_views', 'photo_task', 'listed', 'imagenet_collection', 'under_one_name', 'imagenet_task',
-           'listed_collection', 'cifar10_collection', 'cluster_groups', 'query_groups', 'indexed_groups', 'renamed',
-           'read_positions', 'subgroup_task', 'style_collection', 'style_task', 'captions_in', 'folder_collection',
-           'labelled', 'folder_task', 'propose', 'read_proposal', 'proposal_collection', 'propose_pool',
-           'background_names', 'style_folder', 'require_data', 'as_seen_by', 'suite_beside', 'make_task']
+           'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups', 'query_groups', 'indexed_groups',
+           'renamed', 'read_positions', 'subgroup_task', 'style_collection', 'style_task', 'captions_in',
+           'folder_collection', 'labelled', 'folder_task', 'propose', 'read_proposal', 'proposal_collection',
+           'propose_pool', 'background_names', 'style_folder', 'require_data', 'as_seen_by', 'suite_beside',
+           'make_task']
 
-# %% ../nbs/09_datasets.ipynb #4f34f743
+# %% ../nbs/09_datasets.ipynb #af176318
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.cluster import KMeans
+from sklearn.metrics import silhouette_score
 
 from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
 from .core import DATASETS, choose, data_folder, write_atomic
@@ -98,7 +100,7 @@ def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet
     views = [augment(part.images.clone(), part.images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte() for _ in range(further)]
     return replace(part, images=torch.cat([part.images, *views]), labels=part.labels.repeat(max(further, 0) + 1))
 
-# %% ../nbs/09_datasets.ipynb #956d0fca
+# %% ../nbs/09_datasets.ipynb #08e88cbb
 def photo_task(
     clip: Clip,  # the original model
     collection: Collection,  # the photographs
@@ -108,7 +110,7 @@ def photo_task(
     seed: int = 0,  # of training and calibration pictures
     n_forget: int = 1024,  # at most so many forget pictures
     n_retain: int = 4096,  # at most so many retain pictures in all
-    n_views: int = 2048,  # forget pictures with their further views; see `with_views`
+    n_views: int = 256,  # forget pictures with their further views, if they are few; see `with_views`
     limit: int = 0,  # of each suite column; 0 is all
     suite: Mapping[str, ImageSet] | None = None,  # further columns
 ) -> Task:
@@ -188,15 +190,22 @@ def cifar10_collection(root: Path) -> Collection:
     found = list_cifar10(root)
     return listed_collection("CIFAR-10", found, found.classes, TEMPLATES)
 
-# %% ../nbs/09_datasets.ipynb #7c2b5894
-def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int, seed: int = 0) -> tuple[str, ...]:
-    "Groups of `collection` where the pictures of class `label` are called CLASS/0 to CLASS/k-1 by k-means on the original's features."
+# %% ../nbs/09_datasets.ipynb #c7f4c02b
+def best_count(features: np.ndarray, most: int = 8, seed: int = 0) -> int:
+    "The number of k-means clusters, 2 to `most`, with the highest mean silhouette."
+    of = {k: silhouette_score(features, KMeans(k, n_init=10, random_state=seed).fit_predict(features)) for k in range(2, most + 1)}
+    return max(of, key=of.get)
+
+
+def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int = 0, seed: int = 0) -> tuple[str, ...]:
+    "Groups of `collection` where the pictures of class `label` are called CLASS/0 to CLASS/k-1 by k-means on the original's features; `best_count` says how many if `clusters` is 0."
     mine = (collection.labels == label).nonzero()[:, 0]
-    if not 2 <= clusters <= len(mine) // FEWEST:
-        raise ValueError(f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can.")
+    if clusters and not 2 <= clusters <= len(mine) // FEWEST:
+        raise ValueError(f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can, or 0 for as many as suit best.")
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float().cpu().numpy()
     train = (~collection.held_out if collection.spared is None else collection.spared)[mine].numpy()
-    fitted = KMeans(clusters, n_init=10, random_state=seed).fit(features[train] if train.any() else features)
+    seen = features[train] if train.any() else features
+    fitted = KMeans(clusters or best_count(seen, min(8, len(seen) // 2), seed), n_init=10, random_state=seed).fit(seen)
     return renamed(collection, mine, fitted.predict(features).tolist())
 
 # %% ../nbs/09_datasets.ipynb #93e68010
@@ -235,13 +244,13 @@ def read_positions(path: Path) -> list[int]:
             raise ValueError(f"Line {number} of {path} is {line!r}; each line must be one position, a whole number from 0.")
     return [int(x) for x in lines]
 
-# %% ../nbs/09_datasets.ipynb #5f34a057
+# %% ../nbs/09_datasets.ipynb #c79b213d
 def subgroup_task(
     clip: Clip,  # the original model
     collection: Collection,  # its classes have no finer names
     target: str = "airplane",  # the class
     subgroup: str = "0",  # number of a cluster, "query: TEXT", or "file: PATH" of positions
-    clusters: int = 5,  # how many k-means makes
+    clusters: int = 0,  # how many k-means makes; as many as suit the features best if 0
     seed: int = 0,
     **more: object,  # to `photo_task`
 ) -> Task:
@@ -253,8 +262,9 @@ def subgroup_task(
     elif kind == "file":
         groups, number = indexed_groups(collection, label, read_positions(Path(rest.strip()))), 1
     else:
-        number = int(choose("subgroup (or 'query: TEXT', 'file: PATH')", str(subgroup), map(str, range(clusters))))
         groups = cluster_groups(clip, collection, label, clusters)
+        there = sorted({g.rpartition("/")[2] for g in groups if g.startswith(f"{target}/")}, key=int)
+        number = int(choose("subgroup (or 'query: TEXT', 'file: PATH')", str(subgroup), there))
     collection = replace(collection, groups=groups)
     goal = f"{target}/{number}"
     siblings = sorted({g for g in groups if g.startswith(f"{target}/")} - {goal})
@@ -431,7 +441,7 @@ def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[
         return {}, [f"No zero-shot set was judged: there is no folder {root}. Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."]
     return zero_shot_suite(root, size, [s for s in ZERO_SHOT_SETS if s != dataset], limit)
 
-# %% ../nbs/09_datasets.ipynb #06fbbb4a
+# %% ../nbs/09_datasets.ipynb #f5cac0fc
 def make_task(
     clip: Clip,  # the original model
     dataset: str = "emoji",  # one of DATASETS
@@ -443,7 +453,7 @@ def make_task(
     data_root: str = "",  # where the data lie; see `data_folder`
     limit: int = 0,  # at most so many pictures a suite column; 0 is all
     subgroup: str = "0",  # of a CIFAR-10 class: a cluster, "query: TEXT" or "file: PATH"
-    clusters: int = 5,  # of a CIFAR-10 class
+    clusters: int = 0,  # of a CIFAR-10 class; as many as suit its features best if 0
     pool: str = "",  # a folder of unlabelled pictures, for "folder"
     proposal: str = "",  # the CSV that sorts the pool
 ) -> tuple[Task, list[str]]:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['margins', 'forget_loss', 'Stage', 'candidates', 'draw', 'forget']
 
-# %% ../nbs/12_forgetting.ipynb #ec502132
+# %% ../nbs/12_forgetting.ipynb #bf46dbc8
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from .adapters import ActivationCache, add_adapters, features_above, frozen_activations, frozen_depth, tower_parts, trainable
+from .adapters import ActivationCache, add_adapters, features_above, frozen_activations, frozen_depth, part_of, tower_parts, trainable
 from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher
 from .task import Task
@@ -54,17 +54,16 @@ class Stage:
     info: dict = field(default_factory=dict)  # early stop, seconds, chosen values
     importance: pd.DataFrame | None = None  # the ranking that layers were chosen by
 
-# %% ../nbs/12_forgetting.ipynb #5e389c79
+# %% ../nbs/12_forgetting.ipynb #68cd7075
 def candidates(
     clip: Clip,  # the original model
     ranking: pd.DataFrame,  # from `relative_fisher`
     lowest_part: int | None = None,  # the upper half if None
 ) -> pd.DataFrame:
     "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one."
-    parts = [prefix for prefix, _ in tower_parts(clip.model.visual)]
-    lowest = len(parts) // 2 if lowest_part is None else min(lowest_part, len(parts) - 1)
-    allowed = tuple(parts[lowest:])
-    return ranking[ranking["layer"].str.startswith(allowed)].reset_index(drop=True)
+    prefixes = [prefix for prefix, _ in tower_parts(clip.model.visual)]
+    lowest = len(prefixes) // 2 if lowest_part is None else min(lowest_part, len(prefixes) - 1)
+    return ranking[ranking["layer"].map(lambda name: part_of(name, prefixes)) >= lowest].reset_index(drop=True)
 
 # %% ../nbs/12_forgetting.ipynb #7a11df95
 def draw(n: int, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -194,7 +194,7 @@ def draw_pictograms(
         facts += [frozenset(k) for k in known]
     return Batch(torch.cat(images), tuple(captions), tuple(facts))
 
-# %% ../nbs/05_pretraining.ipynb #b1f7c3a2
+# %% ../nbs/05_pretraining.ipynb #c821b90f
 def in_held_out_part(
     name: str,  # of a picture: "STYLE/CLASS/file"
     part: int = 4,  # one in so many is held out
@@ -221,7 +221,6 @@ class Listed:
     def classes(self) -> list[str]:
         "The class of each, in words."
         return [readable(n.split("/")[1]) for n in self.names]
-
 
 # %% ../nbs/05_pretraining.ipynb #26dfd5f1
 CIFAR10_LAYOUT = "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or the files of torchvision.datasets.CIFAR10(root, download=True)"
@@ -294,7 +293,7 @@ def augment(
     near_x, near_y = ((torch.arange(size) - uniform(generator, n, 1, high=size)).abs() < half for _ in range(2))
     return torch.where(near_y[:, None, :, None] & near_x[:, None, None, :], mean, x).clamp_(0, 1)
 
-# %% ../nbs/05_pretraining.ipynb #dd48cc61
+# %% ../nbs/05_pretraining.ipynb #17561f10
 PHOTO = ("{n}", "a picture of {n}", "a small picture of the {n}", "a {s} of a {n}", "a {s} of the {n}", "a small {s} of a {n}")
 TONED = (*PHOTO, "a {t} {s} of a {n}", "a {t} picture of the {n}", "a {n} in {t}", "a small {n} in {t}")  # for sets of one style
 IN_STYLE = ("a {}", "a small {}")  # prompts for a class in a style, such as "sketch of a dog"
@@ -310,7 +309,7 @@ def tones_of(images: torch.Tensor) -> torch.Tensor:
     mean = torch.stack([x[:, rim].float().mean(1) for x in images])
     return torch.cdist(mean, torch.tensor(list(TONES.values()), dtype=torch.float32)).argmin(1)
 
-# %% ../nbs/05_pretraining.ipynb #2c76ce47
+# %% ../nbs/05_pretraining.ipynb #5bbdd1e8
 @dataclass(frozen=True)
 class PhotoCorpus:
     "Photographs of classes in styles, to learn from and to be judged on."

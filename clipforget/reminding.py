@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Moments', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments', 'alignment_aims',
-           'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools', 'remind']
+           'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools', 'with_borrowed',
+           'remind']
 
 # %% ../nbs/13_reminding.ipynb #9c7684fe
 import math
@@ -178,7 +179,14 @@ def retain_pools(
         pools.append(patchwork(torch.cat([plain, *pools[1:]]), mixed, generator))
     return pools, info
 
-# %% ../nbs/13_reminding.ipynb #e720a67f
+# %% ../nbs/13_reminding.ipynb #4297f1cd
+def with_borrowed(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
+    "Activations of forget pictures [n, ...] and about as many of siblings [m, ...], moved to the forget pictures' mean."
+    moved = siblings.float() - siblings.float().mean(0) + forget.float().mean(0)
+    times = max(1, round(len(forget) / len(siblings)))
+    return torch.cat([forget, moved.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
+
+# %% ../nbs/13_reminding.ipynb #a48e345b
 def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
@@ -191,6 +199,7 @@ def remind(
     distillation: float = 10.0,  # weight
     hold: float = 10.0,  # weight of holding what was forgotten
     hold_margin: float = 0.4,  # m while reminding (cosine)
+    borrow: bool = False,  # hold pictures with the siblings' variety, too; see `with_borrowed`
     ema: float = 0.98,  # decay of the average of A and B; 0 takes the last
     few: int = 512,  # so many retain images are aligned and mixed, drawn at random; all of fewer
     mixed: int = 512,  # patchwork pictures
@@ -207,6 +216,9 @@ def remind(
     below = cache or frozen_activations
     kinds = [below(clip, p, depth) for p in (task.forget.images, *pools)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
+    same = task.retain.labels == task.caption
+    if borrow and same.any():
+        kinds[0] = with_borrowed(kinds[0], kinds[1][same])
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
 
     def losses_of(kind: int, u: torch.Tensor, picks: list[torch.Tensor]) -> dict[str, torch.Tensor]:

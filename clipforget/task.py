@@ -128,7 +128,7 @@ def digit_set(size: int) -> ImageSet:
     images = draw_views(digits, torch.arange(len(digits)), 0, "evaluation", torch.Generator().manual_seed(9_004), size)
     return ImageSet("digits", to_bytes(images), torch.tensor([DIGITS.index(n) for n in digits.names]), DIGITS)
 
-# %% ../nbs/06_task.ipynb #c162128d
+# %% ../nbs/06_task.ipynb #6af6ceca
 EVALUATION_SEED = 9_000  # never changes
 
 
@@ -137,11 +137,11 @@ def known_names(clip: Clip, pictures: Pictures) -> list[str]:
     return [n for n in pictures.names if n not in clip.held_out]
 
 
-def emoji_suite(clip: Clip, target: str) -> dict[str, ImageSet]:
-    "Zero-shot sets that no stage sees: the other names in each style, the country flags, the digits."
+def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
+    "Zero-shot sets that no stage sees: all names but `targets` in each style, the country flags, the digits."
     things = load_pictograms()
     names = known_names(clip, things)
-    others = [n for n in names if n != target]
+    others = [n for n in names if n not in targets]
     suite = {f"others, {style}": view_set(f"others, {style}", things, others, others, names, "evaluation", 1, EVALUATION_SEED + s, [s], clip.size)
              for s, style in enumerate(STYLES)}
     return suite | {"flags": flag_set(clip.size), "digits": digit_set(clip.size)}

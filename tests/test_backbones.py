@@ -30,9 +30,9 @@ def pictures(clip):
 
 
 def upper_layers(clip):
-    """All adaptable layers in the last third of the tower: convolutions and the attention pooling, or fused attention and MLPs."""
+    """All adaptable layers in the last third of the tower (three parts at least): convolutions and the attention pooling, or fused attention and MLPs."""
     parts = tower_parts(clip.model.visual)
-    last = tuple(prefix for prefix, _ in parts[-(len(parts) // 3) :])
+    last = tuple(prefix for prefix, _ in parts[-max(3, len(parts) // 3) :])
     return [name for name in layers(clip.model.visual) if name.startswith(last)]
 
 

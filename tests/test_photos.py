@@ -74,7 +74,7 @@ def test_a_class_in_one_style(model, tree, tmp_path):
     (folder,) = (tmp_path / "style").iterdir()
     assert {"target", "siblings", "siblings, same style", "pacs, others"} == set(pd.read_parquet(folder / "results.parquet")["column"])
     settings = json.loads((folder / "settings.json").read_text())
-    assert settings["layers"] == 4 and settings["hold"] == 30  # what suits photographs, said in the record
+    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 30)  # what suits photographs, said in the record
     assert "cifar10: not found" in (folder / "report.html").read_text()
 
 
