@@ -186,7 +186,7 @@ ABLATIONS: dict[str, dict[str, object]] = {
 }
 "The three stages with one part left out or replaced: settings for `three_stages`."
 
-# %% ../nbs/15_methods.ipynb #72985e8b
+# %% ../nbs/15_methods.ipynb #4f1603b2
 def seconds_each(run: Callable[[torch.Tensor], object], images: torch.Tensor) -> float:
     "Seconds a picture that `run` takes, the faster of two calls."
     times = []
@@ -197,9 +197,8 @@ def seconds_each(run: Callable[[torch.Tensor], object], images: torch.Tensor) ->
     return min(times) / len(images)
 
 
-def pass_times(clip: Clip, images: torch.Tensor) -> dict[str, float]:
-    "Seconds a picture of: exact, low (bfloat16 where fast), above (the upper half, exact), training (that half and back, low), aligning (all and back to the pixels, low)."
-    depth = len(tower_parts(clip.model.visual)) // 2
+def pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float]:
+    "Seconds a picture of: exact, low (bfloat16 where fast), above (from part `depth` on, exact), training (those parts and back, low), aligning (all and back to the pixels, low)."
     half = deepcopy(clip.model.visual).requires_grad_(True)
     below, low = (frozen_activations(clip, images, depth, exact) for exact in (True, False))
 
@@ -224,7 +223,8 @@ def forecast(
 ) -> pd.DataFrame:
     "Seconds that each step of `three_stages` and its evaluation will take on this machine, with the pictures it looks at."
     s = default_settings() | dict(settings or {})
-    t = pass_times(clip, task.forget.images[: batch_size(clip) // 16])
+    parts, lowest = len(tower_parts(clip.model.visual)), s["lowest_part"]
+    t = pass_times(clip, task.forget.images[: batch_size(clip) // 16], parts // 2 if lowest is None else min(int(lowest), parts - 1))
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen, pools = sum(map(len, (*task.evaluation.values(), *task.suite.values()))), 3 if s["align_steps"] else 2
     steps = {

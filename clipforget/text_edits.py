@@ -50,7 +50,7 @@ def prompts(task: Task, names: Sequence[str]) -> list[str]:
     "Every name in every template."
     return [t.format(n) for n in names for t in task.templates]
 
-# %% ../nbs/22_text_edits.ipynb #c1cdffbc
+# %% ../nbs/22_text_edits.ipynb #188cf453
 def kept_names(task: Task, count: int) -> list[str]:
     "At most `count` class names other than the target's, by the task's seed."
     others = [n for k, n in enumerate(task.forget.classes) if k != task.caption]
@@ -66,7 +66,7 @@ def text_adaptation(
     steps: int = 500,  # each with all names
     forget: float = 1.0,  # lambda_f
     keep: float = 0.3,  # lambda_p
-    size: float = 1.0,  # lambda_w
+    size: float = 0.1,  # lambda_w
     names: int = 100,  # how many others are kept
 ) -> Edit:
     "Low-rank change of the text projection that sends the target's name to the empty text."
