@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['Moments', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments', 'alignment_aims',
            'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools', 'with_borrowed',
-           'remind']
+           'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson', 'remind']
 
-# %% ../nbs/13_reminding.ipynb #9c7684fe
+# %% ../nbs/13_reminding.ipynb #5ef0ba49
 import math
 from copy import deepcopy
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -186,7 +187,71 @@ def with_borrowed(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
     times = max(1, round(len(forget) / len(siblings)))
     return torch.cat([forget, moved.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
 
-# %% ../nbs/13_reminding.ipynb #a48e345b
+# %% ../nbs/13_reminding.ipynb #924cf8f0
+@dataclass(frozen=True)
+class Lesson:
+    "What the second stage trains on, by kind of picture: forget (0), retain (1), aligned, mixed."
+
+    kinds: list[torch.Tensor]  # activations below the adapters
+    teacher: list[torch.Tensor]  # the original's features of all kinds but the first
+    text: torch.Tensor  # class embeddings [c, d]
+    caption: int  # the one to be forgotten
+    labels: torch.Tensor  # long, of the retain pictures
+    hold_margin: float
+
+    def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
+        "The losses of the features of the pictures `picks` of one kind."
+        if kind == 0:
+            return {"hold": forget_loss(u, self.text, self.caption, self.hold_margin)}
+        found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
+        return found | ({"contrastive": contrastive_loss(u, self.text, self.labels[picks])} if kind == 1 else {})
+
+
+def prepare_lesson(clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None) -> Lesson:
+    "The activations of the forget pictures and the pools, and what the original makes of the pools."
+    kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
+    teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
+    same = task.retain.labels == task.caption
+    if borrow and same.any():
+        kinds[0] = with_borrowed(kinds[0], kinds[1][same])
+    return Lesson(kinds, teacher, class_embeddings(clip, task.forget.classes, task.templates), task.caption, task.retain.labels, hold_margin)
+
+# %% ../nbs/13_reminding.ipynb #3849b194
+class RunningAverage:
+    "An exponential average of weights; in the first steps nearly the plain mean."
+
+    def __init__(self, weights: list[nn.Parameter], decay: float) -> None:
+        self.weights, self.decay, self.seen = weights, decay, 0
+        self.values = [w.detach().clone() for w in weights]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        "Take the weights as they are now into the average."
+        self.seen += 1
+        for value, w in zip(self.values, self.weights):
+            value.lerp_(w, 1 - min(self.decay, self.seen / (self.seen + 9)))
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        "Give the weights the average's values."
+        for value, w in zip(self.values, self.weights):
+            w.copy_(value)
+
+# %% ../nbs/13_reminding.ipynb #15093522
+def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, weight: dict[str, float], batch: int, generator: torch.Generator) -> dict[str, float]:
+    "Draw `batch` pictures of each kind, add the gradients of the weighted losses, and return the losses. Of large pictures one kind at a time goes through the tower, which takes less memory."
+    picks = [draw(len(p), batch, generator) for p in lesson.kinds]
+    order, total = list(range(len(picks))), dict.fromkeys(weight, 0.0)
+    for turn in [order] if batch_size(clip) >= len(picks) * batch else [[k] for k in order]:
+        with fast(clip.device):
+            u = features_above(visual, torch.cat([lesson.kinds[k][picks[k]] for k in turn]), depth)
+        losses = [(name, value) for k, part in zip(turn, u.split(batch)) for name, value in lesson.losses(k, part, picks[k]).items()]
+        sum(weight[name] * value for name, value in losses).backward()
+        for name, value in losses:
+            total[name] += value.item()
+    return total
+
+# %% ../nbs/13_reminding.ipynb #e1abe8fc
 def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
@@ -210,50 +275,18 @@ def remind(
     "Stage 2."
     g = torch.Generator().manual_seed(task.seed + 1)
     visual = deepcopy(forgotten.visual)
-    text = class_embeddings(clip, task.forget.classes, task.templates)
+    depth, weights = frozen_depth(visual), trainable(visual)
     pools, info = retain_pools(clip, task.retain.images, g, align_steps, few, mixed, random_control, reference)
-    depth = frozen_depth(visual)
-    below = cache or frozen_activations
-    kinds = [below(clip, p, depth) for p in (task.forget.images, *pools)]
-    teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
-    same = task.retain.labels == task.caption
-    if borrow and same.any():
-        kinds[0] = with_borrowed(kinds[0], kinds[1][same])
+    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
-
-    def losses_of(kind: int, u: torch.Tensor, picks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        "The losses of the features of one kind of pictures: forget (0), retain (1), aligned, mixed."
-        if kind == 0:
-            return {"hold": forget_loss(u, text, task.caption, hold_margin)}
-        found = {"distillation": distillation_loss(u, teacher[kind - 1][picks[kind]]) / len(teacher)}
-        return found | ({"contrastive": contrastive_loss(u, text, task.retain.labels[picks[1]])} if kind == 1 else {})
-
-    order = list(range(len(kinds)))
-    turns = [order] if batch_size(clip) >= len(kinds) * batch else [[k] for k in order]  # large pictures: a kind at a time takes less memory
-    weights = trainable(visual)
-    average = [w.detach().clone() for w in weights]
-    optimiser = torch.optim.Adam(weights, lr=learning_rate)
+    optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history = []
     for step in tqdm(range(steps), desc="reminding", leave=False):
-        picks = [draw(len(p), batch, g) for p in kinds]
-        seen, total = [p[k] for p, k in zip(kinds, picks)], dict.fromkeys(weight, 0.0)
         optimiser.zero_grad()
-        for turn in turns:
-            with fast(clip.device):
-                u = features_above(visual, torch.cat([seen[k] for k in turn]), depth)
-            losses = [(name, value) for k, part in zip(turn, u.split(batch)) for name, value in losses_of(k, part, picks).items()]
-            sum(weight[name] * value for name, value in losses).backward()
-            for name, value in losses:
-                total[name] += value.item()
+        history.append({"step": step, **backward_lesson(clip, visual, depth, lesson, weight, batch, g)})
         optimiser.step()
         schedule.step()
-        history.append({"step": step, **total})
-        with torch.no_grad():
-            decay = min(ema, (step + 1) / (step + 10))
-            for a, w in zip(average, weights):
-                a.lerp_(w, 1 - decay)
-    with torch.no_grad():
-        for a, w in zip(average, weights):
-            w.copy_(a)
+        average.update()
+    average.apply()
     return Stage("reminding", visual, pd.DataFrame(history), info)
