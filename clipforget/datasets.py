@@ -190,9 +190,11 @@ def cifar10_collection(root: Path) -> Collection:
     found = list_cifar10(root)
     return listed_collection("CIFAR-10", found, found.classes, TEMPLATES)
 
-# %% ../nbs/09_datasets.ipynb #c7f4c02b
+# %% ../nbs/09_datasets.ipynb #b3d3b003
 def best_count(features: np.ndarray, most: int = 8, seed: int = 0) -> int:
-    "The number of k-means clusters, 2 to `most`, with the highest mean silhouette."
+    "The number of k-means clusters, 2 to `most`, with the highest mean silhouette. ValueError for too few pictures."
+    if most < 2:
+        raise ValueError(f"{len(features)} pictures are too few for two clusters of at least {FEWEST}.")
     of = {k: silhouette_score(features, KMeans(k, n_init=10, random_state=seed).fit_predict(features)) for k in range(2, most + 1)}
     return max(of, key=of.get)
 
@@ -205,7 +207,7 @@ def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float().cpu().numpy()
     train = (~collection.held_out if collection.spared is None else collection.spared)[mine].numpy()
     seen = features[train] if train.any() else features
-    fitted = KMeans(clusters or best_count(seen, min(8, len(seen) // 2), seed), n_init=10, random_state=seed).fit(seen)
+    fitted = KMeans(clusters or best_count(seen, min(8, len(seen) // FEWEST), seed), n_init=10, random_state=seed).fit(seen)
     return renamed(collection, mine, fitted.predict(features).tolist())
 
 # %% ../nbs/09_datasets.ipynb #93e68010
