@@ -6,13 +6,12 @@
 __all__ = ['Loss', 'RATE', 'STEPS', 'STOP', 'ASCENT', 'calibrate', 'trainable_tower', 'Drawn', 'batches', 'descend', 'finished',
            'fine_tuning', 'away', 'gradient_ascent', 'grad_diff']
 
-# %% ../nbs/20_ascent.ipynb #22fb871c
+# %% ../nbs/20_ascent.ipynb #540014a1
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features

@@ -7,10 +7,9 @@ __all__ = ['WORDINGS', 'PROBES', 'QUESTIONS', 'answers', 'pixels_of', 'disturbed
            'RandomProjection', 'ask_features', 'fine_tuned', 'ask_relearning', 'rounded', 'ask_rounding',
            'ask_retrieval', 'ask_membership', 'ask_undoing', 'ask_memory', 'audit']
 
-# %% ../nbs/27_audit.ipynb #4bfff7b6
+# %% ../nbs/27_audit.ipynb #7bad9759
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from .ascent import trainable_tower
-from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images, fast, image_features
+from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
 from .forgetting import draw, margins
 from .importance import layers
 from .reminding import contrastive_loss

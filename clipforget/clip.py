@@ -9,8 +9,7 @@ __all__ = ['TEMPLATES', 'MODELS', 'TOKENS', 'MANY', 'KEPT', 'EncodedTexts', 'Cli
            'image_features', 'encode_images', 'simple_tokenizer', 'tokenise_for', 'truncated_text_features',
            'encode_texts', 'text_key', 'class_embeddings', 'accuracy', 'top_names', 'save_local_dir']
 
-# %% ../nbs/04_clip.ipynb #1c38dacb
-import json
+# %% ../nbs/04_clip.ipynb #067ed420
 from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import deepcopy

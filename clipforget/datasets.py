@@ -11,7 +11,7 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
            'propose_pool', 'background_names', 'style_folder', 'require_data', 'as_seen_by', 'suite_beside',
            'make_task']
 
-# %% ../nbs/09_datasets.ipynb #af176318
+# %% ../nbs/09_datasets.ipynb #8d0a2ee2
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
 from .core import DATASETS, choose, data_folder, write_atomic
 from .photos import Photos, class_folders, pictures_in, pixels, readable
 from .pictograms import STYLES, load_pictograms
-from .pretraining import Listed, augment, in_held_out_part, list_cifar10, list_styles
+from .pretraining import Listed, augment, list_cifar10, list_styles
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, zero_shot_suite
 from .task import ImageSet, Task, emoji_task, known_names
 from .wordnet import find_class, imagenet_classes, wordnet_siblings

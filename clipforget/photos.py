@@ -6,12 +6,11 @@
 __all__ = ['FORMATS', 'SUFFIXES', 'MOST_PIXELS', 'to_rgb', 'open_rgb', 'to_square', 'picture_at', 'Photos', 'pixels',
            'image_keys', 'readable', 'pictures_in', 'class_folders']
 
-# %% ../nbs/03_photos.ipynb #5903f296
+# %% ../nbs/03_photos.ipynb #ed3cdae0
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['REGULARISED', 'feed_forward', 'group_lasso', 'gs_lora', 'divergence', 'clip_erase', 'runner_up', 'pbu']
 
-# %% ../nbs/25_regularised.ipynb #479bdaa5
-from collections.abc import Sequence
+# %% ../nbs/25_regularised.ipynb #3558aefe
 from copy import deepcopy
 
 import torch

@@ -7,7 +7,7 @@ __all__ = ['PACKAGES', 'PAPER_NOTE', 'PAPER_COLUMNS', 'STYLE', 'git_commit', 'pr
            'plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'examples', 'plot_examples', 'paper_figures',
            'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
 
-# %% ../nbs/17_results.ipynb #8a77e97c
+# %% ../nbs/17_results.ipynb #3353e4b9
 import base64
 import html
 import io
@@ -23,10 +23,10 @@ import torch
 from matplotlib.figure import Figure
 
 from .clip import Clip, class_embeddings, encode_images, top_names, weights_hash
-from .core import project_root, write_atomic, write_json
+from .core import project_root, write_atomic
 from .figures import COLOURS, label, show_pictures
 from .photos import pixels
-from .scores import GATE, NOT_KEPT, by_column, retention_table, score_table, summary
+from .scores import GATE, by_column, retention_table, score_table, summary
 from .task import Task
 from .wordnet import TABLES
 

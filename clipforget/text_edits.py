@@ -6,7 +6,7 @@
 __all__ = ['TEXT_EDITS', 'before_projection', 'with_text', 'with_projection', 'prompts', 'kept_names', 'text_adaptation',
            'without_span', 'null_space']
 
-# %% ../nbs/22_text_edits.ipynb #7de7fcae
+# %% ../nbs/22_text_edits.ipynb #6cace64a
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -18,7 +18,6 @@ from torch import nn
 
 from .ascent import calibrate
 from .clip import Clip, EncodedTexts, tokenise_for, truncated_text_features
-from .importance import sample
 from .methods import Edit, Method, Range
 from .task import Task
 
