@@ -6,7 +6,7 @@
 __all__ = ['Loss', 'RATE', 'STEPS', 'STOP', 'ASCENT', 'calibrate', 'trainable_tower', 'Drawn', 'batches', 'descend', 'finished',
            'fine_tuning', 'away', 'gradient_ascent', 'grad_diff']
 
-# %% ../nbs/20_ascent.ipynb #540014a1
+# %% ../nbs/20_ascent.ipynb #fd1d6cd7
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
-from .forgetting import draw, margins
+from .forgetting import draw
 from .importance import layers
 from .methods import Edit, Method, Range
 from .reminding import contrastive_loss
-from .restoring import recognition_risk
+from .restoring import highest_risk
 from .task import Task
 
-# %% ../nbs/20_ascent.ipynb #86fb1c69
+# %% ../nbs/20_ascent.ipynb #400010a7
 def calibrate(
     clip: Clip,  # with the text tower to judge with
     task: Task,  # its calibration split
@@ -31,7 +31,7 @@ def calibrate(
     "Percent: estimated risk that a new target picture is recognised, and accuracy on the calibration siblings."
     text = class_embeddings(clip, task.forget.classes, task.templates)
     f, r = (encode_images(clip, part.images, visual, exact=False) for part in (task.calibration_forget, task.calibration_retain))
-    return {"risk": recognition_risk(margins(f, text, task.caption)), "siblings": accuracy(r, text, task.calibration_retain.labels)}
+    return {"risk": highest_risk(f, text, task.calibration_forget.labels), "siblings": accuracy(r, text, task.calibration_retain.labels)}
 
 # %% ../nbs/20_ascent.ipynb #2b33163c
 def trainable_tower(clip: Clip) -> tuple[nn.Module, dict[str, nn.Parameter]]:

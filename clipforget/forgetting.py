@@ -19,28 +19,28 @@ from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher
 from .task import Task
 
-# %% ../nbs/12_forgetting.ipynb #09a26e26
+# %% ../nbs/12_forgetting.ipynb #ab4bee2f
 def margins(
     features: torch.Tensor,  # unit features [n, d]
     classes: torch.Tensor,  # class embeddings [c, d]
-    caption: int,  # which of them is to be forgotten
+    caption: int | torch.Tensor,  # which of them is to be forgotten: one for all pictures, or long [n]
 ) -> torch.Tensor:
     "s(x, t) minus the best other caption's similarity, [n]; a picture is recognised where it is above zero."
     similarity = features @ classes.T
-    others = torch.cat([similarity[:, :caption], similarity[:, caption + 1 :]], dim=1)
-    return similarity[:, caption] - others.max(dim=1).values
+    own = torch.as_tensor(caption, device=similarity.device).expand(len(features))[:, None]
+    return similarity.gather(1, own)[:, 0] - similarity.scatter(1, own, -torch.inf).max(dim=1).values
 
 
 def forget_loss(
     features: torch.Tensor,  # unit features of forget images [n, d]
     classes: torch.Tensor,  # class embeddings [c, d]
-    caption: int,  # the caption to be forgotten
+    caption: int | torch.Tensor,  # the caption to be forgotten: one for all pictures, or long [n]
     margin: float = 0.05,  # m: how far below the best other caption (cosine)
     delta: float | None = None,  # an absolute threshold on s(x, t) instead, as the paper writes it
 ) -> torch.Tensor:
     "L_f (paper, stage 1): the mean of what s(x, t) exceeds its threshold by; zero when all are forgotten."
     if delta is not None:
-        return F.relu(features @ classes[caption] - delta).mean()
+        return F.relu((features * classes[caption]).sum(1) - delta).mean()
     return F.relu(margins(features, classes, caption) + margin).mean()
 
 # %% ../nbs/12_forgetting.ipynb #c9f7e15c
@@ -65,7 +65,7 @@ def candidates(
     lowest = len(prefixes) // 2 if lowest_part is None else min(lowest_part, len(prefixes) - 1)
     return ranking[ranking["layer"].map(lambda name: part_of(name, prefixes)) >= lowest].reset_index(drop=True)
 
-# %% ../nbs/12_forgetting.ipynb #7a11df95
+# %% ../nbs/12_forgetting.ipynb #23d01273
 def draw(n: int, count: int, generator: torch.Generator) -> torch.Tensor:
     "`count` positions among `n`, drawn with replacement."
     return torch.randint(n, (count,), generator=generator)
@@ -93,15 +93,16 @@ def forget(
     visual = add_adapters(clip.model.visual, chosen, rank, g)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     depth = frozen_depth(visual)
-    below = (cache or frozen_activations)(clip, task.forget.images, depth)
+    below, labels = (cache or frozen_activations)(clip, task.forget.images, depth), task.forget.labels.to(text.device)
     optimiser = torch.optim.Adam(trainable(visual), lr=learning_rate)
     history = []
     for step in tqdm(range(steps), desc="forgetting", leave=False):
+        picks = draw(len(below), batch, g)
         with fast(clip.device):
-            features = features_above(visual, below[draw(len(below), batch, g)], depth)
-        loss = forget_loss(features, text, task.caption, margin, delta)
+            features = features_above(visual, below[picks], depth)
+        loss = forget_loss(features, text, labels[picks], margin, delta)
         history.append({"step": step, "forget loss": loss.item(),
-                        "similarity": (features @ text[task.caption]).mean().item()})
+                        "similarity": (features * text[labels[picks]]).sum(1).mean().item()})
         if loss.item() == 0:
             break
         optimiser.zero_grad()

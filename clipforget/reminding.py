@@ -187,7 +187,7 @@ def with_borrowed(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
     times = max(1, round(len(forget) / len(siblings)))
     return torch.cat([forget, moved.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
 
-# %% ../nbs/13_reminding.ipynb #924cf8f0
+# %% ../nbs/13_reminding.ipynb #0deb2511
 @dataclass(frozen=True)
 class Lesson:
     "What the second stage trains on, by kind of picture: forget (0), retain (1), aligned, mixed."
@@ -195,14 +195,14 @@ class Lesson:
     kinds: list[torch.Tensor]  # activations below the adapters
     teacher: list[torch.Tensor]  # the original's features of all kinds but the first
     text: torch.Tensor  # class embeddings [c, d]
-    caption: int  # the one to be forgotten
+    captions: torch.Tensor  # long, the captions that the forget pictures are to lose
     labels: torch.Tensor  # long, of the retain pictures
     hold_margin: float
 
     def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
         "The losses of the features of the pictures `picks` of one kind."
         if kind == 0:
-            return {"hold": forget_loss(u, self.text, self.caption, self.hold_margin)}
+            return {"hold": forget_loss(u, self.text, self.captions[picks], self.hold_margin)}
         found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
         return found | ({"contrastive": contrastive_loss(u, self.text, self.labels[picks])} if kind == 1 else {})
 
@@ -211,10 +211,12 @@ def prepare_lesson(clip: Clip, task: Task, pools: list[torch.Tensor], depth: int
     "The activations of the forget pictures and the pools, and what the original makes of the pools."
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
-    same = task.retain.labels == task.caption
+    captions, same = task.forget.labels, task.retain.labels == task.caption
     if borrow and same.any():
         kinds[0] = with_borrowed(kinds[0], kinds[1][same])
-    return Lesson(kinds, teacher, class_embeddings(clip, task.forget.classes, task.templates), task.caption, task.retain.labels, hold_margin)
+        captions = torch.cat([captions, captions.new_full((len(kinds[0]) - len(captions),), task.caption)])
+    text = class_embeddings(clip, task.forget.classes, task.templates)
+    return Lesson(kinds, teacher, text, captions.to(text.device), task.retain.labels, hold_margin)
 
 # %% ../nbs/13_reminding.ipynb #3849b194
 class RunningAverage:
@@ -251,7 +253,7 @@ def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, w
             total[name] += value.item()
     return total
 
-# %% ../nbs/13_reminding.ipynb #e1abe8fc
+# %% ../nbs/13_reminding.ipynb #df1a18ce
 def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
@@ -271,12 +273,13 @@ def remind(
     random_control: bool = False,  # a random perturbation of the alignment's size in its place
     reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
     cache: ActivationCache | None = None,  # has the forget images' activations from the first stage
+    pools: list[torch.Tensor] | None = None,  # from `retain_pools`, to spare several remindings the same alignment
 ) -> Stage:
     "Stage 2."
     g = torch.Generator().manual_seed(task.seed + 1)
     visual = deepcopy(forgotten.visual)
     depth, weights = frozen_depth(visual), trainable(visual)
-    pools, info = retain_pools(clip, task.retain.images, g, align_steps, few, mixed, random_control, reference)
+    pools, info = (pools, {}) if pools else retain_pools(clip, task.retain.images, g, align_steps, few, mixed, random_control, reference)
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)

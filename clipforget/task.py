@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'centroids', 'nearest_siblings', 'to_bytes', 'view_set',
-           'flag_set', 'digit_set', 'known_names', 'emoji_suite', 'emoji_task', 'draw_targets']
+           'flag_set', 'digit_set', 'known_names', 'emoji_suite', 'emoji_task', 'draw_targets', 'together', 'joined']
 
-# %% ../nbs/06_task.ipynb #854e0e47
-from collections.abc import Sequence
+# %% ../nbs/06_task.ipynb #41bf7f5c
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -231,3 +231,20 @@ def draw_targets(
         if len(drawn) == count:
             return drawn
     raise ValueError(f"{count} targets were asked for, but only {len(drawn)} sub-categories have one that the model knows.")
+
+# %% ../nbs/06_task.ipynb #342a94bb
+def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
+    "The pictures of sets that choose among the same classes, in one set."
+    return ImageSet(name, torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), parts[0].classes, parts[0].templates)
+
+
+def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
+    "One task that forgets all the targets, judged on `suite`. ValueError if the classes differ or a target is another's sibling."
+    targets, kept = [t.target for t in tasks], [n for t in tasks for n in t.siblings]
+    if len({t.forget.classes for t in tasks}) > 1:
+        raise ValueError(f"The tasks of {', '.join(targets)} choose among different classes; they can be joined only if those are the same.")
+    for target in set(targets) & set(kept):
+        raise ValueError(f"{target!r} is to be forgotten and is a sibling of another target; name the siblings of every task.")
+    both = {name: together(name, [t.evaluation[name] for t in tasks]) for name in ("target", "siblings")}
+    parts = {k: together(k, [getattr(t, k) for t in tasks]) for k in ("forget", "retain", "calibration_forget", "calibration_retain")}
+    return Task(tasks[0].dataset, "; ".join(targets), tuple(dict.fromkeys(kept)), tasks[0].labels, tasks[0].seed, **parts, evaluation=both, suite=dict(suite), templates=tasks[0].templates)
