@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OPTIONS', 'command_reader', 'read_command', 'typed_value', 'notebook_defaults', 'given_parameters',
-           'project_notebook', 'default_output', 'complete_argv', 'is_papermill', 'is_piped', 'prepare_output',
+           'project_notebook', 'default_output', 'spelt', 'complete_argv', 'is_papermill', 'is_piped', 'prepare_output',
            'say_where', 'complete_command_line']
 
 # %% ../nbs/18_papermill.ipynb #24659283
@@ -130,6 +130,17 @@ def default_output(
     folder = run_folder(notebook_defaults(notebook) | given_parameters(call))
     return Path(os.path.abspath(folder)) / notebook.name
 
+# %% ../nbs/18_papermill.ipynb #c292b0bb
+def spelt(
+    argv: list[str],  # as `sys.argv`
+) -> list[str]:
+    "`argv` with the values true and false of -p options as Python spells them."
+    out = list(argv)
+    for k in range(len(out) - 2):
+        if out[k] in ("-p", "--parameters") and out[k + 2] in ("true", "false"):
+            out[k + 2] = out[k + 2].capitalize()
+    return out
+
 # %% ../nbs/18_papermill.ipynb #63f6cfa9
 def complete_argv(
     argv: list[str],  # as `sys.argv`: the program's name, then its words
@@ -204,7 +215,7 @@ def say_where(
     if what.exists():
         print(f"clipforget: open {os.path.relpath(what)}", file=sys.stderr)
 
-# %% ../nbs/18_papermill.ipynb #d4e5f6c
+# %% ../nbs/18_papermill.ipynb #0a19f5e6
 def complete_command_line() -> None:
     """Complete `sys.argv` if this process is papermill and its notebook is of this project; else do nothing.
 
@@ -217,7 +228,7 @@ def complete_command_line() -> None:
         return
     argv = ["papermill", *sys.argv[1:]]
     try:
-        complete = complete_argv(argv, root)
+        complete = complete_argv(spelt(argv), root)
         call = read_command(complete)
         if not call or not call["notebook_path"] or call["help"] or call["version"] or call["help_notebook"]:
             return
@@ -229,6 +240,7 @@ def complete_command_line() -> None:
         sys.exit(2)
     if complete != argv:
         sys.argv[1:] = complete[1:]
+    if len(complete) > len(argv):
         print(f"clipforget: the executed notebook goes to {os.path.relpath(output)}", file=sys.stderr)
         atexit.register(say_where, output)
 

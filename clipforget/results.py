@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'PAPER_NOTE', 'PAPER_COLUMNS', 'STYLE', 'git_commit', 'provenance', 'save_rows', 'load_rows',
-           'plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'examples', 'plot_examples', 'paper_figures',
-           'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
+           'stored_rows', 'publish_rows', 'plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'examples',
+           'plot_examples', 'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
 
-# %% ../nbs/17_results.ipynb #3353e4b9
+# %% ../nbs/17_results.ipynb #b65fc633
 import base64
 import html
 import io
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def provenance(clip: Clip) -> dict[str, object]:
             "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads(),
             "packages": {p: metadata.version(p) for p in PACKAGES}}
 
-# %% ../nbs/17_results.ipynb #b293b380
+# %% ../nbs/17_results.ipynb #4f120cf0
 def save_rows(rows: pd.DataFrame, folder: Path) -> Path:
     "Write the tidy rows to `folder`/results.parquet, whole or not at all."
     path = Path(folder) / "results.parquet"
@@ -67,6 +67,25 @@ def load_rows(folder: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is missing or damaged ({error}). Run the experiment again.") from error
+
+
+def stored_rows(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    "The tidy rows in the CSV file `path`, or those that `make` computes, which are then stored: an experiment goes on where it was interrupted."
+    if not Path(path).exists():
+        rows = make()
+        with write_atomic(path) as temporary:
+            rows.to_csv(temporary, index=False)
+    return pd.read_csv(path)
+
+
+def publish_rows(path: Path, rows: pd.DataFrame, mine: Mapping[str, Sequence]) -> None:
+    "Write `rows` into the CSV file `path`, in the place of those whose columns have the values `mine`; the others stay."
+    old = pd.read_csv(path) if Path(path).exists() else rows.head(0)
+    replaced = pd.Series(True, index=old.index)
+    for column, values in mine.items():
+        replaced &= old[column].isin(list(values))
+    with write_atomic(path) as temporary:
+        pd.concat([old[~replaced], rows], ignore_index=True).to_csv(temporary, index=False)
 
 # %% ../nbs/17_results.ipynb #8f4b8dfe
 def plot_stages(rows: pd.DataFrame) -> Figure:

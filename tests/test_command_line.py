@@ -159,3 +159,10 @@ def test_another_project_is_left_alone(tmp_path):
     write_notebook(tmp_path / "nbs" / "run.ipynb", "a = 0")
     code, shown = type_in_terminal("papermill nbs/run.ipynb", tmp_path)
     assert code == 2 and "Missing argument 'OUTPUT_PATH'" in shown
+
+
+def test_false_is_false(project):
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb -p a false", project)
+    assert code == 0, shown
+    executed = nbformat.read(project / "results" / "tiny" / "tiny.ipynb", 4)
+    assert executed.cells[-1].outputs[0].text == "a is False\n"
