@@ -1,0 +1,213 @@
+"""Sweeps of notebooks that take a second: a killed worker, a failing run, a second sweep, Ctrl-C, other schedulers, wrong input."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import papermill
+import pytest
+from distributed import LocalCluster
+
+from clipforget.sweeping import outside_client, plan, sweep, table_path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARAMETERS = 'what: str = "plain"\nrate: float = 1.0\nlayers: int | None = None\npublish: bool = False\nresults: str = ""'
+BEGIN = """
+import json, os, signal, time
+from pathlib import Path
+
+tries = Path(results, "tries")
+with tries.open("a") as log:
+    log.write(f"{os.getppid()} {time.time()}\\n")
+if what == "kills always" or what == "kills once" and len(tries.read_text().splitlines()) == 1:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(4)
+    Path(results, "orphan").touch()  # a kernel whose worker is dead must not come so far
+if what == "fails":
+    raise RuntimeError("two lines,\\nthe last of them on purpose")
+if what == "sleeps":
+    time.sleep(300)
+"""
+END = """
+if what == "torch":
+    import torch
+seen = {"threads": torch.get_num_threads() if what == "torch" else 0, **{k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")}}
+time.sleep(1)
+Path(results, "seen.json").write_text(json.dumps(seen | {"worker": os.getppid(), "begun": float(tries.read_text().split()[-1]), "ended": time.time()}))
+"""
+ALL = ["torch", "kills once", "fails", "plain", "kills always", "other"]
+
+
+def write_notebook(path, *sources):
+    """A notebook whose first cell is tagged `parameters`."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "language": "python", "display_name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def make_project(root):
+    """The layout of this repository with one notebook that can be swept, and a page that cannot."""
+    (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
+    (root / "nbs").mkdir()
+    write_notebook(root / "nbs" / "tiny.ipynb", PARAMETERS, BEGIN, END)
+    nbformat.write(nbformat.v4.new_notebook(), root / "nbs" / "page.ipynb")
+    write_notebook(root / "outside.ipynb", PARAMETERS)
+    return root
+
+
+def tries(run):
+    """How often the run's notebook was begun."""
+    return len((run.folder / "tries").read_text().splitlines())
+
+
+def files(run):
+    """The names of the files in a run's folder."""
+    return {path.name for path in run.folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("project").resolve())
+
+
+@pytest.fixture(scope="module")
+def swept(project):
+    """The runs and the table of a sweep in which workers are killed and a notebook fails, on two workers with two threads each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "7")
+        patch.setenv("MKL_NUM_THREADS", "7")
+        runs = plan("tiny", {"what": ALL}, root=project)
+        return dict(zip(ALL, runs)), sweep(runs, workers=2, threads=2, attempts=2).set_index("what")
+
+
+def test_killed_worker(swept):
+    runs, table = swept
+    status = dict.fromkeys(ALL, "finished") | {"fails": "failed", "kills always": "failed"}
+    assert table["status"].to_dict() == status
+    assert {what: tries(run) for what, run in runs.items()} == dict.fromkeys(ALL, 1) | {"kills once": 2, "kills always": 2}
+    assert table.loc["kills always", "error"].startswith("KilledWorker: 2 of its workers died")
+    finished = {"tries", "seen.json", "tiny.ipynb"}
+    expected = dict.fromkeys(ALL, finished) | {"fails": {"tries", "failed.ipynb"}, "kills always": {"tries"}}
+    assert {what: files(run) for what, run in runs.items()} == expected  # no half file, and no orphan
+
+
+def test_failing_run_is_a_row(swept):
+    runs, table = swept
+    row = table.loc["fails"]
+    assert row["error"] == "the last of them on purpose"
+    assert row["executed"] == str(runs["fails"].failed) and row["seconds"] > 0
+    tags = [tag for cell in nbformat.read(runs["fails"].failed, 4).cells for tag in cell.metadata.get("tags", [])]
+    assert "papermill-error-cell-tag" in tags
+    assert table.loc["plain", "error"] == "" and table.loc["plain", "executed"] == str(runs["plain"].executed)
+    stored = pd.read_csv(table_path(list(runs.values())), keep_default_na=False, na_values={"seconds": ""}).set_index("what")
+    pd.testing.assert_frame_equal(stored, table, check_dtype=False)
+
+
+def test_threads_are_limited(swept):
+    runs, table = swept
+    seen = {what: json.loads((runs[what].folder / "seen.json").read_text()) for what in ("torch", "kills once", "plain", "other")}
+    assert seen["torch"]["threads"] == 2
+    assert {one[f"{name}_NUM_THREADS"] for one in seen.values() for name in ("OMP", "MKL", "OPENBLAS")} == {"2"}
+    for a in seen.values():
+        for b in seen.values():
+            assert a is b or a["worker"] != b["worker"] or a["ended"] < b["begun"] or b["ended"] < a["begun"]  # a worker has one run at a time
+
+
+def test_finished_runs_are_not_repeated(swept, project):
+    runs, _ = swept
+    whats = ["other", "fails", "kills once", "plain"]
+    stamps = {what: runs[what].executed.stat().st_mtime_ns for what in whats if what != "fails"}
+    again = sweep(plan("tiny", {"what": whats, "rate": 1, "layers": None}, root=project)).set_index("what")  # another grid, the same runs
+    assert again["status"].to_dict() == dict.fromkeys(whats, "skipped") | {"fails": "failed"}
+    assert {what: tries(runs[what]) for what in whats} == {"other": 1, "fails": 2, "kills once": 2, "plain": 1}
+    assert stamps == {what: runs[what].executed.stat().st_mtime_ns for what in stamps}
+    assert (again["seconds"] > 0).all()
+
+
+def test_another_scheduler(project, tmp_path):
+    runs = plan("tiny", {"what": ["plain", "fails"], "rate": [2, 3]}, str(tmp_path), root=project)
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+        table = sweep(runs, scheduler=cluster.scheduler_address)
+        assert cluster.scheduler.workers  # it is left running
+    assert list(table["status"]) == ["finished", "finished", "failed", "failed"]
+    assert [run.folder.parent for run in runs] == [tmp_path] * 4
+    given = nbformat.read(runs[1].executed, 4).cells[1].source
+    assert "rate = 3.0" in given and f'results = "{runs[1].folder}"' in given and len({run.folder for run in runs}) == 4
+
+
+@pytest.mark.parametrize("threads, workers, answer", [(2, 1, "a worker with 2 threads"), (1, 0, "has no workers")])
+def test_unsuitable_scheduler(project, threads, workers, answer):
+    with LocalCluster(n_workers=workers, threads_per_worker=threads, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+        with pytest.raises(ValueError, match=f"(?s){answer}.*Start its workers with `dask worker"):
+            sweep(plan("tiny", {"what": "never"}, root=project), scheduler=cluster.scheduler_address)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "nonsense://here:1", "tcp://127.0.0.1:1"])
+def test_no_scheduler(address):
+    with pytest.raises(ValueError, match=f"(?s)No Dask scheduler answers at scheduler='{address}'.*Give the address that `dask scheduler` prints"):
+        outside_client(address, timeout=1)
+
+
+@pytest.mark.parametrize("notebook, grid, answer", [
+    ("tiny", {"whatt": ["plain"]}, "Unknown parameter of tiny.ipynb 'whatt'. Did you mean 'what'? Allowed: layers, rate, what."),
+    ("tyni", {"what": ["plain"]}, "Unknown notebook of nbs/ 'tyni'. Did you mean 'tiny'? Allowed: page, tiny."),
+    ("../outside.ipynb", {"what": ["plain"]}, "Unknown notebook of nbs/ '../outside'"),
+    ("page", {"what": ["plain"]}, "page.ipynb has no parameters to sweep over. Choose a notebook"),
+    ("tiny", {}, "grid={} holds no run. Name at least one parameter"),
+    ("tiny", '{"what": []}', "holds no run. Name at least one parameter"),
+    ("tiny", "what=plain", "grid='what=plain' is not JSON"),
+    ("tiny", '["plain"]', "is not an object in braces. A grid is a JSON object"),
+    ("tiny", '{"rate": 1, "rate": 2}', "The grid names 'rate' twice. Put all its values into one list."),
+    ("tiny", {"rate": ["fast"]}, 'rate="fast" is of type str, but the notebook\'s rate is float.'),
+    ("tiny", {"layers": [2.5]}, "layers=2.5 is of type float, but the notebook's layers is int | None."),
+    ("tiny", {"layers": [True]}, "layers=true is of type bool"),
+    ("tiny", {"results": ["/"]}, "The grid sets 'results', which is not for a grid: every run gets a folder of its own. Leave it out."),
+    ("tiny", {"publish": [True]}, "overwrite each other's rows. Leave it out."),
+])
+def test_wrong_grid(project, notebook, grid, answer):
+    with pytest.raises(ValueError) as failure:
+        plan(notebook, grid, root=project)
+    assert answer in str(failure.value)
+
+
+@pytest.mark.parametrize("setting", ["workers", "threads", "attempts"])
+def test_numbers_below_one(project, setting):
+    with pytest.raises(ValueError, match=f"{setting}=0: there must be at least one. Give a whole number from 1 up."):
+        sweep(plan("tiny", {"what": "never"}, root=project), **{setting: 0})
+
+
+def test_names_stay_inside(project):
+    runs = plan("tiny", {"what": ["../../../up", "/etc", "..", "", "x" * 500, "a/b", "a\\b", "é"]}, root=project)
+    assert len({run.folder for run in runs}) == 8
+    assert all(run.folder.parent == project / "results" / "sweep" / "tiny" and len(run.name) < 80 for run in runs)
+
+
+def test_interruption_keeps_what_is_finished(project, tmp_path):
+    code = (f"from clipforget.sweeping import plan, sweep\nif __name__ == '__main__':\n"
+            f"    sweep(plan('tiny', {{'what': ['plain', 'sleeps']}}, {str(tmp_path / 'results')!r}), workers=2)\n")
+    (tmp_path / "script.py").write_text(code)
+    process = subprocess.Popen([sys.executable, tmp_path / "script.py"], cwd=project, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    plain, sleeps = plan("tiny", {"what": ["plain", "sleeps"]}, str(tmp_path / "results"), root=project)
+    deadline = time.time() + 60
+    while not (plain.executed.exists() and (sleeps.folder / "tries").exists() and "plain" in table_path([plain, sleeps]).read_text()):
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    table = pd.read_csv(table_path([plain, sleeps]))
+    assert list(table["what"]) == ["plain"] and list(table["status"]) == ["finished"]
+    assert files(sleeps) == {"tries"}
+
+
+def test_the_page_itself(project, tmp_path):
+    given = {"notebook": "tiny", "grid": '{"what": ["plain", "fails"]}', "results": str(tmp_path / "results"), "workers": 1}
+    papermill.execute_notebook(str(ROOT / "nbs" / "sweep.ipynb"), str(tmp_path / "sweep.ipynb"), given, cwd=str(project), progress_bar=False)
+    (path,) = (tmp_path / "results").glob("sweep-*.csv")
+    assert list(pd.read_csv(path)["status"]) == ["finished", "failed"]
+    assert (tmp_path / "results" / "sweep.png").exists()
