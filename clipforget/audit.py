@@ -6,11 +6,12 @@
 __all__ = ['WORDINGS', 'PROBES', 'QUESTIONS', 'answers', 'pixels_of', 'disturbed', 'other_renderings', 'ask_pictures',
            'ask_words', 'Prototypes', 'RandomProjection', 'probe_accuracies', 'ask_features', 'fine_tuned',
            'ask_relearning', 'rounded', 'ask_rounding', 'ask_retrieval', 'ask_membership', 'ask_undoing', 'ask_memory',
-           'audit']
+           'audit', 'edited_model']
 
-# %% ../nbs/27_audit.ipynb #a50e9e2f
+# %% ../nbs/27_audit.ipynb #2238b64d
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torchvision.transforms import v2
 
+from .adapters import load_patch, merge
 from .ascent import trainable_tower
-from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
+from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, load_clip, shipped_models
 from .core import choose
 from .forgetting import draw, margins
 from .importance import layers
 from .reminding import contrastive_loss
+from .rivals import METHODS
 from .pictograms import line_drawings, load_pictograms
 from .task import EVALUATION_SEED, ImageSet, Task, view_set
 
@@ -274,3 +277,21 @@ def audit(clip: Clip, task: Task, questions: Sequence[str] = tuple(QUESTIONS), s
     "The answers of a model to all questions, tidy. ValueError for an unknown question."
     more = {"other words": {"synonyms": synonyms}}
     return pd.concat([QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions], ignore_index=True)
+
+# %% ../nbs/27_audit.ipynb #5d33b5af
+def edited_model(
+    what: str,  # a method's name, a run's patch.safetensors or its folder, or a backbone (local-dir:PATH)
+    clip: Clip,  # the original model
+    task: Task,  # for a method that is called here
+) -> Clip:
+    "The edited model that `what` names. ValueError or FileNotFoundError, with what is allowed, if there is none."
+    if what in METHODS:
+        return METHODS[what].run(clip, task).clip
+    file = Path(what) / "patch.safetensors" if Path(what).is_dir() else Path(what)
+    if file.suffix == ".safetensors":
+        if not file.is_file():
+            raise FileNotFoundError(f"There is no patch {file}. Give the patch.safetensors that a run has left, or the run's folder.")
+        return clip.with_visual(merge(clip.model.visual, load_patch(clip, file)))
+    if ":" not in what and "/" not in what:
+        choose("edited model", what, [*METHODS, *shipped_models()])
+    return load_clip(what)

@@ -19,7 +19,7 @@ from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher
 from .task import Task
 
-# %% ../nbs/12_forgetting.ipynb #ab4bee2f
+# %% ../nbs/12_forgetting.ipynb #90c69e87
 def margins(
     features: torch.Tensor,  # unit features [n, d]
     classes: torch.Tensor,  # class embeddings [c, d]
@@ -36,7 +36,7 @@ def forget_loss(
     classes: torch.Tensor,  # class embeddings [c, d]
     caption: int | torch.Tensor,  # the caption to be forgotten: one for all pictures, or long [n]
     margin: float = 0.05,  # m: how far below the best other caption (cosine)
-    delta: float | None = None,  # an absolute threshold on s(x, t) instead, as the paper writes it
+    delta: float | torch.Tensor | None = None,  # an absolute threshold on s(x, t) instead, as the paper writes it; one for all, or [n]
 ) -> torch.Tensor:
     "L_f (paper, stage 1): the mean of what s(x, t) exceeds its threshold by; zero when all are forgotten."
     if delta is not None:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Moments', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments', 'alignment_aims',
            'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools', 'with_borrowed',
-           'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson', 'remind']
+           'look_alikes', 'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson', 'remind']
 
 # %% ../nbs/13_reminding.ipynb #5ef0ba49
 import math
@@ -187,7 +187,13 @@ def with_borrowed(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
     times = max(1, round(len(forget) / len(siblings)))
     return torch.cat([forget, moved.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
 
-# %% ../nbs/13_reminding.ipynb #0deb2511
+# %% ../nbs/13_reminding.ipynb #d32ba403
+def look_alikes(forget: torch.Tensor, retain: torch.Tensor, neighbours: int = 8) -> torch.Tensor:
+    "Unit mean feature of the nearest of the unit features `retain` [m, d] for each of `forget` [n, d]."
+    near = (forget @ retain.T).topk(min(neighbours, len(retain)), dim=1).indices
+    return F.normalize(retain[near].mean(1), dim=-1)
+
+# %% ../nbs/13_reminding.ipynb #12d0d185
 @dataclass(frozen=True)
 class Lesson:
     "What the second stage trains on, by kind of picture: forget (0), retain (1), aligned, mixed."
@@ -198,16 +204,23 @@ class Lesson:
     captions: torch.Tensor  # long, the captions that the forget pictures are to lose
     labels: torch.Tensor  # long, of the retain pictures
     hold_margin: float
+    below: torch.Tensor | None = None  # absolute thresholds on s(x, t) for the forget pictures, [n]; see "Deeper than the answer"
+    among: torch.Tensor | None = None  # where the forget pictures' features are moved to, [n, d]
 
     def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
         "The losses of the features of the pictures `picks` of one kind."
         if kind == 0:
-            return {"hold": forget_loss(u, self.text, self.captions[picks], self.hold_margin)}
+            hold = forget_loss(u, self.text, self.captions[picks], self.hold_margin)
+            if self.below is not None:
+                hold = hold + forget_loss(u, self.text, self.captions[picks], delta=self.below[picks])
+            return {"hold": hold} | ({} if self.among is None else {"among": distillation_loss(u, self.among[picks])})
         found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
         return found | ({"contrastive": contrastive_loss(u, self.text, self.labels[picks])} if kind == 1 else {})
 
 
-def prepare_lesson(clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None) -> Lesson:
+def prepare_lesson(
+    clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None, hold_below: bool = False, among: bool = False
+) -> Lesson:
     "The activations of the forget pictures and the pools, and what the original makes of the pools."
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
@@ -216,7 +229,10 @@ def prepare_lesson(clip: Clip, task: Task, pools: list[torch.Tensor], depth: int
         kinds[0] = with_borrowed(kinds[0], kinds[1][same])
         captions = torch.cat([captions, captions.new_full((len(kinds[0]) - len(captions),), task.caption)])
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    return Lesson(kinds, teacher, text, captions.to(text.device), task.retain.labels, hold_margin)
+    captions = captions.to(text.device)
+    below = (teacher[0] @ text.T).mean(0)[captions] if hold_below else None
+    where = look_alikes(encode_above(clip.model.visual, kinds[0], depth), teacher[0]) if among else None
+    return Lesson(kinds, teacher, text, captions, task.retain.labels, hold_margin, below, where)
 
 # %% ../nbs/13_reminding.ipynb #3849b194
 class RunningAverage:
@@ -253,7 +269,7 @@ def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, w
             total[name] += value.item()
     return total
 
-# %% ../nbs/13_reminding.ipynb #df1a18ce
+# %% ../nbs/13_reminding.ipynb #102a78d3
 def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
@@ -267,6 +283,8 @@ def remind(
     hold: float = 10.0,  # weight of holding what was forgotten
     hold_margin: float = 0.4,  # m while reminding (cosine)
     borrow: bool = False,  # hold pictures with the siblings' variety, too; see `with_borrowed`
+    hold_below: bool = False,  # also hold s(x, t) below the siblings' mean similarity with t
+    among: float = 0.0,  # weight of moving the forget pictures' features among their look-alikes; see `look_alikes`
     ema: float = 0.98,  # decay of the average of A and B; 0 takes the last
     few: int = 512,  # so many retain images are aligned and mixed, drawn at random; all of fewer
     mixed: int = 512,  # patchwork pictures
@@ -280,8 +298,8 @@ def remind(
     visual = deepcopy(forgotten.visual)
     depth, weights = frozen_depth(visual), trainable(visual)
     pools, info = (pools, {}) if pools else retain_pools(clip, task.retain.images, g, align_steps, few, mixed, random_control, reference)
-    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache)
-    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
+    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, among > 0)
+    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"among": among} if among else {})
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history = []
