@@ -115,3 +115,11 @@ def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
     os.killpg(again.pid, signal.SIGKILL)
     again.wait()
     assert stage.stat().st_mtime_ns == stamp  # the finished stage was found, not made again
+
+
+def test_an_edit_of_the_text_tower_is_judged_with_it(tmp_path):
+    words = [str(PAPERMILL), "nbs/run.ipynb", str(tmp_path / "run.ipynb"), "-p", "results", str(tmp_path), "-p", "method", "text-space adaptation"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = pd.read_parquet(next(tmp_path.glob("emoji/*/results.parquet"))).pivot(index="column", columns="stage", values="value")
+    assert rows.loc["target", "original"] > 90 and rows.loc["target", "edited"] < 10
