@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env run test lab readme clean distclean
+.PHONY: help env run test lab readme docs clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -52,6 +52,10 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 readme: $(STAMP) ## write README.md from index.ipynb, as its outputs stand
 	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --output README index.ipynb --TagRemovePreprocessor.enabled=True \
 	  --TagRemovePreprocessor.remove_cell_tags remove_cell --TagRemovePreprocessor.remove_input_tags remove_input
+
+docs: $(STAMP) ## build the site from the notebooks as their outputs stand: site/html/index.html
+	$(BIN)/python docs/build.py
+	@echo "open site/html/index.html"
 
 clean: ## remove what builds and tests leave; .venv and results/ stay
 	rm -rf build dist site _docs _proc *.egg-info .pytest_cache nbs/sidebar.yml nbs/.last_checked

@@ -1,0 +1,120 @@
+"""Build the site: clean copies of the notebooks and an API page a module go to site/source, Sphinx makes site/html of them."""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
+FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
+PARTS = {
+    "The method": ["10_importance", "11_adapters", "12_forgetting", "13_reminding", "14_restoring", "16_scores"],
+    "Experiments": ["run", "own_images", "benchmark", "rivals", "audit", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
+    "Judging": ["27_audit", "30_verdict"],
+    "Rivals": ["15_methods", "20_ascent", "21_interpolation", "22_text_edits", "23_noise", "24_saliency", "25_regularised", "26_rivals"],
+    "Data": ["02_pictograms", "03_photos", "06_task", "07_wordnet", "08_suite", "09_datasets", "19_kinds", "29_siblings"],
+    "Machinery": ["00_core", "01_figures", "04_clip", "05_pretraining", "17_results", "18_papermill", "28_sweeping"],
+}
+
+
+def title_of(notebook: dict) -> str:
+    """The text of the first heading."""
+    return next(line for line in "".join(notebook["cells"][0]["source"]).splitlines() if line.startswith("# "))[2:]
+
+
+def shown(cell: dict) -> bool:
+    """Whether a reader of the site sees a cell."""
+    source = "".join(cell["source"])
+    return bool(source.strip()) and not HIDDEN.match(source) and "remove_cell" not in cell["metadata"].get("tags", [])
+
+
+def cleaned(notebook: dict) -> dict:
+    """The notebook without nbdev's flags, hidden cells and error streams."""
+    cells = [c for c in notebook["cells"] if shown(c)]
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
+            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
+            if "remove_input" in cell["metadata"].get("tags", []):
+                cell["metadata"]["tags"] = ["remove-input"]
+    return {**notebook, "cells": cells}
+
+
+def copy_notebook(path: Path, target: Path) -> str:
+    """Write the clean copy and return the page's title."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pages = cleaned(notebook)
+    if path.parent.name == "executed":  # copies of nbs/run.ipynb, one folder deeper than it
+        for cell in pages["cells"]:
+            cell["source"] = re.sub(r"\]\((\w+\.ipynb)\)", r"](../\1)", "".join(cell["source"]))
+    target.write_text(json.dumps(pages), encoding="utf-8")
+    return title_of(notebook)
+
+
+def api_page(module: str, title: str, notebook: str) -> str:
+    """The reference of one module."""
+    return f"# clipforget.{module}\n\n[{title}](../nbs/{notebook}.ipynb)\n\n```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :undoc-members: False\n```\n"
+
+
+def module_of(path: Path) -> str | None:
+    """The module that a library notebook exports."""
+    found = re.search(r"#\| default_exp (\w+)", path.read_text(encoding="utf-8"))
+    return found.group(1) if found else None
+
+
+def write_source(source: Path) -> None:
+    """All pages and the table of contents."""
+    shutil.rmtree(source, ignore_errors=True)
+    (source / "api").mkdir(parents=True)
+    names = [p.relative_to(ROOT / "nbs") for folder in ("", "executed") for p in sorted((ROOT / "nbs" / folder).glob("*.ipynb")) if p.stem != "index"]
+    titles = {n.with_suffix("").as_posix(): copy_notebook(ROOT / "nbs" / n, source / "nbs" / n) for n in names}
+    modules = {p.stem: module_of(p) for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))}
+    for stem, module in modules.items():
+        (source / "api" / f"{module}.md").write_text(api_page(module, titles[stem], stem), encoding="utf-8")
+    missing = set(titles) - {name for names in PARTS.values() for name in names}
+    if missing:
+        raise SystemExit(f"docs/build.py: no part of the site lists {', '.join(sorted(missing))}; add them to PARTS.")
+    copy_notebook(ROOT / "index.ipynb", source / "index.ipynb")
+    for folder in ("README_files", "_static"):
+        origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
+        shutil.copytree(origin, source / folder, dirs_exist_ok=True)
+    for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md"]:
+        shutil.copy(page, source / page.name)
+    toc = {"root": "index", "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in PARTS.items()]}
+    toc["parts"].append({"caption": "Reference", "chapters": [f"api/{m}" for m in modules.values()] + ["NOTICE"]})
+    add_contents(source / "index.ipynb", toc["parts"])
+    shutil.copy(ROOT / "docs" / "conf.py", source / "conf.py")
+
+
+def add_contents(index: Path, parts: list[dict]) -> None:
+    """A hidden table of contents at the end of the front page."""
+    notebook = json.loads(index.read_text(encoding="utf-8"))
+    for part in parts:
+        lines = "\n".join(part["chapters"])
+        text = f"```{{toctree}}\n:hidden:\n:caption: {part['caption']}\n\n{lines}\n```"
+        notebook["cells"].append({"cell_type": "markdown", "id": f"toc-{part['caption'].lower().replace(' ', '-')}", "metadata": {}, "source": text})
+    index.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def entry(name: str) -> str:
+    """A line of the table of contents; executed copies of the main job are told apart by their data set."""
+    return f"{name.partition('run-')[2]}: an executed run <nbs/{name}>" if name.startswith("executed/") else f"nbs/{name}"
+
+
+def main() -> int:
+    """Write the pages and run Sphinx; warnings are errors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "site", help="folder of the site")
+    out = parser.parse_args().out.resolve()
+    write_source(out / "source")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html", "-d", str(out / "doctrees"), str(out / "source"), str(out / "html")]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

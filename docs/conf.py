@@ -1,0 +1,64 @@
+"""Sphinx settings of the site; docs/build.py writes the pages that are read here."""
+
+import dataclasses
+import inspect
+import re
+
+from docutils import nodes
+from fastcore.docments import docments
+from latex2mathml.converter import convert
+
+project = "clipforget"
+author = "clipforget contributors"
+copyright = "clipforget contributors"  # noqa: A001  (Sphinx's own name)
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+html_theme = "sphinx_book_theme"
+html_title = "clipforget"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["explorer.js"]
+html_theme_options = {"show_toc_level": 2, "use_download_button": False, "use_fullscreen_button": False, "use_repository_button": False, "home_page_in_toc": True}
+html_copy_source = False
+html_show_sourcelink = False
+html_math_renderer = "mathml"
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_ipywidgets_js = {}  # no scripts from elsewhere
+nb_render_markdown_format = "myst"
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 100
+toc_object_entries = False
+
+
+def parameters_from_comments(app, what, name, obj, options, lines):
+    """The comments beside parameters and fields, which nbdev's style keeps them in, as a list under the docstring."""
+    if not (inspect.isfunction(obj) or dataclasses.is_dataclass(obj)):
+        return
+    try:
+        comments = docments(obj, full=False, returns=False)
+    except (OSError, TypeError, SyntaxError):
+        return
+    lines += ["", *(f":param {k}: {as_rst(v)}" for k, v in comments.items() if v and k not in ("self", "return"))]
+
+
+def as_rst(comment):
+    """A comment as reStructuredText: signs are signs, backticks are code."""
+    return re.sub(r"([*|\\_])", r"\\\1", str(comment)).replace("`", "``")
+
+
+def mathml(block):
+    """A visitor that writes a formula as MathML, which browsers draw without any script."""
+    def visit(self, node: nodes.Element) -> None:
+        written = convert(node.astext(), display="block" if block else "inline")
+        self.body.append(f'<div class="formula">{written}</div>' if block else written)
+        raise nodes.SkipNode
+    return visit
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", parameters_from_comments)
+    app.add_html_math_renderer("mathml", inline_renderers=(mathml(False), None), block_renderers=(mathml(True), None))

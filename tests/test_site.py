@@ -1,0 +1,60 @@
+"""The site as a browser would get it: it builds without a warning, needs nothing from elsewhere, and every link leads somewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The parsed pages of a freshly built site, by path."""
+    out = tmp_path_factory.mktemp("site")
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted((out / "html").rglob("*.html"))}
+
+
+def test_every_page_of_the_project_is_there(pages):
+    html = min(pages, key=lambda p: len(p.parts)).parent
+    for notebook in [p for p in (ROOT / "nbs").glob("*.ipynb") if p.stem != "index"]:
+        assert html / "nbs" / f"{notebook.stem}.html" in pages, notebook.name
+
+
+def test_nothing_comes_from_elsewhere(pages):
+    for path, page in pages.items():
+        loaded = [t.get("src") or t.get("href") for t in page.select("script[src], img[src], iframe[src], link[rel=stylesheet], link[rel=preload], source[src]")]
+        assert not [u for u in loaded if u and u.startswith(("http:", "https:", "//"))], path.name
+
+
+def test_links_anchors_and_pictures_lead_somewhere(pages):
+    anchors = {path: {t["id"] for t in page.select("[id]")} for path, page in pages.items()}
+    lost = []
+    for path, page in pages.items():
+        for tag in page.select("a[href], img[src]"):
+            address, anchor = urldefrag(unquote(tag.get("href") or tag.get("src")))
+            if ":" in address.split("/")[0] or address.startswith("//") or not (address or anchor):
+                continue
+            target = (path.parent / address).resolve() if address else path
+            if not target.is_file() or anchor and target in anchors and anchor not in anchors[target]:
+                lost.append(f"{path.name}: {tag.get('href') or tag.get('src')}")
+    assert not lost, lost[:10]
+
+
+def test_pages_are_light(pages):
+    for path, page in pages.items():
+        pictures = {(path.parent / t["src"]).resolve() for t in page.select("img[src]") if not t["src"].startswith("data:")}
+        weight = path.stat().st_size + sum(p.stat().st_size for p in pictures)
+        assert weight <= 1_500_000, f"{path.name}: {weight / 1e6:.2f} MB"
+
+
+def test_formulas_are_mathml_and_parameters_are_explained(pages):
+    by_name = {"/".join(path.parts[-2:]): page for path, page in pages.items()}
+    assert len(by_name["nbs/10_importance.html"].select("math")) >= 3
+    forget = by_name["api/forgetting.html"].find(id="clipforget.forgetting.forget").find_parent("dl")
+    assert "at most" in forget.text and "learning_rate" in forget.text
