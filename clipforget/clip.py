@@ -144,9 +144,10 @@ def load_compact(folder: Path) -> tuple[CLIP, dict]:
     return model, config
 
 # %% ../nbs/04_clip.ipynb #04dd3b89
-def pretrained_folder(name: str) -> Path:
-    "Where pretrain.ipynb writes the model that is then called `pretrained:NAME`: results/models/NAME in the project."
-    return project_root() / "results" / "models" / slug(name)
+def pretrained_folder(name: str, new: bool = False) -> Path:
+    "The folder of the model `pretrained:NAME`: results/models/NAME in the project, where pretrain.ipynb writes a `new` one, or the committed nbs/models/NAME if there is no other."
+    made, committed = (project_root() / top / "models" / slug(name) for top in ("results", "nbs"))
+    return committed if committed.is_dir() and not made.is_dir() and not new else made
 
 
 def check_local_dir(folder: Path) -> None:
