@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,8 @@ from .photos import Photos
 class LowRank(nn.Module):
     "Adds a B A to a weight of any shape, whose first dimension counts outputs."
 
+    a: torch.Tensor  # the factor, a buffer
+
     def __init__(self, weight: torch.Tensor, rank: int, generator: torch.Generator) -> None:
         super().__init__()
         out, inputs = weight.shape[0], weight[0].numel()
@@ -52,7 +55,7 @@ def adapters(visual: nn.Module) -> dict[str, LowRank]:
     found = {}
     for name, (module, parameter) in layers(visual).items():
         if parametrize.is_parametrized(module, parameter):
-            found[name] = module.parametrizations[parameter][0]
+            found[name] = cast(LowRank, module.get_submodule(f"parametrizations.{parameter}.0"))
     return found
 
 
@@ -69,7 +72,7 @@ def add_adapters(
         module, parameter = found[choose("layer", name, found)]
         low_rank = LowRank(getattr(module, parameter), rank, generator)
         parametrize.register_parametrization(module, parameter, low_rank)
-        module.parametrizations[parameter].original.requires_grad_(False)
+        module.get_parameter(f"parametrizations.{parameter}.original").requires_grad_(False)
     return visual.eval()
 
 # %% ../nbs/11_adapters.ipynb #776a07d4
@@ -116,7 +119,7 @@ def _read_patch(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     try:
         with safe_open(path, "pt") as stored:
             header = stored.metadata() or {}
-            tensors = {k: stored.get_tensor(k) for k in stored.keys()}
+            tensors = {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118  (no dict)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file ({error}). Delete it and run again.") from error
     if header.get("format") != "clipforget-patch-1":

@@ -87,7 +87,8 @@ def descend(
         optimiser.zero_grad()
         value.backward()
         for w, mask in zip(weights, masks or ()):
-            w.grad.mul_(mask)
+            if w.grad is not None:
+                w.grad.mul_(mask)
         optimiser.step()
         losses.append(value.item())
     return losses

@@ -12,6 +12,7 @@ __all__ = ['WORDINGS', 'PROBES', 'QUESTIONS', 'answers', 'pixels_of', 'disturbed
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_f
 from .core import choose
 from .forgetting import draw, margins
 from .importance import layers
+from .photos import pixels
 from .reminding import contrastive_loss
 from .rivals import METHODS
 from .pictograms import line_drawings, load_pictograms
@@ -42,7 +44,7 @@ def answers(question: str, values: Mapping[str, float]) -> pd.DataFrame:
 
 def pixels_of(part: ImageSet) -> torch.Tensor:
     "All pictures of a set, uint8 [n, 3, h, w]."
-    return part.images if isinstance(part.images, torch.Tensor) else part.images[torch.arange(len(part))]
+    return pixels(part.images)
 
 # %% ../nbs/27_audit.ipynb #0c51b7f9
 def disturbed(images: torch.Tensor, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -133,7 +135,7 @@ class RandomProjection:
         return self.head.predict(self.lifted(x))
 
 
-PROBES: dict[str, Callable[[int], object]] = {
+PROBES: dict[str, Callable[[int], Any]] = {
     "prototypes": lambda shots: Prototypes(),
     "nearest neighbours": lambda shots: KNeighborsClassifier(min(5, shots)),
     "linear probe": lambda shots: LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"),
@@ -158,8 +160,8 @@ def probe_accuracies(f: np.ndarray, r: np.ndarray, tf: np.ndarray, tr: np.ndarra
 def ask_features(clip: Clip, task: Task, shots: Sequence[int] = (1, 4, 16), draws: int = 10) -> pd.DataFrame:
     "Balanced accuracy (percent) of probes on frozen features, target against siblings, trained on so many pictures a side; mean of several draws."
     sets = (task.forget, task.retain, task.evaluation["target"], task.evaluation["siblings"])
-    features = [encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in sets]
-    return answers("features", {f"{name}, {n} shot{'s' * (n > 1)}": v for n in shots for name, v in probe_accuracies(*features, n, draws).items()})
+    f, r, tf, tr = (encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in sets)
+    return answers("features", {f"{name}, {n} shot{'s' * (n > 1)}": v for n in shots for name, v in probe_accuracies(f, r, tf, tr, n, draws).items()})
 
 # %% ../nbs/27_audit.ipynb #d67384e3
 def fine_tuned(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int, learning_rate: float, seed: int = 0, batch: int = 32) -> nn.Module:
@@ -169,7 +171,7 @@ def fine_tuned(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int, learn
     for _ in range(steps):
         k = draw(len(part), min(batch, len(part)), g)
         with fast(clip.device):
-            u = image_features(clip, part.images[k], visual)
+            u = image_features(clip, pixels(part.images[k]), visual)
         loss = contrastive_loss(u, text, part.labels[k].to(u.device))
         optimiser.zero_grad()
         loss.backward()

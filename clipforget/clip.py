@@ -28,6 +28,7 @@ from torch import nn
 from tqdm import tqdm
 
 from .core import cache_dir, choose, project_root, read_json, short_hash, slug, write_atomic, write_json
+from .photos import Photos
 
 # %% ../nbs/04_clip.ipynb #a4e0097a
 TEMPLATES = ("{}", "a picture of {}", "a small picture of the {}")
@@ -243,7 +244,7 @@ def image_features(
 @torch.no_grad()
 def encode_images(
     clip: Clip,  # whose image tower and normalisation to use
-    images: torch.Tensor,  # [n, 3, h, w], or photographs that are decoded while the model works
+    images: torch.Tensor | Photos,  # [n, 3, h, w], or photographs that are decoded while the model works
     visual: nn.Module | None = None,  # another image tower
     batch: int | None = None,  # images at once; by their size if None
     exact: bool = True,  # float32; bfloat16 where the device is fast at it if False

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # %% ../nbs/00_core.ipynb #9be2bfb1
 def project_root(
@@ -80,7 +81,7 @@ def short_hash(value: object, digits: int = 6) -> str:
 
 # %% ../nbs/00_core.ipynb #dbb70211
 LAST_MATRIX = {"layers": 1, "lowest_part": 6, "rank": 4, "hold": 30.0}  # for small CLIPs of photographs, see photos.ipynb
-DATASETS = {
+DATASETS: dict[str, dict[str, Any]] = {
     "emoji": {"target": "turtle", "backbone": "emoji-rn"},
     "imagenet": {"target": "marmoset", "backbone": "RN50-quickgelu/openai"},
     "cifar10": {"target": "airplane", "backbone": "pretrained:cifar10", "settings": {**LAST_MATRIX, "remind_steps": 400, "contrastive": 1.0, "hold_margin": 0.3}},
@@ -184,7 +185,7 @@ def write_json(path: Path, value: object) -> None:
         temporary.write_text(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def read_json(path: Path) -> object:
+def read_json(path: Path) -> Any:
     "The value in the JSON file `path`; a ValueError that says which file is damaged and what to do."
     try:
         return json.loads(Path(path).read_text())

@@ -15,6 +15,7 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,8 +98,9 @@ def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet
     "A decoded set with up to `most` further views of each picture, mirrored, cropped and tinted, as long as there are at most `count` in all."
     further = min(most, count // len(part) - 1)
     g = torch.Generator().manual_seed(11_000 + seed)
-    views = [augment(part.images.clone(), part.images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte() for _ in range(further)]
-    return replace(part, images=torch.cat([part.images, *views]), labels=part.labels.repeat(max(further, 0) + 1))
+    images = pixels(part.images)
+    views = [augment(images.clone(), images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte() for _ in range(further)]
+    return replace(part, images=torch.cat([images, *views]), labels=part.labels.repeat(max(further, 0) + 1))
 
 # %% ../nbs/09_datasets.ipynb #08e88cbb
 def photo_task(
@@ -132,11 +134,11 @@ def photo_task(
     evaluation = {name: collection.part(name, index, clip.size) for name, index in mine.items()}
     rest = others_in(collection, [target, *keep], limit)
     first = {f"{collection.name}, others": collection.part(f"{collection.name}, others", rest, clip.size)} if len(rest) else {}
-    decoded = [replace(p, images=pixels(p.images)) for p in (
+    forget, kept, forget_check, kept_check = (replace(p, images=pixels(p.images)) for p in (
         collection.part("forget", train[:n_forget], clip.size), collection.part("retain", retain, clip.size),
-        collection.part("calibration, forget", calibrate, clip.size), collection.part("calibration, retain", check, clip.size))]
-    decoded[0] = with_views(decoded[0], n_views, seed)
-    return Task(collection.name, target, tuple(keep), labels, seed, *decoded, evaluation, {**first, **(suite or {})}, collection.templates)
+        collection.part("calibration, forget", calibrate, clip.size), collection.part("calibration, retain", check, clip.size)))
+    return Task(collection.name, target, tuple(keep), labels, seed, with_views(forget, n_views, seed), kept, forget_check, kept_check,
+                evaluation, {**first, **(suite or {})}, collection.templates)
 
 # %% ../nbs/09_datasets.ipynb #f8cb20d6
 def listed(text: str | Sequence[str]) -> list[str]:
@@ -165,7 +167,7 @@ def under_one_name(collection: Collection, groups: Sequence[str], caption: str) 
     return replace(collection, labels=labels, classes=(*left, caption))
 
 
-def imagenet_task(clip: Clip, root: Path, target: str = "marmoset", labels: str = "fine", seed: int = 0, siblings: Sequence[str] = (), **more: object) -> Task:
+def imagenet_task(clip: Clip, root: Path, target: str = "marmoset", labels: str = "fine", seed: int = 0, siblings: Sequence[str] = (), **more: Any) -> Task:
     "Forget one class of ImageNet, given by its name or WordNet id. More keywords go to `photo_task`."
     choose("kind of labels", labels, ("fine", "coarse"))
     goal = find_class(target)
@@ -196,7 +198,7 @@ def best_count(features: np.ndarray, most: int = 8, seed: int = 0) -> int:
     if most < 2:
         raise ValueError(f"{len(features)} pictures are too few for two clusters of at least {FEWEST}.")
     of = {k: silhouette_score(features, KMeans(k, n_init=10, random_state=seed).fit_predict(features)) for k in range(2, most + 1)}
-    return max(of, key=of.get)
+    return max(of, key=of.__getitem__)
 
 
 def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int = 0, seed: int = 0) -> tuple[str, ...]:
@@ -254,7 +256,7 @@ def subgroup_task(
     subgroup: str = "0",  # number of a cluster, "query: TEXT", or "file: PATH" of positions
     clusters: int = 0,  # how many k-means makes; as many as suit the features best if 0
     seed: int = 0,
-    **more: object,  # to `photo_task`
+    **more: Any,  # to `photo_task`
 ) -> Task:
     "Forget a subgroup without a name. The clusters do not depend on the task's seed."
     label = collection.classes.index(choose("class", target, collection.classes))
@@ -283,7 +285,7 @@ def style_collection(root: Path) -> Collection:
     return listed_collection(Path(root).name, found, [f"{c}, {s}" for c, s in zip(found.classes, found.styles)], TEMPLATES)
 
 
-def style_task(clip: Clip, collection: Collection, target: str = "dog", style: str = "cartoon", seed: int = 0, **more: object) -> Task:
+def style_task(clip: Clip, collection: Collection, target: str = "dog", style: str = "cartoon", seed: int = 0, **more: Any) -> Task:
     "Forget class `target` in `style`; its other styles and the style's other classes are kept and are two columns."
     choose("class", target, collection.classes)
     styles = sorted({g.rpartition(", ")[2] for g in collection.groups})
@@ -330,7 +332,7 @@ def labelled(rows: Sequence[tuple[Path, str]], captions: Mapping[str, str]) -> C
     return Collection("folder", [p for p, _ in rows], labels, tuple(g for _, g in rows), torch.zeros(len(rows), dtype=torch.bool), tuple(classes))
 
 # %% ../nbs/09_datasets.ipynb #85033e5f
-def folder_task(clip: Clip, root: Path, seed: int = 0, **more: object) -> Task:
+def folder_task(clip: Clip, root: Path, seed: int = 0, **more: Any) -> Task:
     "Forget what is in root/forget, keep what is in root/keep."
     collection, target, keep = folder_collection(root)
     shared = [g for g in keep if collection.labels[collection.where([g])[0]] == collection.labels[collection.where([target])[0]]]

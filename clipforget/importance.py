@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .clip import Clip, class_embeddings, image_features
+from .photos import Photos
 from .task import ImageSet, Task
 
 # %% ../nbs/10_importance.ipynb #cac3fa03
@@ -29,7 +30,7 @@ def layers(visual: nn.Module) -> dict[str, tuple[nn.Module, str]]:
 # %% ../nbs/10_importance.ipynb #b317c98e
 def squared_gradients(
     clip: Clip,  # the original model, float32
-    images: torch.Tensor,  # [n, 3, h, w]
+    images: torch.Tensor | Photos,  # [n, 3, h, w]
     texts: torch.Tensor,  # unit embeddings of each image's caption, [n, d]
 ) -> torch.Tensor:
     "Squared norm of the gradient of s(x, t) with respect to every layer, one row an image: [n, layers]."

@@ -14,6 +14,7 @@ from sklearn.cluster import KMeans
 
 from .clip import Clip, accuracy, class_embeddings, encode_images
 from .core import choose
+from .photos import pixels
 from .pictograms import STYLES, load_pictograms
 from .task import EVALUATION_SEED, TRIED_ON, ImageSet, Task, centroids, draw_targets, emoji_suite, emoji_task, known_names, nearest_siblings, view_set
 
@@ -36,7 +37,7 @@ def pair_set(
     for style in sorted({s for _, s in pairs}):
         who = [n for n, s in pairs if s == style]
         parts.append(view_set(name, things, who, [answer(n) for n in who], classes, split, views, seed + 500_000 * (style + 1), [style], size))
-    return ImageSet(name, torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), tuple(classes))
+    return ImageSet(name, torch.cat([pixels(p.images) for p in parts]), torch.cat([p.labels for p in parts]), tuple(classes))
 
 
 def pair_task(

@@ -16,6 +16,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -25,7 +26,7 @@ from .clip import Clip, batch_size, encode_images, fast, image_features, weights
 from .core import DATASETS, choose, short_hash
 from .forgetting import Stage, forget
 from .importance import layers as tower_layers
-from .photos import Photos, image_keys
+from .photos import Photos, image_keys, pixels
 from .reminding import remind
 from .restoring import restore
 from .task import Task
@@ -83,7 +84,7 @@ SETTINGS: dict[str, tuple[Callable, str]] = {
 "A setting of the main job: the stage it belongs to and its name there."
 
 
-def default_settings() -> dict[str, object]:
+def default_settings() -> dict[str, Any]:
     "The stages' settings by their name in the main job, each at its default."
     return {name: inspect.signature(stage).parameters[own].default for name, (stage, own) in SETTINGS.items()}
 
@@ -91,13 +92,13 @@ def default_settings() -> dict[str, object]:
 def settings_for(
     dataset: str,  # one of DATASETS
     given: Mapping[str, object],  # parameters of the main job; None stands for what suits the data set
-) -> dict[str, object]:
+) -> dict[str, Any]:
     "The stages' settings of a run: those given, else the data set's own, else the stages' defaults."
     own = default_settings() | dict(DATASETS[choose("data set", dataset, DATASETS)].get("settings", {}))
     return {name: own[name] if given.get(name) is None else given[name] for name in SETTINGS}
 
 
-def settings_of(stage: Callable, settings: dict[str, object]) -> dict[str, object]:
+def settings_of(stage: Callable, settings: dict[str, Any]) -> dict[str, Any]:
     "Those of `settings` that belong to `stage`, under the stage's own names. ValueError for an unknown setting."
     for name in settings:
         choose("setting", name, SETTINGS)
@@ -111,7 +112,7 @@ def three_stages(
     choice: str = "fisher",  # how layers are chosen: "fisher", "last" or "random"
     reference: torch.Tensor | Photos | None = None,  # see `remind`
     cache_gb: float = 4.0,  # activations beyond so much go to files
-    **settings: object,  # of the stages, by the names in `SETTINGS`
+    **settings: Any,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
     what = [task.target, task.siblings, task.labels, task.seed, len(task.forget), len(task.retain)]
@@ -175,7 +176,7 @@ class Method:
             raise ValueError(f"{self.run.__name__} has no setting {', '.join(sorted(unknown))} to search.")
 
 # %% ../nbs/15_methods.ipynb #951558ee
-ABLATIONS: dict[str, dict[str, object]] = {
+ABLATIONS: dict[str, dict[str, Any]] = {
     "Fisher over all layers": {"lowest_part": 0},
     "last k layers": {"choice": "last"},
     "random k layers": {"choice": "random"},
@@ -224,7 +225,7 @@ def forecast(
     "Seconds that each step of `three_stages` and its evaluation will take on this machine, with the pictures it looks at."
     s = default_settings() | dict(settings or {})
     parts, lowest = len(tower_parts(clip.model.visual)), s["lowest_part"]
-    t = pass_times(clip, task.forget.images[: batch_size(clip) // 16], parts // 2 if lowest is None else min(int(lowest), parts - 1))
+    t = pass_times(clip, pixels(task.forget.images[: batch_size(clip) // 16]), parts // 2 if lowest is None else min(int(lowest), parts - 1))
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen, pools = sum(map(len, (*task.evaluation.values(), *task.suite.values()))), 3 if s["align_steps"] else 2
     steps = {

@@ -17,6 +17,7 @@ from .ascent import calibrate, finished, trainable_tower
 from .clip import Clip, class_embeddings, fast, image_features, tokenise_for
 from .forgetting import draw
 from .methods import Edit, Method, Range
+from .photos import pixels
 from .reminding import contrastive_loss
 from .task import Task
 from .text_edits import kept_names, prompts, with_text
@@ -122,7 +123,7 @@ def unsir(
     noise: int = 32,  # pictures of error-maximising noise
 ) -> Edit:
     "Error-maximising noise for the target, the siblings' pictures for the rest."
-    return impair_and_repair(clip, task, task.retain.images.float().div(255), task.retain.labels, impair_rate, repair_rate, steps, batch, noise)
+    return impair_and_repair(clip, task, pixels(task.retain.images).float().div(255), task.retain.labels, impair_rate, repair_rate, steps, batch, noise)
 
 # %% ../nbs/23_noise.ipynb #f80f98ac
 def smoothness(clip: Clip, visual: nn.Module, name: torch.Tensor, x: torch.Tensor, sigma: float, generator: torch.Generator) -> torch.Tensor:

@@ -14,6 +14,8 @@ import json
 import os
 import stat
 import sys
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -80,13 +82,12 @@ def notebook_defaults(
         body = ast.parse("".join(tagged[0]["source"])).body if tagged else []
     except (ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
         raise ValueError(f"the parameters of {notebook} cannot be read: {error!r}") from error
-    defaults = {}
+    defaults: dict[str, object] = {}
     for line in body:
-        for name in line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]:
-            try:
-                defaults[name.id] = ast.literal_eval(line.value)
-            except (AttributeError, ValueError):
-                continue
+        if isinstance(line, ast.Assign | ast.AnnAssign | ast.AugAssign) and line.value:
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            with suppress(ValueError):
+                defaults |= {target.id: ast.literal_eval(line.value) for target in targets if isinstance(target, ast.Name)}
     return defaults
 
 # %% ../nbs/18_papermill.ipynb #9dce04ed
@@ -173,7 +174,7 @@ def is_papermill(
 ) -> bool:
     "Whether this process is the papermill command, in either of its spellings."
     if argv[:1] == ["-m"]:
-        return "papermill" in [word for dash, word in zip(original, original[1:]) if dash == "-m"][:1]
+        return "papermill" in [word for dash, word in pairwise(original) if dash == "-m"][:1]
     return bool(argv) and Path(argv[0]).stem == "papermill"
 
 
@@ -200,7 +201,7 @@ def prepare_output(
         output = Path(os.path.abspath(word.format(**given_parameters(call))))
     except (LookupError, ValueError):  # papermill will say what is wrong with the braces
         return None
-    if output.exists() and any(output.samefile(notebook) for notebook in source.parent.glob("*.ipynb")):
+    if source and output.exists() and any(output.samefile(notebook) for notebook in source.parent.glob("*.ipynb")):
         raise ValueError(f"{word} is a notebook of this project and would be overwritten: write to results/ instead")
     output.parent.mkdir(parents=True, exist_ok=True)
     return output
@@ -240,7 +241,7 @@ def complete_command_line() -> None:
         sys.exit(2)
     if complete != argv:
         sys.argv[1:] = complete[1:]
-    if len(complete) > len(argv):
+    if output and len(complete) > len(argv):
         print(f"clipforget: the executed notebook goes to {os.path.relpath(output)}", file=sys.stderr)
         atexit.register(say_where, output)
 

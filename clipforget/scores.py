@@ -85,7 +85,7 @@ def score(values: Mapping[str, float], original: Mapping[str, float]) -> float:
 def summary(values: Mapping[str, float], original: Mapping[str, float]) -> dict[str, float | str]:
     "Gate, Score, retention of every kept column, the worst column and its retention, from accuracies by column (percent)."
     retention = {c: 100 * ratio(values[c], original[c]) for c in original if c not in NOT_KEPT}
-    worst = min(retention, key=retention.get)
+    worst = min(retention, key=retention.__getitem__)
     return {"target": values["target"], "gate": "passed" if values["target"] <= GATE else "failed",
             "Score": score(values, original), "worst column": worst, "worst retention": retention[worst],
             **{f"retention, {c}": r for c, r in retention.items()}}

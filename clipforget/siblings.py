@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from .clip import Clip, class_embeddings, encode_images, fast, normalise
 from .core import choose
+from .photos import pixels
 from .reminding import NormStatistics, contrastive_loss
 from .task import ImageSet, Task, to_bytes
 
@@ -54,7 +55,7 @@ def mislabelled(task: Task, share: float = 0.2, seed: int = 0) -> Task:
 
 def mixed_with(task: Task, others: torch.Tensor, share: float = 0.2, seed: int = 0) -> Task:
     "`share` of the retain pictures are replaced by pictures out of `others`, uint8 [m, 3, h, w], and keep their labels."
-    images, where = task.retain.images.clone(), some(len(task.retain), share, seed)
+    images, where = pixels(task.retain.images).clone(), some(len(task.retain), share, seed)
     images[where] = others[torch.randint(len(others), (len(where),), generator=torch.Generator().manual_seed(seed + 1))]
     return replace(task, retain=replace(task.retain, images=images))
 

@@ -17,6 +17,7 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 import open_clip
@@ -54,7 +55,7 @@ PROMPTS = {
 def image_set(
     name: str,  # of the set
     images: torch.Tensor | Photos,  # its pictures
-    labels: Sequence[int],  # the class of each, as a position in `classes`
+    labels: Sequence[int] | torch.Tensor,  # the class of each, as a position in `classes`
     classes: Sequence[str],  # names to choose among
     templates: Sequence[str] = (),  # prompts of its own
 ) -> ImageSet:
@@ -62,11 +63,11 @@ def image_set(
     twice = sorted({c for c in classes if list(classes).count(c) > 1}) if len(set(classes)) < len(classes) else []
     if twice:
         raise ValueError(f"{name}: two classes are called {twice[0]!r}; a zero-shot classifier needs a name for each.")
-    labels = torch.from_numpy(np.asarray(labels).astype(np.int64))
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= len(classes):
-        found = f"labels from {labels.min()} to {labels.max()}" if len(labels) else "no pictures"
+    numbers = torch.from_numpy(np.asarray(labels).astype(np.int64))
+    if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(classes):
+        found = f"labels from {numbers.min()} to {numbers.max()}" if len(numbers) else "no pictures"
         raise ValueError(f"{name}: it has {found}, and {len(classes)} classes. Every picture needs a label from 0 to {len(classes) - 1}.")
-    return ImageSet(name, images, labels, tuple(classes), tuple(templates))
+    return ImageSet(name, images, numbers, tuple(classes), tuple(templates))
 
 # %% ../nbs/08_suite.ipynb #67f30fa9
 def positions(found: Sequence[str], classes: Sequence[str]) -> list[int]:
@@ -185,7 +186,7 @@ class Cropped(Sequence):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, k: int) -> Image.Image:
+    def __getitem__(self, k: int) -> Image.Image:  # type: ignore[override]  # no slices
         picture, b = open_rgb(self.paths[k]), self.border
         return picture.crop((b, b, picture.width - b, picture.height - b))
 
@@ -208,8 +209,8 @@ def load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
     names = read_json(folder / "mappings" / "folder_to_objectnet_label.json")
     part = folder_set("objectnet", folder / "images", size, [readable(n) for n in known],
                       lambda f: readable(names[f]) if names.get(f) in known else None, PROMPTS["objectnet"])
-    paths = tuple(part.images.source)
-    photos = Photos(Cropped(paths, border), part.images.index, size, str((folder / "images").resolve()))
+    whole = cast(Photos, part.images)  # as `folder_set` makes them
+    photos = Photos(Cropped(tuple(whole.source), border), whole.index, size, str((folder / "images").resolve()))
     return image_set(part.name, photos, part.labels, part.classes, part.templates)
 
 # %% ../nbs/08_suite.ipynb #46faa8ed
@@ -225,7 +226,7 @@ def _within(paths: Sequence[Path], folder: Path) -> list[Path]:
 def torchvision_set(
     name: str,  # of the set
     folder: str,  # what torchvision's download makes below the root
-    make: Callable[[Path], object],  # torchvision's data set, given the root
+    make: Callable[[Path], Any],  # torchvision's data set, given the root
     root: Path,  # of all data
     size: int,  # pixels of a side
 ) -> ImageSet:
@@ -400,14 +401,14 @@ def webdataset_set(
 class Encoded(Sequence):
     "The pictures in a column of a Hugging Face data set, from the bytes that it holds."
 
-    data: object  # with undecoded pictures
+    data: Any  # with undecoded pictures
     column: str
     where: str  # for messages
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, k: int) -> Image.Image:
+    def __getitem__(self, k: int) -> Image.Image:  # type: ignore[override]  # no slices
         cell = self.data[k][self.column]
         if cell["bytes"] is None:
             raise ValueError(f"Row {k} of {self.where} names the file {cell['path']!r} instead of holding a picture. Save the data set with its pictures inside.")

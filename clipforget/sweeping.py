@@ -82,14 +82,14 @@ def parameter_types(notebook: Path) -> dict[str, str]:
     if not defaults:
         raise ValueError(f"{notebook.name} has no parameters to sweep over. Choose a notebook with a cell that is tagged `parameters`.")
     cell = next(c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", []))
-    written = {line.target.id: ast.unparse(line.annotation) for line in ast.parse(cell.source).body if isinstance(line, ast.AnnAssign)}
+    written = {line.target.id: ast.unparse(line.annotation) for line in ast.parse(cell.source).body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)}
     return {name: written.get(name, "" if value is None else type(value).__name__) for name, value in defaults.items()}
 
 
 def typed(name: str, value: object, allowed: str) -> object:
     "`value` as the parameter wants it: an int becomes a float where only that is allowed. ValueError for any other kind."
     kinds, kind = [k.strip() for k in allowed.split("|")], "None" if value is None else type(value).__name__
-    if kind == "int" and "int" not in kinds and "float" in kinds:
+    if type(value) is int and "int" not in kinds and "float" in kinds:
         return float(value)
     if allowed and kind not in kinds:
         raise ValueError(f"{name}={json.dumps(value, default=str)} is of type {kind}, but the notebook's {name} is {allowed}. Give a value of that type.")
@@ -267,7 +267,7 @@ def places(client: Client) -> int:
 
 def hand_out(client: Client, runs: Sequence[Run], attempts: int = 3, pause: float = 1.0) -> Iterator[dict]:
     "The rows of `runs` in the order in which they end. As many are out at a time as there are workers, looked at every `pause` seconds."
-    waiting, out, deaths = deque(runs), {}, Counter()
+    waiting, out, deaths = deque(runs), dict[Future, Run](), Counter[str]()
     while waiting or out:
         free = places(client) - len(out) if waiting else 0
         if waiting and not out and not free:

@@ -7,7 +7,7 @@ __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'centr
            'flag_set', 'digit_set', 'known_names', 'emoji_suite', 'emoji_task', 'draw_targets', 'together', 'joined']
 
 # %% ../nbs/06_task.ipynb #41bf7f5c
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images
 from .core import choose
-from .photos import Photos, image_keys
+from .photos import Photos, image_keys, pixels
 from .pictograms import DIGITS, STYLES, Pictures, draw_views, load_digits, load_pictograms
 
 # %% ../nbs/06_task.ipynb #8f66be42
@@ -73,8 +73,8 @@ def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int =
     "Unit mean feature of `views` training views a style for each of `names`, [n, d]."
     g = torch.Generator().manual_seed(seed)
     index = pictures.index(list(names)).repeat_interleave(views)
-    total = sum(encode_images(clip, draw_views(pictures, index, s, "train", g, clip.size), exact=False)
-                .view(len(names), views, -1).mean(1) for s in range(len(pictures.styles)))
+    total = sum((encode_images(clip, draw_views(pictures, index, s, "train", g, clip.size), exact=False)
+                 .view(len(names), views, -1).mean(1) for s in range(len(pictures.styles))), torch.zeros(()))
     return F.normalize(total, dim=-1)
 
 
@@ -176,7 +176,7 @@ def emoji_task(
     if target in chosen:
         raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {chosen}.")
     of = dict(zip(things.names, things.subcategories))
-    answer = (lambda n: n) if labels == "fine" else of.get
+    answer: Callable[[str], str] = (lambda n: n) if labels == "fine" else of.__getitem__
     classes = names if labels == "fine" else sorted({of[n] for n in names})
     mine, every = [STYLES.index(s) for s in styles], range(len(STYLES))
 
@@ -235,7 +235,7 @@ def draw_targets(
 # %% ../nbs/06_task.ipynb #342a94bb
 def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
     "The pictures of sets that choose among the same classes, in one set."
-    return ImageSet(name, torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts]), parts[0].classes, parts[0].templates)
+    return ImageSet(name, torch.cat([pixels(p.images) for p in parts]), torch.cat([p.labels for p in parts]), parts[0].classes, parts[0].templates)
 
 
 def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:

@@ -9,6 +9,7 @@ __all__ = ['FLOOR', 'NOT_ASKED', 'OUTSIDE', 'INSIDE', 'ABOUT_OTHERS', 'MARKS', '
 # %% ../nbs/30_verdict.ipynb #1877609c
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,10 @@ FLOOR = 1.0  # points: no spread counts as smaller
 
 def spread(groups: Sequence[Sequence[float]]) -> float:
     "Pooled standard deviation within groups of numbers; NaN if no group has two."
-    groups = [np.asarray(g, float) for g in groups if len(g) > 1]
-    if not groups:
+    several = [np.asarray(g, float) for g in groups if len(g) > 1]
+    if not several:
         return math.nan
-    return float(np.sqrt(sum(((g - g.mean()) ** 2).sum() for g in groups) / sum(len(g) - 1 for g in groups)))
+    return float(np.sqrt(sum(((g - g.mean()) ** 2).sum() for g in several) / sum(len(g) - 1 for g in several)))
 
 # %% ../nbs/30_verdict.ipynb #86ec1ef6
 NOT_ASKED = ("chance",)  # rows of an audit that explain another one
@@ -62,7 +63,7 @@ ABOUT_OTHERS = ("siblings,", "forget pairs")  # answers that say nothing about t
 
 def limit_of(question: str, how: str) -> tuple[str, float]:
     "\"outside\", \"inside\" or \"other\", and the limit that goes with it."
-    if how.startswith(ABOUT_OTHERS) and question in ("rounded weights", "memory") or how.startswith(("top five", "rank")):
+    if (how.startswith(ABOUT_OTHERS) and question in ("rounded weights", "memory")) or how.startswith(("top five", "rank")):
         return "other", math.nan
     for side, limits in (("outside", OUTSIDE), ("inside", INSIDE)):
         for key in (how, how.partition(",")[0], question):
@@ -110,7 +111,7 @@ def judge(
 
 
 def sentence(
-    judged: Mapping[str, object],  # from `judge`
+    judged: Mapping[str, Any],  # from `judge`
     target: str,  # its name
 ) -> str:
     "The verdict in words that can be put before a reviewer."

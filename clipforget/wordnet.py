@@ -185,9 +185,9 @@ def find_class(
     for s in above:
         below = [c.name for c in classes_below(s.wnid)]
         raise ValueError(f"{text!r} is no class of ImageNet; {len(below)} classes are kinds of it: {', '.join(below[:8])}{', ...' if len(below) > 8 else ''}.")
-    if re.fullmatch(r"n\d{8}", text):
-        choose("ImageNet class", text, [c.wnid for c in imagenet_classes()])
-    choose("ImageNet class", text, {c.name for c in imagenet_classes()} | {w for c in imagenet_classes() for w in c.lemmas})
+    by_id = re.fullmatch(r"n\d{8}", text)
+    classes = {word: c for c in imagenet_classes() for word in ([c.wnid] if by_id else [c.name, *c.lemmas])}
+    return classes[choose("ImageNet class", text, classes)]
 
 # %% ../nbs/07_wordnet.ipynb #f64b0b52
 def wordnet_siblings(

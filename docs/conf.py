@@ -10,7 +10,7 @@ from latex2mathml.converter import convert
 
 project = "clipforget"
 author = "clipforget contributors"
-copyright = "clipforget contributors"  # noqa: A001  (Sphinx's own name)
+copyright = "clipforget contributors"  # Sphinx's own name
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
 html_theme = "sphinx_book_theme"
 html_title = "clipforget"

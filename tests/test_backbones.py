@@ -109,7 +109,7 @@ def test_a_pickle_is_not_opened(local_dir):
         load_clip(f"local-dir:{local_dir}", CPU)
     weights.unlink()
     torch.save(state, local_dir / "open_clip_pytorch_model.bin")
-    with pytest.raises(FileNotFoundError, match="open_clip_pytorch_model.bin.*not opened"):
+    with pytest.raises(FileNotFoundError, match=r"open_clip_pytorch_model\.bin.*not opened"):
         load_clip(f"local-dir:{local_dir}", CPU)
 
 
@@ -123,9 +123,9 @@ def test_weights_of_another_architecture(local_dir):
 
 
 def test_no_model_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="open_clip_config.json"):
+    with pytest.raises(FileNotFoundError, match=r"open_clip_config\.json"):
         load_clip(f"local-dir:{tmp_path}", CPU)
-    with pytest.raises(FileNotFoundError, match="papermill nbs/pretrain.ipynb -p dataset nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"papermill nbs/pretrain\.ipynb -p dataset nowhere"):
         load_clip("pretrained:nowhere", CPU)
     with pytest.raises(ValueError, match="Did you mean 'RN50'"):
         load_clip("RN5O/openai", CPU)

@@ -82,7 +82,7 @@ def test_limit_is_stratified_and_said(tree):
     from clipforget.suite import zero_shot_suite
 
     rng = np.random.default_rng(0)
-    for k, name in enumerate(("airplane", "ship")):
+    for name in ("airplane", "ship"):
         folder = tree / "stl10" / "test" / name
         folder.mkdir(parents=True)
         for i in range(10):

@@ -41,7 +41,7 @@ def test_links_anchors_and_pictures_lead_somewhere(pages):
             if ":" in address.split("/")[0] or address.startswith("//") or not (address or anchor):
                 continue
             target = (path.parent / address).resolve() if address else path
-            if not target.is_file() or anchor and target in anchors and anchor not in anchors[target]:
+            if not target.is_file() or (anchor and target in anchors and anchor not in anchors[target]):
                 lost.append(f"{path.name}: {tag.get('href') or tag.get('src')}")
     assert not lost, lost[:10]
 

@@ -110,7 +110,7 @@ def test_failing_run_is_a_row(swept):
 
 
 def test_threads_are_limited(swept):
-    runs, table = swept
+    runs, _ = swept
     seen = {what: json.loads((runs[what].folder / "seen.json").read_text()) for what in ("torch", "kills once", "plain", "other")}
     assert seen["torch"]["threads"] == 2
     assert {one[f"{name}_NUM_THREADS"] for one in seen.values() for name in ("OMP", "MKL", "OPENBLAS")} == {"2"}
@@ -143,9 +143,9 @@ def test_another_scheduler(project, tmp_path):
 
 @pytest.mark.parametrize("threads, workers, answer", [(2, 1, "a worker with 2 threads"), (1, 0, "has no workers")])
 def test_unsuitable_scheduler(project, threads, workers, answer):
-    with LocalCluster(n_workers=workers, threads_per_worker=threads, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
-        with pytest.raises(ValueError, match=f"(?s){answer}.*Start its workers with `dask worker"):
-            sweep(plan("tiny", {"what": "never"}, root=project), scheduler=cluster.scheduler_address)
+    with (LocalCluster(n_workers=workers, threads_per_worker=threads, processes=False, protocol="tcp://", dashboard_address=None) as cluster,
+          pytest.raises(ValueError, match=f"(?s){answer}.*Start its workers with `dask worker")):
+        sweep(plan("tiny", {"what": "never"}, root=project), scheduler=cluster.scheduler_address)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "nonsense://here:1", "tcp://127.0.0.1:1"])
