@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PACKAGES', 'PAPER_NOTE', 'PAPER_COLUMNS', 'STYLE', 'git_commit', 'provenance', 'save_rows', 'load_rows',
            'stored_rows', 'publish_rows', 'plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'examples',
-           'plot_examples', 'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
+           'plot_examples', 'plot_embedding', 'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page',
+           'save_report']
 
 # %% ../nbs/17_results.ipynb #b65fc633
 import base64
@@ -21,6 +22,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from sklearn.decomposition import PCA
+from torch import nn
 
 from .clip import Clip, class_embeddings, encode_images, top_names, weights_hash
 from .core import project_root, write_atomic
@@ -161,6 +165,30 @@ def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figur
         pictures.append(pixels(images).float() / 255)
     return show_pictures(torch.cat(pictures), titles, columns=4, size=2.3,
                          caption=f"The {k} best names, before | after. Rows: target, siblings, others")
+
+# %% ../nbs/17_results.ipynb #8fd6e445
+def plot_embedding(
+    clip: Clip,  # the original: its features fix the projection
+    task: Task,  # evaluation pictures
+    towers: Mapping[str, nn.Module],  # image towers by stage, a panel each
+    counts: Sequence[int] = (14, 20, 24),  # pictures of target, siblings, others
+) -> Figure:
+    "Features after every stage, projected on two directions, with the pictures as marks."
+    sets = {"target": task.evaluation["target"], "siblings": task.evaluation["siblings"], "suite": next(iter(task.suite.values()))}
+    images = {role: pixels(part.subset(torch.linspace(0, len(part) - 1, n).long()).images) for (role, part), n in zip(sets.items(), counts)}
+    every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in range(len(part))]
+    fitted = PCA(2).fit(encode_images(clip, every).cpu())
+    star = fitted.transform(class_embeddings(clip, task.forget.classes, task.templates)[[task.caption]].cpu())[0]
+    figure, axes = plt.subplots(1, len(towers), figsize=(3.6 * len(towers), 3.8), layout="constrained", sharex=True, sharey=True, squeeze=False)
+    for ax, (stage, tower) in zip(axes[0], towers.items()):
+        at = fitted.transform(encode_images(clip.with_visual(tower), every).cpu())
+        ax.scatter(*at.T, s=1, alpha=0)
+        for (x, y), image, role in zip(at, every, roles):
+            mark = AnnotationBbox(OffsetImage(image.permute(1, 2, 0).numpy(), zoom=0.3), (x, y), pad=0.12, bboxprops={"edgecolor": COLOURS[role], "lw": 2})
+            ax.add_artist(mark)
+        ax.plot(*star, marker="*", ms=16, color=COLOURS["bound"], mec="white", zorder=9)
+        label(ax, "first direction", "second direction", stage)
+    return figure
 
 # %% ../nbs/17_results.ipynb #ccb565e2
 PAPER_NOTE = ("The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary notes. Its Food and ObjectNet columns look odd for the original RN50 and may be "
