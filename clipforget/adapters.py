@@ -49,7 +49,7 @@ class LowRank(nn.Module):
         "The changed weight, in the shape of `weight`."
         return weight + self.a * (self.B @ self.A).view_as(weight)
 
-
+# %% ../nbs/11_adapters.ipynb #f68fcef1
 def adapters(visual: nn.Module) -> dict[str, LowRank]:
     "The adapters in an image tower, by layer name."
     found = {}
@@ -113,7 +113,7 @@ def read_notes(path: Path) -> dict:
     "The notes in the header of a patch file. ValueError if it is damaged or no patch."
     return json.loads(_read_patch(path)[0]["notes"])
 
-
+# %% ../nbs/11_adapters.ipynb #adf6f168
 def _read_patch(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     "Header and tensors of a patch file; safetensors holds numbers and text only, so nothing in it can run."
     try:
@@ -206,7 +206,7 @@ def frozen_activations(
         raise ValueError("There are no pictures to compute activations of.")
     return out
 
-
+# %% ../nbs/11_adapters.ipynb #20b574e6
 def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> torch.Tensor:
     "Unit features [n, d] from the activations below part `depth`, with gradients for the adapters."
     x = activations.contiguous(memory_format=torch.channels_last) if activations.ndim == 4 else activations

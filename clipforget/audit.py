@@ -143,7 +143,7 @@ PROBES: dict[str, Callable[[int], Any]] = {
 }
 "Classifiers by name; each is made for so many pictures a side."
 
-
+# %% ../nbs/27_audit.ipynb #5b0f25a9
 def probe_accuracies(f: np.ndarray, r: np.ndarray, tf: np.ndarray, tr: np.ndarray, shots: int, draws: int) -> dict[str, float]:
     "Balanced accuracy (percent) of every probe, mean of `draws`, from features [n, d]: forget and retain to learn from, held-out target and siblings to tell."
     found: dict[str, list[float]] = {n: [] for n in PROBES}

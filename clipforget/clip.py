@@ -71,7 +71,7 @@ class Clip:
         model = deepcopy(self.model, {id(self.model.visual): visual})
         return replace(self, model=model.eval())
 
-
+# %% ../nbs/04_clip.ipynb #27c087b7
 def weights_hash(model: nn.Module, without: str = "no such part") -> str:
     "SHA-256 over the names, shapes and float32 bytes of the state dict, without the part of the model with the name `without`."
     digest = sha256()
@@ -197,7 +197,7 @@ def load_named(backbone: str) -> tuple[CLIP, dict]:
     quick = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", config.get("quick_gelu", False)))
     return create_open_clip(name, pretrained=tag, force_quick_gelu=quick), config | ({"quick_gelu": True} if quick else {})
 
-
+# %% ../nbs/04_clip.ipynb #92698353
 def load_clip(
     backbone: str = "emoji-rn",  # a shipped model, `pretrained:NAME`, `local-dir:PATH`, or open_clip's NAME/TAG
     device: torch.device | None = None,  # where to put it; the fastest device by default
@@ -269,7 +269,7 @@ def tokenise_for(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
         return open_clip.get_tokenizer(clip.name.partition("/")[0])(list(texts))
     return simple_tokenizer(clip.config["text_cfg"].get("context_length", 77))(list(texts))
 
-
+# %% ../nbs/04_clip.ipynb #827df814
 def truncated_text_features(
     model: CLIP,  # with a causal mask
     tokens: torch.Tensor,  # long [n, context]

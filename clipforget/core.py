@@ -90,6 +90,7 @@ DATASETS: dict[str, dict[str, Any]] = {
 }
 "The data sets that the main job knows, each with the target and the backbone used when none is named, and settings of its own in the place of None."
 
+# %% ../nbs/00_core.ipynb #30548920
 PARAMETERS: dict[str, object] = {
     "dataset": "emoji",
     "target": "",

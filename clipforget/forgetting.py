@@ -70,7 +70,7 @@ def draw(n: int, count: int, generator: torch.Generator) -> torch.Tensor:
     "`count` positions among `n`, drawn with replacement."
     return torch.randint(n, (count,), generator=generator)
 
-
+# %% ../nbs/12_forgetting.ipynb #0dc6d72b
 def forget(
     clip: Clip,  # the original model
     task: Task,  # its forget images are trained on

@@ -39,7 +39,7 @@ def pair_set(
         parts.append(view_set(name, things, who, [answer(n) for n in who], classes, split, views, seed + 500_000 * (style + 1), [style], size))
     return ImageSet(name, torch.cat([pixels(p.images) for p in parts]), torch.cat([p.labels for p in parts]), tuple(classes))
 
-
+# %% ../nbs/19_kinds.ipynb #427f5c94
 def pair_task(
     clip: Clip,  # the original model
     target: str,  # what the task is called
@@ -122,7 +122,7 @@ KINDS: dict[str, Callable[..., Task]] = {
 TUNED_ON = {"fine": ("turtle", "violin"), "coarse": ("turtle", "violin"), "style": ("turtle, openmoji", "violin, twemoji"), "cluster": ("animal mammal/1", "sport/1")}
 "Targets that settings are searched on; nothing is judged on them."
 
-
+# %% ../nbs/19_kinds.ipynb #b8f70a70
 def draw_clusters(clip: Clip, count: int, seed: int, known: float = 80.0) -> list[str]:
     "`count` clusters of different sub-categories that were not tuned on. ValueError if there are not so many."
     things = load_pictograms()

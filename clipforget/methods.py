@@ -83,7 +83,7 @@ SETTINGS: dict[str, tuple[Callable, str]] = {
 }
 "A setting of the main job: the stage it belongs to and its name there."
 
-
+# %% ../nbs/15_methods.ipynb #9416d46c
 def default_settings() -> dict[str, Any]:
     "The stages' settings by their name in the main job, each at its default."
     return {name: inspect.signature(stage).parameters[own].default for name, (stage, own) in SETTINGS.items()}
@@ -215,7 +215,7 @@ def pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float]
         "aligning": seconds_each(lambda x: backward(lambda: image_features(clip, x.float().div(255).requires_grad_(True))[:, 0]), images),
     }
 
-
+# %% ../nbs/15_methods.ipynb #b3261077
 def forecast(
     clip: Clip,  # the original model
     task: Task,  # its pictures are counted

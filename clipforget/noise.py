@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOISE_RATES', 'NOISE', 'trained_noise', 'train_on', 'impair_and_repair', 'emmn', 'unsir', 'smoothness', 'strongest',
-           'lip']
+           'text_matrices', 'recognised', 'lip']
 
 # %% ../nbs/23_noise.ipynb #100850f9
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def train_on(
         loss.backward()
         optimiser.step()
 
-
+# %% ../nbs/23_noise.ipynb #422d00f4
 def impair_and_repair(
     clip: Clip,  # the original model
     task: Task,  # the target's caption
@@ -140,7 +140,20 @@ def strongest(loss: torch.Tensor, weights: Sequence[nn.Parameter], count: int) -
     sizes = torch.tensor([0.0 if g is None else g.abs().mean().item() for g in gradients])
     return sizes.argsort(descending=True)[:count].tolist()
 
+# %% ../nbs/23_noise.ipynb #1d5e1ab8
+def text_matrices(model: nn.Module) -> list[nn.Parameter]:
+    "The text tower's matrices without the embeddings, now to be trained."
+    return [p.requires_grad_(True) for n, p in model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n]
 
+
+@torch.no_grad()
+def recognised(clip: Clip, visual: nn.Module, x: torch.Tensor, text: torch.Tensor, caption: int, name: torch.Tensor) -> float:
+    "Percent of the pictures that are called by the caption, whose embedding is now `name`."
+    others = text.clone()
+    others[caption] = name
+    return 100 * ((image_features(clip, x, visual) @ others.T).argmax(1) == caption).float().mean().item()
+
+# %% ../nbs/23_noise.ipynb #dba2ae05
 def lip(
     clip: Clip,  # the original model
     task: Task,  # the target's name
@@ -156,12 +169,9 @@ def lip(
     x = trained_noise(clip, text, torch.full((pictures,), task.caption, device=clip.device), g).clamp(0, 1)
     visual, of_pictures = trainable_tower(clip)
     edited = with_text(clip, lambda model: None).with_visual(visual)
-    tower = [p for n, p in edited.model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n]
+    tower = text_matrices(edited.model.train(False))
     tokens = tokenise_for(clip, prompts(task, [task.forget.classes[task.caption]])).to(clip.device)
     name = lambda: F.normalize(F.normalize(edited.model.encode_text(tokens), dim=-1).mean(0), dim=-1)
-    edited.model.train(False)
-    for p in tower:
-        p.requires_grad_(True)
     start = smoothness(clip, visual, name(), x, 0.5, g)
     images = list(of_pictures.values())
     moving = [images[k] for k in strongest(start, images, top)] + [tower[k] for k in strongest(start, tower, top)]
@@ -173,11 +183,7 @@ def lip(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        with torch.no_grad():
-            others = text.clone()
-            others[task.caption] = name()
-            seen = (image_features(clip, x, visual) @ others.T).argmax(1)
-        gone = 100 * (seen == task.caption).float().mean().item() <= allowed
+        gone = recognised(clip, visual, x, text, task.caption, name()) <= allowed
         if gone:
             break
     if not gone:

@@ -198,7 +198,7 @@ def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: flo
     "Uniform random numbers in [low, high)."
     return torch.rand(*shape, generator=generator) * (high - low) + low
 
-
+# %% ../nbs/02_pictograms.ipynb #bf932ca6
 def pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch.Tensor:
     "n random patterns of a background `family`, [n, size, size] in 0 to 1: the mixing weight of two colours."
     axis = torch.linspace(-1, 1, size)
@@ -228,7 +228,7 @@ def pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch
     stripes = (along / period) % 1 > 0.5
     return (stripes if family == "stripes" else stripes ^ ((across / period) % 1 > 0.5)).float()
 
-
+# %% ../nbs/02_pictograms.ipynb #5e42b8b0
 def backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> torch.Tensor:
     "n backgrounds [n, 3, size, size] of the families of `split` in equal parts and random order."
     families = FAMILIES[split]

@@ -94,7 +94,7 @@ class Corpus(Protocol):
 FINE = ("{n}", "a picture of {n}", "a {s} picture of {n}", "{n}, a kind of {c}", "a {s} drawing of {n}, {c}", "a small picture of the {n}")
 COARSE = ("{c}", "a picture of {c}", "a {s} picture of {c}")
 
-
+# %% ../nbs/05_pretraining.ipynb #8d3e481e
 @dataclass(frozen=True)
 class PictogramCorpus:
     "What pre-training may see of the emoji: sources of pictures, the names left out, and one entry for each (source, name)."
@@ -247,7 +247,7 @@ def list_cifar10(root: Path) -> Listed:
     source = cast(Sequence, torch.utils.data.ConcatDataset(parts))  # it has a length and items; nothing else is asked of a source
     return Listed(source, names, held_out, tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
 
-
+# %% ../nbs/05_pretraining.ipynb #c44c7dea
 def list_styles(folder: Path) -> Listed:
     "A tree `folder`/STYLE/CLASS/picture; a quarter is held out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none."
     wanted = STYLE_LAYOUT.format(Path(folder).name)

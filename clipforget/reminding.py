@@ -296,15 +296,13 @@ def remind(
     pools: list[torch.Tensor] | None = None,  # from `retain_pools`, to spare several remindings the same alignment
 ) -> Stage:
     "Stage 2."
-    g = torch.Generator().manual_seed(task.seed + 1)
-    visual = deepcopy(forgotten.visual)
+    g, visual = torch.Generator().manual_seed(task.seed + 1), deepcopy(forgotten.visual)
     depth, weights = frozen_depth(visual), trainable(visual)
     pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), g, align_steps, few, mixed, random_control, reference)
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, among > 0)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"among": among} if among else {})
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history = []
+    schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
     for step in tqdm(range(steps), desc="reminding", leave=False):
         optimiser.zero_grad()
         history.append({"step": step, **backward_lesson(clip, visual, depth, lesson, weight, batch, g)})

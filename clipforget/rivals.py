@@ -102,7 +102,7 @@ def usual(name: str) -> dict[str, object]:
     own = defaults(name)
     return {k: own[k] for k in METHODS[name].space}
 
-
+# %% ../nbs/26_rivals.ipynb #cffda2ba
 def search(
     name: str,  # one of METHODS
     clip: Clip,  # the original model

@@ -368,7 +368,7 @@ def _sample_labels(
     classes = tuple(classes) or tuple(sorted(set(words)))
     return dict(zip(found, positions(words, classes))), classes
 
-
+# %% ../nbs/08_suite.ipynb #167645bb
 def webdataset_set(
     name: str,  # of the set
     shards: Sequence[Path],  # tar files on disk
@@ -414,7 +414,7 @@ class Encoded(Sequence):
             raise ValueError(f"Row {k} of {self.where} names the file {cell['path']!r} instead of holding a picture. Save the data set with its pictures inside.")
         return open_rgb(_Bytes(cell["bytes"], f"in row {k} of {self.where}"))
 
-
+# %% ../nbs/08_suite.ipynb #3f9ea279
 def huggingface_set(
     name: str,  # of the set
     folder: Path,  # where `save_to_disk` put it

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'centroids', 'nearest_siblings', 'to_bytes', 'view_set',
-           'flag_set', 'digit_set', 'known_names', 'emoji_suite', 'emoji_task', 'draw_targets', 'together', 'joined']
+           'flag_set', 'digit_set', 'known_names', 'emoji_suite', 'checked_names', 'emoji_task', 'draw_targets',
+           'together', 'joined']
 
 # %% ../nbs/06_task.ipynb #41bf7f5c
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ class ImageSet:
         "The images at `index`."
         return ImageSet(self.name, self.images[index], self.labels[index], self.classes, self.templates)
 
-
+# %% ../nbs/06_task.ipynb #03e6be59
 @dataclass(frozen=True)
 class Task:
     "Everything that a method may use, and everything that it is judged by."
@@ -150,7 +151,19 @@ def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
 PICTURES = {"fine": (64, 16), "coarse": (128, 48)}
 "Training views by kind of labels: of the target a style, of a sibling a style."
 
+# %% ../nbs/06_task.ipynb #c1ff7c91
+def checked_names(clip: Clip, things: Pictures, target: str, siblings: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    "All names that the model knows, and the siblings, by the rule above if none are given. ValueError for an unknown target or sibling."
+    names = known_names(clip, things)
+    if target in clip.held_out:
+        raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
+    choose("target", target, names)
+    chosen = tuple(choose("sibling", s, names) for s in siblings) or nearest_siblings(clip, things, target, allowed=names)
+    if target in chosen:
+        raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {chosen}.")
+    return names, chosen
 
+# %% ../nbs/06_task.ipynb #949ea44f
 def emoji_task(
     clip: Clip,  # the original model: it chooses the siblings
     target: str = "turtle",  # the name to forget
@@ -166,19 +179,11 @@ def emoji_task(
     usual = PICTURES[choose("kind of labels", labels, PICTURES)]
     n_forget, n_retain = n_forget or usual[0], n_retain or usual[1]
     things = load_pictograms()
-    names = known_names(clip, things)
-    if target in clip.held_out:
-        raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
-    choose("target", target, names)
-    for s in styles:
-        choose("style", s, STYLES)
-    chosen = tuple(choose("sibling", s, names) for s in siblings) or nearest_siblings(clip, things, target, allowed=names)
-    if target in chosen:
-        raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {chosen}.")
+    names, chosen = checked_names(clip, things, target, siblings)
+    mine, every = [STYLES.index(choose("style", s, STYLES)) for s in styles], range(len(STYLES))
     of = dict(zip(things.names, things.subcategories))
     answer: Callable[[str], str] = (lambda n: n) if labels == "fine" else of.__getitem__
     classes = names if labels == "fine" else sorted({of[n] for n in names})
-    mine, every = [STYLES.index(s) for s in styles], range(len(STYLES))
 
     def draw(name: str, who: Sequence[str], split: str, views: int, at: int, of_styles: Sequence[int]) -> ImageSet:
         return view_set(name, things, who, [answer(n) for n in who], classes, split, views, at, of_styles, clip.size)

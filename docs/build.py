@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
+    "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
     "The method": ["10_importance", "11_adapters", "12_forgetting", "13_reminding", "14_restoring", "16_scores"],
-    "Experiments": ["run", "own_images", "benchmark", "rivals", "audit", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
+    "Experiments": ["run", "benchmark", "rivals", "audit", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
     "Judging": ["27_audit", "30_verdict"],
     "Rivals": ["15_methods", "20_ascent", "21_interpolation", "22_text_edits", "23_noise", "24_saliency", "25_regularised", "26_rivals"],
     "Data": ["02_pictograms", "03_photos", "06_task", "07_wordnet", "08_suite", "09_datasets", "19_kinds", "29_siblings"],
@@ -83,10 +84,10 @@ def write_source(source: Path) -> None:
     for folder in ("README_files", "_static"):
         origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
         shutil.copytree(origin, source / folder, dirs_exist_ok=True)
-    for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md"]:
+    for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         shutil.copy(page, source / page.name)
     toc = {"root": "index", "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in PARTS.items()]}
-    toc["parts"].append({"caption": "Reference", "chapters": [f"api/{m}" for m in modules.values()] + ["NOTICE"]})
+    toc["parts"].append({"caption": "Reference", "chapters": [f"api/{m}" for m in modules.values()] + ["CONTRIBUTING", "CHANGELOG", "NOTICE"]})
     add_contents(source / "index.ipynb", toc["parts"])
     shutil.copy(ROOT / "docs" / "conf.py", source / "conf.py")
 

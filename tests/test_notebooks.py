@@ -79,3 +79,10 @@ def test_notebook(path):
     if path.name[:2].isdigit():
         assert "".join(code[0]["source"]).startswith("#| default_exp ")
         assert "nbdev_export()" in "".join(code[-1]["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_cell_is_too_long_to_read(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    long = {k: n for k, cell in enumerate(cells) if cell["cell_type"] == "code" and (n := len("".join(cell["source"]).splitlines())) > 40}
+    assert not long, f"cells with more than 40 lines (position: lines): {long}"
