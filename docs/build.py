@@ -14,7 +14,7 @@ FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
     "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
     "The method": ["10_importance", "11_adapters", "12_forgetting", "13_reminding", "14_restoring", "16_scores"],
-    "Experiments": ["run", "benchmark", "rivals", "audit", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
+    "Experiments": ["run", "benchmark", "rivals", "audit", "deeper", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
     "Judging": ["27_audit", "30_verdict"],
     "Rivals": ["15_methods", "20_ascent", "21_interpolation", "22_text_edits", "23_noise", "24_saliency", "25_regularised", "26_rivals"],
     "Data": ["02_pictograms", "03_photos", "06_task", "07_wordnet", "08_suite", "09_datasets", "19_kinds", "29_siblings"],
