@@ -22,10 +22,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env run test lab readme docs clean distclean
+.PHONY: help env run test browser-test lab readme docs docs-run clean distclean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 env: $(STAMP) ## make .venv with everything in it (run, test and lab do this by themselves)
 
@@ -46,6 +46,10 @@ test: $(STAMP) ## execute the library's notebooks, then the tests
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests
 
+browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed
+	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'
+	$(BIN)/python -m pytest tests/test_browser.py
+
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(LAB_ARGS)
 
@@ -56,6 +60,11 @@ readme: $(STAMP) ## write README.md from index.ipynb, as its outputs stand
 docs: $(STAMP) ## build the site from the notebooks as their outputs stand: site/html/index.html
 	$(BIN)/python docs/build.py
 	@echo "open site/html/index.html"
+
+docs-run: $(STAMP) ## execute all pages first, which takes a while, then build the site
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace index.ipynb $(filter-out nbs/index.ipynb,$(wildcard nbs/*.ipynb))
+	$(BIN)/nbdev_clean
+	$(MAKE) --no-print-directory docs
 
 clean: ## remove what builds and tests leave; .venv and results/ stay
 	rm -rf build dist site _docs _proc *.egg-info .pytest_cache nbs/sidebar.yml nbs/.last_checked

@@ -1,0 +1,100 @@
+"""The site in headless Chromium without a network: no page complains, fits narrow and wide, light and dark, search and slider work, axe-core finds nothing serious."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="make browser-test installs playwright and axe-playwright-python")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make browser-test installs playwright and axe-playwright-python")
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+READ = ("index.html", "nbs/explorer.html", "nbs/paper.html", "nbs/run.html", "nbs/13_reminding.html", "nbs/audit.html", "nbs/glossary.html", "api/forgetting.html")
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The folder of a freshly built site."""
+    out = tmp_path_factory.mktemp("site")
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out / "html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium that finds no host."""
+    with playwright.sync_playwright() as p:
+        started = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"])
+        yield started
+        started.close()
+
+
+def opened(browser, path, **how):
+    """A page and the list that its console's errors and failed requests go to."""
+    page, said = browser.new_page(**how), []
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: said.append(str(e)))
+    page.on("requestfailed", lambda r: said.append(f"failed: {r.url}"))
+    page.goto(path.as_uri(), wait_until="load")
+    return page, said
+
+
+def test_every_page_loads_without_a_complaint(html, browser):
+    told = {}
+    for path in sorted(html.rglob("*.html")):
+        page, said = opened(browser, path)
+        if said:
+            told[path.name] = said
+        page.close()
+    assert not told
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways(html, browser, width, scheme):
+    wide = {}
+    for name in READ:
+        page, _ = opened(browser, html / name, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if over > 1:
+            wide[name] = over
+        page.close()
+    assert not wide
+
+
+def test_the_search_finds_soup(html, browser):
+    page, said = opened(browser, html / "search.html")
+    page.goto(f"{(html / 'search.html').as_uri()}?q=soup")
+    page.wait_for_selector("#search-results li", timeout=10_000)
+    assert any("restoring" in link for link in page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.href)"))
+    assert not said
+
+
+def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
+    page, said = opened(browser, html / "nbs" / "explorer.html")
+    said_by = lambda: page.inner_text(".explorer-said")
+    slider = page.locator(".explorer input[type=range]")
+    slider.focus()
+    edited, names = said_by(), page.inner_text(".explorer-card")
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    assert page.inner_text(".explorer output") == "a = 0.0"
+    assert said_by() != edited and page.inner_text(".explorer-card") != names
+    page.locator(".explorer input[type=radio]").last.check()
+    page.keyboard.press("Tab")
+    assert not said
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(html, browser, name, scheme):
+    page, _ = opened(browser, html / name, color_scheme=scheme)
+    found = axe.Axe().run(page).response["violations"]
+    serious = [f"{v['id']}: {v['help']} ({len(v['nodes'])}: {v['nodes'][0]['html'][:200]})" for v in found if v["impact"] in ("serious", "critical")]
+    page.close()
+    assert not serious
