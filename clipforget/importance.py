@@ -128,7 +128,7 @@ def plot_network(
     for name, (x, y) in at.items():
         framed = name in chosen
         ax.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, facecolor=colour.to_rgba(ratio[name]), edgecolor="black" if framed else "#999999", lw=2.5 if framed else 0.5))
-    first = {}
+    first: dict[str, float] = {}
     for name, (x, _) in at.items():
         first.setdefault(name.partition(".")[0], x)
     ax.set(xlim=(-0.2, width + 0.2), ylim=(max(y for _, y in at.values()) + 1.1, -0.1), yticks=[], aspect="equal")

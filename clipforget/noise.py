@@ -143,7 +143,10 @@ def strongest(loss: torch.Tensor, weights: Sequence[nn.Parameter], count: int) -
 # %% ../nbs/23_noise.ipynb #1d5e1ab8
 def text_matrices(model: nn.Module) -> list[nn.Parameter]:
     "The text tower's matrices without the embeddings, now to be trained."
-    return [p.requires_grad_(True) for n, p in model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n]
+    matrices = [p for n, p in model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n]
+    for p in matrices:
+        p.requires_grad_(True)
+    return matrices
 
 
 @torch.no_grad()

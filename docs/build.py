@@ -18,7 +18,7 @@ PARTS = {
     "Judging": ["27_audit", "30_verdict"],
     "Rivals": ["15_methods", "20_ascent", "21_interpolation", "22_text_edits", "23_noise", "24_saliency", "25_regularised", "26_rivals"],
     "Data": ["02_pictograms", "03_photos", "06_task", "07_wordnet", "08_suite", "09_datasets", "19_kinds", "29_siblings"],
-    "Machinery": ["00_core", "01_figures", "04_clip", "05_pretraining", "17_results", "18_papermill", "28_sweeping"],
+    "Machinery": ["00_core", "01_figures", "04_clip", "05_pretraining", "17_results", "18_papermill", "28_sweeping", "31_explorer"],
 }
 
 
