@@ -125,6 +125,7 @@ PARAMETERS: dict[str, object] = {
     "hold": None,
     "hold_margin": None,
     "borrow": None,
+    "mirror": 0.0,
     "ema": 0.98,
     "soup_points": 21,
     "allowed_risk": 1e-5,

@@ -77,6 +77,7 @@ SETTINGS: dict[str, tuple[Callable, str]] = {
     "hold": (remind, "hold"),
     "hold_margin": (remind, "hold_margin"),
     "borrow": (remind, "borrow"),
+    "mirror": (remind, "mirror"),
     "ema": (remind, "ema"),
     "soup_points": (restore, "points"),
     "allowed_risk": (restore, "allowed_risk"),

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Moments', 'Norm', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments',
            'alignment_aims', 'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools',
-           'with_borrowed', 'look_alikes', 'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson', 'remind']
+           'with_borrowed', 'look_alikes', 'mirrored', 'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson',
+           'remind']
 
 # %% ../nbs/13_reminding.ipynb #5ef0ba49
 import math
@@ -195,6 +196,23 @@ def look_alikes(forget: torch.Tensor, retain: torch.Tensor, neighbours: int = 8)
     near = (forget @ retain.T).topk(min(neighbours, len(retain)), dim=1).indices
     return F.normalize(retain[near].mean(1), dim=-1)
 
+
+def mirrored(
+    features: torch.Tensor,  # unit features [n, d]
+    text: torch.Tensor,  # class embeddings [c, d]
+    captions: torch.Tensor,  # long, the caption of each feature
+    near: int = 8,  # so many captions next to it may keep what they share with it
+) -> torch.Tensor:
+    "Unit features reflected in the hyperplane to which their caption's own direction is normal, [n, d]."
+    out, near = features.clone(), min(near, len(text) - 1)
+    for c in captions.unique().tolist():
+        next_to = (text @ text[c]).index_fill(0, torch.tensor(c), -2.0).topk(near).indices
+        basis = torch.linalg.qr(text[next_to].T.float())[0]
+        own = F.normalize(text[c].float() - basis @ (basis.T @ text[c].float()), dim=0).to(features.dtype)
+        mine = captions == c
+        out[mine] -= 2 * (features[mine] @ own)[:, None] * own
+    return out
+
 # %% ../nbs/13_reminding.ipynb #12d0d185
 @dataclass(frozen=True)
 class Lesson:
@@ -207,7 +225,7 @@ class Lesson:
     labels: torch.Tensor  # long, of the retain pictures
     hold_margin: float
     below: torch.Tensor | None = None  # absolute thresholds on s(x, t) for the forget pictures, [n]; see "Deeper than the answer"
-    among: torch.Tensor | None = None  # where the forget pictures' features are moved to, [n, d]
+    moved: torch.Tensor | None = None  # where the forget pictures' features are moved to, [n, d]
 
     def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
         "The losses of the features of the pictures `picks` of one kind."
@@ -215,13 +233,13 @@ class Lesson:
             hold = forget_loss(u, self.text, self.captions[picks], self.hold_margin)
             if self.below is not None:
                 hold = hold + forget_loss(u, self.text, self.captions[picks], delta=self.below[picks])
-            return {"hold": hold} | ({} if self.among is None else {"among": distillation_loss(u, self.among[picks])})
+            return {"hold": hold} | ({} if self.moved is None else {"moved": distillation_loss(u, self.moved[picks])})
         found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
         return found | ({"contrastive": contrastive_loss(u, self.text, self.labels[picks])} if kind == 1 else {})
 
 
 def prepare_lesson(
-    clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None, hold_below: bool = False, among: bool = False
+    clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None, hold_below: bool = False, where: str = ""
 ) -> Lesson:
     "The activations of the forget pictures and the pools, and what the original makes of the pools."
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
@@ -233,8 +251,9 @@ def prepare_lesson(
     text = class_embeddings(clip, task.forget.classes, task.templates)
     captions = captions.to(text.device)
     below = (teacher[0] @ text.T).mean(0)[captions] if hold_below else None
-    where = look_alikes(encode_above(clip.model.visual, kinds[0], depth), teacher[0]) if among else None
-    return Lesson(kinds, teacher, text, captions, task.retain.labels, hold_margin, below, where)
+    u = encode_above(clip.model.visual, kinds[0], depth) if where else None
+    moved = None if u is None else mirrored(u, text, captions) if where == "mirror" else look_alikes(u, teacher[0])
+    return Lesson(kinds, teacher, text, captions, task.retain.labels, hold_margin, below, moved)
 
 # %% ../nbs/13_reminding.ipynb #3849b194
 class RunningAverage:
@@ -287,6 +306,7 @@ def remind(
     borrow: bool = False,  # hold pictures with the siblings' variety, too; see `with_borrowed`
     hold_below: bool = False,  # also hold s(x, t) below the siblings' mean similarity with t
     among: float = 0.0,  # weight of moving the forget pictures' features among their look-alikes; see `look_alikes`
+    mirror: float = 0.0,  # weight of moving them to their mirror images; see `mirrored`
     ema: float = 0.98,  # decay of the average of A and B; 0 takes the last
     few: int = 512,  # so many retain images are aligned and mixed, drawn at random; all of fewer
     mixed: int = 512,  # patchwork pictures
@@ -296,11 +316,13 @@ def remind(
     pools: list[torch.Tensor] | None = None,  # from `retain_pools`, to spare several remindings the same alignment
 ) -> Stage:
     "Stage 2."
+    if among and mirror:
+        raise ValueError(f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. Leave one of the two at 0.")
     g, visual = torch.Generator().manual_seed(task.seed + 1), deepcopy(forgotten.visual)
     depth, weights = frozen_depth(visual), trainable(visual)
     pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), g, align_steps, few, mixed, random_control, reference)
-    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, among > 0)
-    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"among": among} if among else {})
+    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, "mirror" if mirror else "among" if among else "")
+    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"moved": among + mirror} if among or mirror else {})
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
     schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
     for step in tqdm(range(steps), desc="reminding", leave=False):
