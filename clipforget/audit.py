@@ -240,12 +240,12 @@ def ask_membership(clip: Clip, task: Task) -> pd.DataFrame:
     return answers("membership", {"forget images against held-out ones": max(value, 100 - value)})
 
 # %% ../nbs/27_audit.ipynb #d0632351
-def ask_undoing(clip: Clip, task: Task, steps: int = 20, learning_rate: float = 1e-4, factors: Sequence[float] = (1.0, 3.0)) -> pd.DataFrame:
-    "Target accuracy (percent) after fine-tuning on the siblings, and farther along the way that it went."
+def ask_undoing(clip: Clip, task: Task, steps: int = 20, learning_rate: float = 1e-4, factors: Sequence[float] = (1.0, 3.0), original: Clip | None = None) -> pd.DataFrame:
+    "Target accuracy (percent) after fine-tuning on the siblings, and farther along the way that it went; and as named by the text tower of `original` (by its own without one)."
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     end = fine_tuned(clip, task.retain, text, steps, learning_rate)
-    found = {}
+    found = {"the original's text tower": accuracy(encode_images(clip, part.images, exact=False), class_embeddings(original or clip, part.classes, task.templates), part.labels)}
     for factor in factors:
         visual = deepcopy(clip.model.visual)
         with torch.no_grad():
@@ -275,9 +275,9 @@ QUESTIONS: dict[str, Callable[..., pd.DataFrame]] = {
 }
 
 
-def audit(clip: Clip, task: Task, questions: Sequence[str] = tuple(QUESTIONS), synonyms: Sequence[str] = ()) -> pd.DataFrame:
-    "The answers of a model to all questions, tidy. ValueError for an unknown question."
-    more = {"other words": {"synonyms": synonyms}}
+def audit(clip: Clip, task: Task, questions: Sequence[str] = tuple(QUESTIONS), synonyms: Sequence[str] = (), original: Clip | None = None) -> pd.DataFrame:
+    "The answers of a model to all questions, tidy; `original` is the model that it was edited from, where there is one. ValueError for an unknown question."
+    more = {"other words": {"synonyms": synonyms}, "undoing": {"original": original}}
     return pd.concat([QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions], ignore_index=True)
 
 # %% ../nbs/27_audit.ipynb #5d33b5af
