@@ -277,7 +277,7 @@ QUESTIONS: dict[str, Callable[..., pd.DataFrame]] = {
 
 def audit(clip: Clip, task: Task, questions: Sequence[str] = tuple(QUESTIONS), synonyms: Sequence[str] = (), original: Clip | None = None) -> pd.DataFrame:
     "The answers of a model to all questions, tidy; `original` is the model that it was edited from, where there is one. ValueError for an unknown question."
-    more = {"other words": {"synonyms": synonyms}, "undoing": {"original": original}}
+    more: dict[str, dict[str, Any]] = {"other words": {"synonyms": synonyms}, "undoing": {"original": original}}
     return pd.concat([QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions], ignore_index=True)
 
 # %% ../nbs/27_audit.ipynb #5d33b5af

@@ -25,10 +25,24 @@ def test_readme_is_made_from_the_index(tmp_path):
     assert text(tmp_path / "README.md") == text(ROOT / "README.md"), "run make readme"
 
 
+def tables_of_the_index():
+    """The measured tables, as HTML: the benchmark, the audit."""
+    index = nbformat.read(ROOT / "index.ipynb", as_version=4)
+    return [o["data"]["text/html"] for c in index.cells if c.cell_type == "code" for o in c.outputs if "text/html" in o.get("data", {})]
+
+
+def test_audit_is_that_of_the_results_file():
+    _, shown = tables_of_the_index()
+    answers = pd.read_csv(ROOT / "nbs" / "measured" / "audit.csv")
+    for how in ("as they are", "by the forgotten name", "linear probe, 16 shots", "16 pictures, 10 steps"):
+        rows = answers[answers["how"] == how]
+        for model in ("original", "text only", "clipforget", "mirrored"):
+            assert f"<td>{rows[model].mean():.1f}</td>" in shown
+
+
 def test_table_is_that_of_the_results_file():
     table = method_table(run_summaries(pd.read_csv(ROOT / "nbs" / "measured" / "benchmark.csv"))).loc["fine"]
-    index = nbformat.read(ROOT / "index.ipynb", as_version=4)
-    (shown,) = [o["data"]["text/html"] for c in index.cells if c.cell_type == "code" for o in c.outputs if "text/html" in o.get("data", {})]
+    shown, _ = tables_of_the_index()
     columns = [c for c in table if f"<th>{c}</th>" in shown]
     assert len(columns) >= 8
     assert shown == table[columns].round(1).to_html()
