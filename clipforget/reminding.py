@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Moments', 'Norm', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments',
            'alignment_aims', 'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools',
-           'with_borrowed', 'look_alikes', 'mirrored', 'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson',
-           'remind']
+           'with_borrowed', 'look_alikes', 'mirrored', 'Lesson', 'place', 'prepare_lesson', 'RunningAverage',
+           'backward_lesson', 'remind']
 
 # %% ../nbs/13_reminding.ipynb #5ef0ba49
 import math
@@ -237,6 +237,13 @@ class Lesson:
         found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
         return found | ({"contrastive": contrastive_loss(u, self.text, self.labels[picks])} if kind == 1 else {})
 
+# %% ../nbs/13_reminding.ipynb #f2e1692d
+def place(among: float, mirror: float) -> tuple[str, float]:
+    "Where the forget pictures' features are moved to, and with what weight. ValueError for two places."
+    if among and mirror:
+        raise ValueError(f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. Leave one of the two at 0.")
+    return ("mirror", mirror) if mirror else ("among", among) if among else ("", 0.0)
+
 
 def prepare_lesson(
     clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None, hold_below: bool = False, where: str = ""
@@ -278,7 +285,8 @@ class RunningAverage:
 
 # %% ../nbs/13_reminding.ipynb #15093522
 def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, weight: dict[str, float], batch: int, generator: torch.Generator) -> dict[str, float]:
-    "Draw `batch` pictures of each kind, add the gradients of the weighted losses, and return the losses. Of large pictures one kind at a time goes through the tower, which takes less memory."
+    "Draw `batch` pictures of each kind, compute the gradients of the weighted losses, and return the losses. Of large pictures one kind at a time goes through the tower, which takes less memory."
+    visual.zero_grad()
     picks = [draw(len(p), batch, generator) for p in lesson.kinds]
     order, total = list(range(len(picks))), dict.fromkeys(weight, 0.0)
     for turn in [order] if batch_size(clip) >= len(picks) * batch else [[k] for k in order]:
@@ -316,20 +324,17 @@ def remind(
     pools: list[torch.Tensor] | None = None,  # from `retain_pools`, to spare several remindings the same alignment
 ) -> Stage:
     "Stage 2."
-    if among and mirror:
-        raise ValueError(f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. Leave one of the two at 0.")
+    where, moved = place(among, mirror)
     g, visual = torch.Generator().manual_seed(task.seed + 1), deepcopy(forgotten.visual)
     depth, weights = frozen_depth(visual), trainable(visual)
     pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), g, align_steps, few, mixed, random_control, reference)
-    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, "mirror" if mirror else "among" if among else "")
-    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"moved": among + mirror} if among or mirror else {})
+    lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, where)
+    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"moved": moved} if where else {})
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
     schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
     for step in tqdm(range(steps), desc="reminding", leave=False):
-        optimiser.zero_grad()
         history.append({"step": step, **backward_lesson(clip, visual, depth, lesson, weight, batch, g)})
-        optimiser.step()
-        schedule.step()
-        average.update()
+        for part in (optimiser.step, schedule.step, average.update):
+            part()
     average.apply()
     return Stage("reminding", visual, pd.DataFrame(history), info)

@@ -115,7 +115,7 @@ def judge(
     return {"verdict": verdict, "left": left, "back": back, "way": way, "distance": inside["distance"].mean(), "distance before": (inside["original"] - inside["oracle"]).abs().mean(),
             "in spreads": inside["in spreads"].mean(), **{c: int(counts.get(c, 0)) for c in ("green", "amber", "red", "grey")}}
 
-
+# %% ../nbs/30_verdict.ipynb #e44a6d2c
 def sentence(
     judged: Mapping[str, Any],  # from `judge`
     target: str,  # its name
