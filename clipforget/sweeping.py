@@ -313,11 +313,11 @@ def sweep(
         if number < 1:
             raise ValueError(f"{name}={number}: there must be at least one. Give a whole number from 1 up.")
     rows = {run.name: skipped(run) for run in runs if is_finished(run)}
-    todo = [run for run in runs if run.name not in rows]
+    missing = [run for run in runs if run.name not in rows]
     table = write_table(runs, rows)
-    if todo:
-        with connected(scheduler, min(workers, len(todo)), threads) as client:
-            for done in tqdm(hand_out(client, todo, attempts), desc="runs", total=len(runs), initial=len(rows)):
+    if missing:
+        with connected(scheduler, min(workers, len(missing)), threads) as client:
+            for done in tqdm(hand_out(client, missing, attempts), desc="runs", total=len(runs), initial=len(rows)):
                 rows[done["run"]] = done
                 table = write_table(runs, rows)
     return table
