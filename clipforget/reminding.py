@@ -6,7 +6,7 @@
 __all__ = ['Moments', 'Norm', 'NOTHING', 'norm_layers', 'moments', 'NormStatistics', 'align', 'reference_moments',
            'alignment_aims', 'random_like', 'patchwork', 'distillation_loss', 'contrastive_loss', 'retain_pools',
            'with_borrowed', 'look_alikes', 'mirrored', 'Lesson', 'place', 'prepare_lesson', 'RunningAverage',
-           'backward_lesson', 'remind']
+           'backward_lesson', 'train', 'remind']
 
 # %% ../nbs/13_reminding.ipynb #5ef0ba49
 import math
@@ -285,8 +285,7 @@ class RunningAverage:
 
 # %% ../nbs/13_reminding.ipynb #15093522
 def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, weight: dict[str, float], batch: int, generator: torch.Generator) -> dict[str, float]:
-    "Draw `batch` pictures of each kind, compute the gradients of the weighted losses, and return the losses. Of large pictures one kind at a time goes through the tower, which takes less memory."
-    visual.zero_grad()
+    "Draw `batch` pictures of each kind, add the gradients of the weighted losses, and return the losses. Of large pictures one kind at a time goes through the tower, which takes less memory."
     picks = [draw(len(p), batch, generator) for p in lesson.kinds]
     order, total = list(range(len(picks))), dict.fromkeys(weight, 0.0)
     for turn in [order] if batch_size(clip) >= len(picks) * batch else [[k] for k in order]:
@@ -297,6 +296,31 @@ def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, w
         for name, value in losses:
             total[name] += value.item()
     return total
+
+# %% ../nbs/13_reminding.ipynb #e81a37e2
+def train(
+    clip: Clip,
+    visual: nn.Module,  # its adapters are trained in place, and end as their running average
+    lesson: Lesson,
+    weight: dict[str, float],  # of the losses, by name
+    steps: int,
+    learning_rate: float,  # peak of a cosine
+    batch: int,  # pictures of each kind a step
+    ema: float,  # decay of the average
+    generator: torch.Generator,
+) -> pd.DataFrame:
+    "Adam on the weighted losses; the losses of every step."
+    weights, depth = trainable(visual), frozen_depth(visual)
+    optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
+    schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
+    for step in tqdm(range(steps), desc="reminding", leave=False):
+        optimiser.zero_grad()
+        history.append({"step": step, **backward_lesson(clip, visual, depth, lesson, weight, batch, generator)})
+        optimiser.step()
+        schedule.step()
+        average.update()
+    average.apply()
+    return pd.DataFrame(history)
 
 # %% ../nbs/13_reminding.ipynb #102a78d3
 def remind(
@@ -326,15 +350,9 @@ def remind(
     "Stage 2."
     where, moved = place(among, mirror)
     g, visual = torch.Generator().manual_seed(task.seed + 1), deepcopy(forgotten.visual)
-    depth, weights = frozen_depth(visual), trainable(visual)
+    depth = frozen_depth(visual)
     pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), g, align_steps, few, mixed, random_control, reference)
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, where)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"moved": moved} if where else {})
-    optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
-    schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
-    for step in tqdm(range(steps), desc="reminding", leave=False):
-        history.append({"step": step, **backward_lesson(clip, visual, depth, lesson, weight, batch, g)})
-        for part in (optimiser.step, schedule.step, average.update):
-            part()
-    average.apply()
-    return Stage("reminding", visual, pd.DataFrame(history), info)
+    history = train(clip, visual, lesson, weight, steps, learning_rate, batch, ema, g)
+    return Stage("reminding", visual, history, info)
