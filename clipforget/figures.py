@@ -29,7 +29,7 @@ COLOURS = {
 }
 "What each colour stands for, in every figure of the project."
 
-LIGHTS = {"green": "#00664b", "amber": "#8a5a00", "red": "#b3261e", "grey": "#5f6368"}
+LIGHTS = {"green": "#00664b", "amber": "#8a5a00", "red": "#a11d17", "grey": "#4b4f54"}
 "Colours of verdicts, dark enough to be read as text; a sign and a word always go with them."
 
 

@@ -18,6 +18,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["explorer.js"]
 html_theme_options = {"show_toc_level": 2, "use_download_button": False, "use_fullscreen_button": False, "use_repository_button": False, "home_page_in_toc": True}
+html_context = {"default_mode": "auto"}  # the theme's script complains of an empty one
 html_copy_source = False
 html_show_sourcelink = False
 html_math_renderer = "mathml"
@@ -54,11 +55,20 @@ def mathml(block):
     """A visitor that writes a formula as MathML, which browsers draw without any script."""
     def visit(self, node: nodes.Element) -> None:
         written = convert(node.astext(), display="block" if block else "inline")
-        self.body.append(f'<div class="formula">{written}</div>' if block else written)
+        self.body.append(f'<div class="formula" tabindex="0" role="group" aria-label="formula">{written}</div>' if block else written)
         raise nodes.SkipNode
     return visit
 
 
+def named_lists(app, page, template, context, doctree):
+    """Sphinx writes a long signature as a <dl> without terms: say that it is a list, which it is."""
+    body = context.get("body", "")
+    if 'class="sig-param"' in body:
+        body = re.sub(r"<dl>(\s*<dd><em class=\"sig-param\">)", r'<dl role="list">\1', body)
+        context["body"] = body.replace('<dd><em class="sig-param">', '<dd role="listitem"><em class="sig-param">')
+
+
 def setup(app):
+    app.connect("html-page-context", named_lists)
     app.connect("autodoc-process-docstring", parameters_from_comments)
     app.add_html_math_renderer("mathml", inline_renderers=(mathml(False), None), block_renderers=(mathml(True), None))
