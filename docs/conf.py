@@ -21,6 +21,7 @@ html_theme_options = {"show_toc_level": 2, "use_download_button": False, "use_fu
 html_context = {"default_mode": "auto"}  # the theme's script complains of an empty one
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # they are fetched, which a browser refuses from files
 html_math_renderer = "mathml"
 nb_execution_mode = "off"
 nb_merge_streams = True
