@@ -12,6 +12,9 @@ LAB_ARGS ?=
 WORKERS ?= 2
 THREADS ?= 1
 
+# The environment of the tests: threads that do not fight, and the coverage of every program that they start.
+MEASURED = OMP_NUM_THREADS=$(THREADS) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage
+
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/clipforget.stamp
@@ -43,8 +46,10 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
 test: $(STAMP) ## execute the library's notebooks, then the tests
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests
+	$(BIN)/coverage erase
+	$(MEASURED) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
+	$(BIN)/coverage combine -q
+	$(MEASURED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-append --cov-report=term tests
 
 browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'
@@ -67,7 +72,7 @@ docs-run: $(STAMP) ## execute all pages first, which takes a while, then build t
 	$(MAKE) --no-print-directory docs
 
 clean: ## remove what builds and tests leave; .venv and results/ stay
-	rm -rf build dist site _docs _proc *.egg-info .pytest_cache nbs/sidebar.yml nbs/.last_checked
+	rm -rf build dist site _docs _proc *.egg-info .pytest_cache .coverage .coverage.* nbs/sidebar.yml nbs/.last_checked
 	find clipforget nbs tests \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too; results/ stays

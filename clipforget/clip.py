@@ -93,7 +93,7 @@ def default_device() -> torch.device:
 
 def has_bfloat16(device: torch.device) -> bool:
     "Whether `device` is fast at matrix products in bfloat16."
-    able = {"cuda": lambda: torch.cuda.is_bf16_supported(), "cpu": lambda: torch.ops.mkldnn._is_mkldnn_bf16_supported()}
+    able = {"cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False), "cpu": torch.cpu._is_amx_tile_supported}
     return able.get(device.type, lambda: False)()
 
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
+from .alignment import NormStatistics
 from .clip import Clip, class_embeddings, encode_images, fast, normalise
 from .core import choose
 from .photos import pixels
-from .reminding import NormStatistics, contrastive_loss
+from .reminding import contrastive_loss
 from .task import ImageSet, Task, to_bytes
 
 # %% ../nbs/29_siblings.ipynb #253c6d56

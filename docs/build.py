@@ -13,7 +13,7 @@ HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
     "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
-    "The method": ["10_importance", "11_adapters", "12_forgetting", "13_reminding", "14_restoring", "16_scores"],
+    "The method": ["10_importance", "11_adapters", "12_forgetting", "13a_alignment", "13b_holding", "13_reminding", "14_restoring", "16_scores"],
     "Experiments": ["run", "benchmark", "rivals", "audit", "deeper", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
     "Judging": ["27_audit", "30_verdict"],
     "Rivals": ["15_methods", "20_ascent", "21_interpolation", "22_text_edits", "23_noise", "24_saliency", "25_regularised", "26_rivals"],

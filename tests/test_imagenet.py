@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from clipforget.alignment import alignment_aims
 from clipforget.clip import class_embeddings, load_clip
 from clipforget.datasets import imagenet_task, make_task, require_data
 from clipforget.methods import three_stages
-from clipforget.reminding import alignment_aims
 from clipforget.suite import PROMPTS
 from clipforget.wordnet import find_class, imagenet_classes, wordnet_siblings
 

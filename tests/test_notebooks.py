@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import latex2mathml.converter
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,3 +88,25 @@ def test_no_cell_is_too_long_to_read(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     long = {k: n for k, cell in enumerate(cells) if cell["cell_type"] == "code" and (n := len("".join(cell["source"]).splitlines())) > 40}
     assert not long, f"cells with more than 40 lines (position: lines): {long}"
+
+
+def words(cells, kind):
+    """How many words the cells of one kind have, without imports, nbdev's flags and the cells that a reader does not see."""
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
+    lines = [line for source in sources if not source.startswith(("#| hide", "#| default_exp")) for line in source.splitlines()]
+    return sum(len(line.split()) for line in lines if not line.startswith(("from ", "import ", "#| ")))
+
+
+@pytest.mark.parametrize("stage", ["12_forgetting", "13_reminding", "14_restoring"])
+def test_a_stage_is_told_as_much_as_programmed(stage):
+    cells = json.loads((ROOT / "nbs" / f"{stage}.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert words(cells, "markdown") >= words(cells, "code")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_formulas_can_be_set(path):
+    prose = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown"]
+    formulas = [m.group(0).strip("$") for text in prose for m in re.finditer(r"\$\$.+?\$\$|\$[^$\n]+?\$", re.sub(r"`[^`]*`", "", text), re.DOTALL)]
+    wrong = [f for f in formulas if re.search(r"\\\\[A-Za-z]", f) or f.count("{") - f.count("\\{") != f.count("}") - f.count("\\}")]
+    assert not wrong, f"commands behind two backslashes, or braces that do not match: {wrong}"
+    assert all(latex2mathml.converter.convert(f) for f in formulas)
