@@ -113,18 +113,19 @@ def three_stages(
     choice: str = "fisher",  # how layers are chosen: "fisher", "last" or "random"
     reference: torch.Tensor | Photos | None = None,  # see `remind`
     cache_gb: float = 4.0,  # activations beyond so much go to files
+    pools: list[torch.Tensor] | None = None,  # from `task_pools`, see `remind`
     **settings: Any,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
     what = [task.target, task.siblings, task.labels, task.seed, len(task.forget), len(task.retain)]
-    seen = image_keys(reference) if reference is not None else []
+    seen = [image_keys(pictures) for pictures in (reference, *(pools or ())) if pictures is not None]
     key = short_hash([default_settings() | settings, choice, what, seen, weights_hash(clip.model)])  # anything else never finds these files
     kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}-{key}.safetensors")
     own = {stage: settings_of(stage, settings) for stage in (forget, remind, restore)}
     names = chosen_without_fisher(clip, task, choice, int(own[forget].get("layers", default_settings()["layers"])))
     cache = ActivationCache(cache_gb, folder)
     forgotten = finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, cache=cache, **own[forget]))
-    reminded = finished_stage(kept("2-reminding"), clip, lambda: remind(clip, task, forgotten, reference=reference, cache=cache, **own[remind]))
+    reminded = finished_stage(kept("2-reminding"), clip, lambda: remind(clip, task, forgotten, reference=reference, cache=cache, pools=pools, **own[remind]))
     restored = finished_stage(kept("3-restoring"), clip, lambda: restore(clip, task, reminded, **own[restore]))
     return Edit(clip.with_visual(merge(clip.model.visual, restored.visual)), [forgotten, reminded, restored], restored.info)
 
@@ -167,6 +168,7 @@ class Method:
     moves: str  # one of MOVES
     source: str  # who proposed it
     space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds, or the values to choose among, by setting
+    prepare: Callable[[Clip, Task], dict] | None = None  # makes those arguments that no searched setting changes, once a task
 
     def __post_init__(self) -> None:
         for need in self.needs:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['distillation_loss', 'contrastive_loss', 'Lesson', 'prepare_lesson', 'RunningAverage', 'backward_lesson', 'train',
-           'remind']
+           'remind', 'task_pools']
 
 # %% ../nbs/13_reminding.ipynb #bee9d2e2
 from copy import deepcopy
@@ -159,14 +159,19 @@ def remind(
     random_control: bool = False,  # a random perturbation of the alignment's size in its place
     reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
     cache: ActivationCache | None = None,  # has the forget images' activations from the first stage
-    pools: list[torch.Tensor] | None = None,  # from `retain_pools`, to spare several remindings the same alignment
+    pools: list[torch.Tensor] | None = None,  # from `task_pools`, to spare several remindings the same alignment
 ) -> Stage:
     "Stage 2."
     where, moved = place(among, mirror)
-    g, visual = torch.Generator().manual_seed(task.seed + 1), deepcopy(forgotten.visual)
+    drawn, g, visual = (*(torch.Generator().manual_seed(task.seed + k) for k in (1, 2)), deepcopy(forgotten.visual))
     depth = frozen_depth(visual)
-    pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), g, align_steps, few, mixed, random_control, reference)
+    pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), drawn, align_steps, few, mixed, random_control, reference)
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, where)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"moved": moved} if where else {})
     history = train(clip, visual, lesson, weight, steps, learning_rate, batch, ema, g)
     return Stage("reminding", visual, history, info)
+
+
+def task_pools(clip: Clip, task: Task) -> list[torch.Tensor]:
+    "The pictures that `remind` distils on at its defaults, to be given to several remindings of one task."
+    return retain_pools(clip, pixels(task.retain.images), torch.Generator().manual_seed(task.seed + 1))[0]

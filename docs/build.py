@@ -1,6 +1,7 @@
 """Build the site: clean copies of the notebooks and an API page a module go to site/source, Sphinx makes site/html of them."""
 
 import argparse
+import ast
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
+PREPARES = {"use_style()", "before = set(globals())"}
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
     "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
@@ -33,15 +35,26 @@ def shown(cell: dict) -> bool:
     return bool(source.strip()) and not HIDDEN.match(source) and "remove_cell" not in cell["metadata"].get("tags", [])
 
 
+def only_prepares(source: str) -> bool:
+    """Whether a cell does no more than import and set the figures' style: a reader unfolds it if need be."""
+    return all(isinstance(part, (ast.Import, ast.ImportFrom)) or ast.unparse(part) in PREPARES for part in ast.parse(source).body)
+
+
 def cleaned(notebook: dict) -> dict:
-    """The notebook without nbdev's flags, hidden cells and error streams."""
-    cells = [c for c in notebook["cells"] if shown(c)]
-    for cell in cells:
+    """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell."""
+    cells: list[dict] = []
+    for cell in filter(shown, notebook["cells"]):
         if cell["cell_type"] == "code":
             cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
             if "remove_input" in cell["metadata"].get("tags", []):
                 cell["metadata"]["tags"] = ["remove-input"]
+            elif only_prepares(cell["source"]):
+                cell["metadata"]["tags"] = ["hide-input"]
+                if cells and cells[-1]["metadata"].get("tags") == ["hide-input"]:
+                    cells[-1]["source"] += "\n\n" + cell["source"]
+                    continue
+        cells.append(cell)
     return {**notebook, "cells": cells}
 
 
