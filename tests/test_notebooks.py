@@ -110,3 +110,12 @@ def test_formulas_can_be_set(path):
     wrong = [f for f in formulas if re.search(r"\\\\[A-Za-z]", f) or f.count("{") - f.count("\\{") != f.count("}") - f.count("\\}")]
     assert not wrong, f"commands behind two backslashes, or braces that do not match: {wrong}"
     assert all(latex2mathml.converter.convert(f) for f in formulas)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_has_a_sentence_beside_it(path):
+    cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if not "".join(c["source"]).startswith("#| hide")]
+    said = [" ".join(line for line in "".join(c["source"]).splitlines() if not line.startswith("#")) if c["cell_type"] == "markdown" else "" for c in cells] + [""]
+    shows = [k for k, c in enumerate(cells) if any(kind.startswith("image/") for out in c.get("outputs", []) for kind in out.get("data", {}))]
+    silent = [k for k in shows if len((said[k - 1] + " " + said[k + 1]).split()) < 8]
+    assert not silent, f"figures without a word on what to see, in cells {silent}"
