@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PACKAGES', 'PAPER_NOTE', 'PAPER_COLUMNS', 'STYLE', 'git_commit', 'provenance', 'save_rows', 'load_rows',
            'stored_rows', 'publish_rows', 'plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'examples',
-           'plot_examples', 'plot_embedding', 'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page',
-           'save_report']
+           'plot_examples', 'name_bars', 'plot_top_names', 'plot_embedding', 'paper_figures', 'beside_paper',
+           'picture_tag', 'verdict', 'report_page', 'save_report']
 
 # %% ../nbs/17_results.ipynb #b65fc633
 import base64
@@ -21,6 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from sklearn.decomposition import PCA
@@ -165,6 +166,43 @@ def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figur
         pictures.append(pixels(images).float() / 255)
     return show_pictures(torch.cat(pictures), titles, columns=4, size=2.3,
                          caption=f"The {k} best names, before | after. Rows: target, siblings, others")
+
+# %% ../nbs/17_results.ipynb #98ab191e
+def name_bars(ax: Axes, clip: Clip, image: torch.Tensor, classes: Sequence[str], truth: str, task: Task, colour: str, count: int) -> None:
+    "The `count` best names of one picture [1, 3, h, w] as horizontal bars of their similarity with it (cosine)."
+    s = (encode_images(clip, image) @ class_embeddings(clip, classes, task.templates).T)[0]
+    best = s.topk(count).indices.tolist()
+    ax.barh(range(count), [s[k].item() for k in best], color=colour)
+    ax.set_yticks(range(count), [classes[k][:22] for k in best], fontsize=11)
+    for text, k in zip(ax.get_yticklabels(), best):
+        text.set_fontweight("bold" if classes[k] == truth else "normal")
+    ax.set_xlim(0, 1)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+
+
+def plot_top_names(
+    original: Clip,
+    edited: Clip,
+    task: Task,
+    count: int = 4,  # names a picture
+) -> Figure:
+    "A picture of the target, one of a sibling and one of another thing, with their best names before and after."
+    shown = examples(task, 1)
+    figure, axes = plt.subplots(len(shown), 3, figsize=(9.5, 2 * len(shown)), layout="constrained", width_ratios=[1.3, 1.6, 1.6], squeeze=False)
+    for row, (column, images, classes) in zip(axes, shown):
+        image, role = pixels(images), column if column in COLOURS else "suite"
+        truth = classes[{**task.evaluation, **task.suite}[column].labels[0]]
+        row[0].imshow(image[0].permute(1, 2, 0).numpy())
+        row[0].set_axis_off()
+        row[0].set_title(f"{column.partition(',')[0]}: {truth[:20]}", fontsize=11, loc="center")
+        for ax, model in zip(row[1:], (original, edited)):
+            name_bars(ax, model, image, classes, truth, task, COLOURS[role], count)
+    for ax, title in zip(axes[0, 1:], ("before", f"after {task.target!r} was forgotten")):
+        ax.set_title(title)
+    for ax in axes[-1, 1:]:
+        ax.set_xlabel("similarity with the name (cosine)")
+    return figure
 
 # %% ../nbs/17_results.ipynb #8fd6e445
 def plot_embedding(
