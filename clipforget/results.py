@@ -29,7 +29,7 @@ from torch import nn
 
 from .clip import Clip, class_embeddings, encode_images, top_names, weights_hash
 from .core import project_root, write_atomic
-from .figures import COLOURS, label, show_pictures
+from .figures import COLOURS, Sheet, label, show_pictures
 from .photos import Photos, pixels
 from .scores import GATE, by_column, retention_table, score_table, summary
 from .task import Task
@@ -217,7 +217,7 @@ def plot_embedding(
     every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in range(len(part))]
     fitted = PCA(2).fit(encode_images(clip, every).cpu())
     star = fitted.transform(class_embeddings(clip, task.forget.classes, task.templates)[[task.caption]].cpu())[0]
-    figure, axes = plt.subplots(1, len(towers), figsize=(3.6 * len(towers), 3.8), layout="constrained", sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(towers), figsize=(3.6 * len(towers), 3.8), layout="constrained", sharex=True, sharey=True, squeeze=False, FigureClass=Sheet)
     for ax, (stage, tower) in zip(axes[0], towers.items()):
         at = fitted.transform(encode_images(clip.with_visual(tower), every).cpu())
         ax.scatter(*at.T, s=1, alpha=0)
