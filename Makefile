@@ -9,6 +9,7 @@ PYTHON  ?= python3
 PARAMS  ?=
 PIP_ARGS ?=
 LAB_ARGS ?=
+PAGES    ?=
 WORKERS ?= 2
 THREADS ?= 1
 
@@ -25,7 +26,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env run test browser-test lab readme docs docs-run clean distclean
+.PHONY: help env run test browser-test lab readme docs pages docs-run clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -66,10 +67,12 @@ docs: $(STAMP) ## build the site from the notebooks as their outputs stand: site
 	$(BIN)/python docs/build.py
 	@echo "open site/html/index.html"
 
-docs-run: $(STAMP) ## execute all pages first, which takes a while, then build the site
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace index.ipynb $(filter-out nbs/index.ipynb,$(wildcard nbs/*.ipynb))
+pages: $(STAMP) ## execute pages in place: make pages PAGES="13_reminding index"; all of them takes a while
+	$(BIN)/python docs/execute.py $(PAGES)
 	$(BIN)/nbdev_clean
-	$(MAKE) --no-print-directory docs
+	$(BIN)/nbdev_clean --fname index.ipynb
+
+docs-run: pages docs ## execute all pages first, then build the site
 
 clean: ## remove what builds and tests leave; .venv and results/ stay
 	rm -rf build dist site _docs _proc *.egg-info .pytest_cache .coverage .coverage.* nbs/sidebar.yml nbs/.last_checked

@@ -1,0 +1,47 @@
+"""Execute pages in place and keep what they show, as it is committed: no progress bars, no state of widgets."""
+
+import argparse
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def page(name: str) -> Path:
+    """The notebook of a name like `13_reminding` or `index`; SystemExit with what there is for another one."""
+    path = ROOT / "index.ipynb" if name == "index" else ROOT / "nbs" / f"{name}.ipynb"
+    if path.stem != name or not path.exists():
+        raise SystemExit(f"There is no page {name!r}. Give names without a suffix, as in nbs/: index, 13_reminding, audit.")
+    return path
+
+
+def execute(path: Path) -> None:
+    """Run a notebook in its folder and write it back with its outputs; one that fails stays as it was."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+    notebook.metadata.pop("widgets", None)
+    written = path.with_suffix(".partial")
+    nbformat.write(notebook, written)
+    written.replace(path)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", nargs="*", help="names without a suffix; all pages if none is given")
+    every = [p.stem for p in sorted((ROOT / "nbs").glob("*.ipynb")) if p.stem != "index"] + ["index"]
+    paths = [page(name) for name in parser.parse_args().pages or every]
+    bar = tqdm(paths)
+    for path in bar:
+        bar.set_description(path.stem)
+        execute(path)
+
+
+if __name__ == "__main__":
+    main()
