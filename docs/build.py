@@ -72,7 +72,7 @@ def copy_notebook(path: Path, target: Path) -> str:
 
 def api_page(module: str, title: str, notebook: str) -> str:
     """The reference of one module."""
-    return f"# clipforget.{module}\n\n[{title}](../nbs/{notebook}.ipynb)\n\n```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :undoc-members: False\n```\n"
+    return f"# clipforget.{module}\n\n[{title}](../nbs/{notebook}.ipynb)\n\n```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :undoc-members: False\n   :exclude-members: set\n```\n"
 
 
 def module_of(path: Path) -> str | None:
