@@ -7,6 +7,8 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
 
+from clipforget.core import write_atomic
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -26,9 +28,8 @@ def execute(path: Path) -> None:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
     notebook.metadata.pop("widgets", None)
-    written = path.with_suffix(".partial")
-    nbformat.write(notebook, written)
-    written.replace(path)
+    with write_atomic(path) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 def main() -> None:
