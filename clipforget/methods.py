@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SETTINGS', 'NEEDS', 'MOVES', 'ABLATIONS', 'Edit', 'finished_stage', 'default_settings', 'settings_for', 'settings_of',
-           'three_stages', 'chosen_without_fisher', 'do_nothing', 'Range', 'Method', 'seconds_each', 'pass_times',
-           'forecast']
+           'parsed_settings', 'three_stages', 'chosen_without_fisher', 'do_nothing', 'Range', 'Method', 'seconds_each',
+           'pass_times', 'forecast']
 
 # %% ../nbs/15_methods.ipynb #f5ffd9f6
 import inspect
@@ -104,6 +104,21 @@ def settings_of(stage: Callable, settings: dict[str, Any]) -> dict[str, Any]:
     for name in settings:
         choose("setting", name, SETTINGS)
     return {SETTINGS[name][1]: value for name, value in settings.items() if SETTINGS[name][0] is stage}
+
+
+def parsed_settings(text: str) -> dict[str, Any]:
+    "Settings of the three stages from a JSON object such as '{\"rank\": 4}'; of an empty text none. ValueError for anything else, a name that is no setting, and a value that is neither number, truth value nor null."
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"Settings are a JSON object such as {{\"rank\": 4}}, not {text!r} ({error}).") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"Settings are a JSON object such as {{\"rank\": 4}}, not {text!r}.")
+    for name, value in found.items():
+        if not isinstance(value, (bool, int, float, type(None))):
+            raise ValueError(f"The setting {choose('setting', name, SETTINGS)} is a number, true, false or null, not {value!r}.")
+        choose("setting", name, SETTINGS)
+    return found
 
 # %% ../nbs/15_methods.ipynb #a1b2c3c
 def three_stages(
