@@ -50,7 +50,7 @@ test: $(STAMP) ## execute the library's notebooks, then the tests
 	$(BIN)/coverage erase
 	$(MEASURED) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 	$(BIN)/coverage combine -q
-	$(MEASURED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-append --cov-report=term tests
+	$(MEASURED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term tests
 
 browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'
