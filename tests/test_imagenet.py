@@ -15,7 +15,9 @@ from PIL import Image
 from clipforget.alignment import alignment_aims
 from clipforget.clip import class_embeddings, load_clip
 from clipforget.datasets import imagenet_task, make_task, require_data
-from clipforget.methods import three_stages
+from clipforget.forgetting import forget
+from clipforget.reminding import remind
+from clipforget.restoring import restore
 from clipforget.suite import PROMPTS
 from clipforget.wordnet import find_class, imagenet_classes, wordnet_siblings
 
@@ -85,9 +87,12 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
     assert alignment_aims(clip, None) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
     world = task.suite["ImageNet, others"].images
-    edit = three_stages(clip, task, reference=world, **SHORT)
-    assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
-    assert all(n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6 for n in edit.stages[0].info["layers"])
+    forgotten = forget(clip, task, layers=3, steps=2, batch=16)
+    reminded = remind(clip, task, forgotten, steps=2, batch=8, align_steps=1, few=16, mixed=16, reference=world)
+    assert f"{len(world)} reference images" in reminded.info["alignment"]
+    assert all(n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6 for n in forgotten.info["layers"])
+    assert "a" in restore(clip, task, reminded, points=2).info
+
 
 def test_main_job(data_root, tmp_path):
     words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb"), "-p", "dataset", "imagenet", "-p", "data_root", str(data_root),
