@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 from bs4 import BeautifulSoup
 
+from clipforget.results import tidy_runs
 from clipforget.scores import method_table, run_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +28,7 @@ def test_readme_is_made_from_the_index(tmp_path):
 
 
 def tables_of_the_index():
-    """The measured tables, as HTML: the benchmark, the audit."""
+    """The measured tables, as HTML: the rivals, the audit."""
     index = nbformat.read(ROOT / "index.ipynb", as_version=4)
     return [o["data"]["text/html"] for c in index.cells if c.cell_type == "code" for o in c.outputs if "text/html" in o.get("data", {})]
 
@@ -42,10 +43,10 @@ def test_audit_is_that_of_the_results_file():
 
 
 def test_table_is_that_of_the_results_file():
-    table = method_table(run_summaries(pd.read_csv(ROOT / "nbs" / "measured" / "benchmark.csv"))).loc["fine"]
+    table = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv")))).loc["fine"]
     rows = BeautifulSoup(tables_of_the_index()[0], "html.parser").select("tbody tr")
     shown = {row.th.text: [cell.text for cell in row.select("td")] for row in rows}
-    assert list(shown) == list(table.index)
+    assert set(shown) == set(table.index) and next(iter(shown)) == "clipforget" and "do nothing" in shown
     for method, r in table.iterrows():
         gate, left, siblings, suite, score, seconds = shown[method]
         assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}"
@@ -57,3 +58,14 @@ def test_table_is_that_of_the_results_file():
 def test_links_lead_somewhere():
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert links and not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_sentences_are_those_of_the_results_file():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    default = method_table(run_summaries(pd.read_csv(ROOT / "nbs" / "measured" / "benchmark.csv")))
+    for kind in ("fine", "coarse"):
+        r = default.loc[kind, "clipforget"]
+        assert f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % (worst {r['siblings, worst']:.1f})" in readme
+    measured = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv"))))
+    for kind in {"coarse", "style", "cluster"} & set(measured.index.get_level_values("labels")):
+        assert f"ours {measured.loc[(kind, 'clipforget'), 'siblings, mean']:.0f} %" in readme
