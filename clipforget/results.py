@@ -92,7 +92,7 @@ def publish_rows(path: Path, rows: pd.DataFrame, mine: Mapping[str, Sequence]) -
     with write_atomic(path) as temporary:
         pd.concat([old[~replaced], rows], ignore_index=True).to_csv(temporary, index=False)
 
-
+# %% ../nbs/17_results.ipynb #9cf6afbc
 UNIT = " (%)"  # marks the columns of accuracies in a table that has a row a run
 
 

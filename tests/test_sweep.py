@@ -189,7 +189,8 @@ def test_names_stay_inside(project):
 
 
 def test_interruption_keeps_what_is_finished(project, tmp_path):
-    code = (f"from clipforget.sweeping import plan, sweep\nif __name__ == '__main__':\n"
+    code = (f"import signal\nfrom clipforget.sweeping import plan, sweep\nif __name__ == '__main__':\n"
+            f"    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored\n"
             f"    sweep(plan('tiny', {{'what': ['plain', 'sleeps']}}, {str(tmp_path / 'results')!r}), workers=2)\n")
     (tmp_path / "script.py").write_text(code)
     process = subprocess.Popen([sys.executable, tmp_path / "script.py"], cwd=project, stderr=subprocess.PIPE, text=True, start_new_session=True)
