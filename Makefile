@@ -13,7 +13,7 @@ PAGES    ?=
 WORKERS ?= 2
 THREADS ?= 1
 
-# The environment of the tests: threads that do not fight, and the coverage of every program that they start.
+# The environment of the notebooks' test: threads that do not fight, and the coverage of every program that it starts.
 MEASURED = OMP_NUM_THREADS=$(THREADS) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage
 
 VENV  := .venv
@@ -50,7 +50,7 @@ test: $(STAMP) ## execute the library's notebooks, then the tests
 	$(BIN)/coverage erase
 	$(MEASURED) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 	$(BIN)/coverage combine -q
-	$(MEASURED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term tests
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term tests
 
 browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'

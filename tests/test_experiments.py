@@ -1,26 +1,26 @@
 """The pages that show committed experiments can make them anew: a run of two steps a stage, up to the cell that makes the rows."""
 
-import json
-
-import nbformat
 import pandas as pd
-import papermill
 import pytest
+from execnb.nbio import mk_cell, read_nb
+from execnb.shell import CaptureShell
 
 from clipforget.core import project_root
 
-SHORT = json.dumps({"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2})
+SHORT = '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'
 PAGES = {"benchmark": {}, "search": {}, "ablation": {"groups": "EMA"}, "siblings": {"cases": "no pictures, no second stage"}, "continual": {}}
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_runs_are_made_and_found_again(page, tmp_path):
-    notebook = nbformat.read(project_root() / "nbs" / f"{page}.ipynb", 4)
+def test_runs_are_made(page, tmp_path, capsys):
+    notebook = read_nb(project_root() / "nbs" / f"{page}.ipynb")
     making = next(k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "\nif make:\n" in cell.source)
-    notebook.cells = notebook.cells[: making + 1]
-    nbformat.write(notebook, tmp_path / "page.ipynb")
-    given = {"make": True, "settings": SHORT, "results": str(tmp_path / "results"), **PAGES[page]}
-    said = papermill.execute_notebook(tmp_path / "page.ipynb", None, given, cwd=tmp_path, progress_bar=False).cells[-1].outputs
-    files = list((tmp_path / "results").rglob("*.csv"))
+    defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
+    given = {"make": True, "settings": SHORT, "results": str(tmp_path), **PAGES[page]}
+    injected = mk_cell("\n".join(f"{name} = {value!r}" for name, value in given.items()))
+    notebook.cells = [*notebook.cells[: defaults + 1], injected, *notebook.cells[defaults + 1 : making + 1]]
+    CaptureShell().run_all(notebook, exc_stop=True)
+    files = list(tmp_path.rglob("*.csv"))
     assert files and all(len(pd.read_csv(f)) for f in files)
-    assert any("their files are in" in output.get("text", "") for output in said)
+    said = "".join(out.get("text", "") if isinstance(out.get("text", ""), str) else "".join(out["text"]) for out in notebook.cells[-1].outputs)
+    assert "their files are in" in said

@@ -88,29 +88,24 @@ def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
 
 
 def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
-    slow = {"target": "crocodile", "remind_steps": 4000}
-    process = subprocess.Popen(command(tmp_path, tmp_path / "a.ipynb", **slow), cwd=ROOT, start_new_session=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 120
-    while not list(tmp_path.glob("emoji/*/stages/1-forgetting-*.safetensors")):
-        assert time.time() < deadline and process.poll() is None
+    slow, short = {"target": "crocodile", "remind_steps": 4000}, {"target": "crocodile"}
+    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    killed = subprocess.Popen(command(tmp_path, tmp_path / "a.ipynb", **slow), start_new_session=True, **quiet)
+    both = [subprocess.Popen(command(tmp_path, tmp_path / f"{k}.ipynb", **short), **quiet) for k in "bc"]
+    deadline = time.time() + 200
+    while len(list(tmp_path.glob("emoji/*/stages/1-forgetting-*.safetensors"))) < 2:  # other settings, another folder
+        assert time.time() < deadline and killed.poll() is None
         time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    (folder,) = (tmp_path / "emoji").iterdir()
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert [p.wait(timeout=300) for p in both] == [0, 0]
+    (other,) = [f.parent for f in tmp_path.glob("emoji/*/results.parquet")]
+    assert len(pd.read_parquet(other / "results.parquet")) > 0
+    (folder,) = [f for f in (tmp_path / "emoji").iterdir() if f != other]
     (stage,) = (folder / "stages").glob("[0-9]*")
     stamp = stage.stat().st_mtime_ns
-    assert not (folder / "results.parquet").exists()
 
-    short = {"target": "crocodile"}
-    both = [subprocess.Popen(command(tmp_path, tmp_path / f"{k}.ipynb", **short), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for k in "bc"]
-    assert [p.wait(timeout=300) for p in both] == [0, 0]
-    (other,) = [f for f in (tmp_path / "emoji").iterdir() if f != folder]
-    assert len(pd.read_parquet(other / "results.parquet")) > 0
-    assert stage.stat().st_mtime_ns == stamp  # the other run's settings differ, so its folder is another
-
-    again = subprocess.Popen(command(tmp_path, tmp_path / "d.ipynb", **slow), cwd=ROOT, start_new_session=True,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    again = subprocess.Popen(command(tmp_path, tmp_path / "d.ipynb", **slow), start_new_session=True, **quiet)
     time.sleep(20)
     os.killpg(again.pid, signal.SIGKILL)
     again.wait()
