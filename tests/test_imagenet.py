@@ -15,9 +15,8 @@ from PIL import Image
 from clipforget.alignment import alignment_aims
 from clipforget.clip import class_embeddings, load_clip
 from clipforget.datasets import imagenet_task, make_task, require_data
-from clipforget.forgetting import forget
+from clipforget.methods import three_stages
 from clipforget.reminding import remind
-from clipforget.restoring import restore
 from clipforget.suite import PROMPTS
 from clipforget.wordnet import find_class, imagenet_classes, wordnet_siblings
 
@@ -87,11 +86,11 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
     assert alignment_aims(clip, None) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
     world = task.suite["ImageNet, others"].images
-    forgotten = forget(clip, task, layers=3, steps=2, batch=16)
-    reminded = remind(clip, task, forgotten, steps=2, batch=8, align_steps=1, few=16, mixed=16, reference=world)
-    assert f"{len(world)} reference images" in reminded.info["alignment"]
-    assert all(n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6 for n in forgotten.info["layers"])
-    assert "a" in restore(clip, task, reminded, points=2).info
+    few = {"steps": 2, "batch": 8, "align_steps": 1, "few": 16, "mixed": 16}  # patchworks of 512 pictures would take a minute here
+    monkeypatch.setattr("clipforget.methods.remind", lambda *given, **named: remind(*given, **named, **few))
+    edit = three_stages(clip, task, reference=world, **SHORT)
+    assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
+    assert all(n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6 for n in edit.stages[0].info["layers"])
 
 
 def test_main_job(data_root, tmp_path):

@@ -98,12 +98,14 @@ def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
         time.sleep(0.2)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
+    stamps = {f: f.stat().st_mtime_ns for f in tmp_path.glob("emoji/*/stages/1-forgetting-*.safetensors")}
     assert [p.wait(timeout=300) for p in both] == [0, 0]
     (other,) = [f.parent for f in tmp_path.glob("emoji/*/results.parquet")]
     assert len(pd.read_parquet(other / "results.parquet")) > 0
     (folder,) = [f for f in (tmp_path / "emoji").iterdir() if f != other]
     (stage,) = (folder / "stages").glob("[0-9]*")
     stamp = stage.stat().st_mtime_ns
+    assert stamp == stamps[stage]  # the other runs' settings differ, so their folder is another
 
     again = subprocess.Popen(command(tmp_path, tmp_path / "d.ipynb", **slow), start_new_session=True, **quiet)
     time.sleep(20)
