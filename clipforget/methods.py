@@ -117,9 +117,9 @@ def parsed_settings(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"Settings are a JSON object such as {{\"rank\": 4}}, not {text!r}.")
     for name, value in found.items():
-        if not isinstance(value, (bool, int, float, type(None))):
-            raise ValueError(f"The setting {choose('setting', name, SETTINGS)} is a number, true, false or null, not {value!r}.")
         choose("setting", name, SETTINGS)
+        if not isinstance(value, (int, float, type(None))):
+            raise ValueError(f"The setting {name} is a number, true, false or null, not {value!r}.")
     return found
 
 # %% ../nbs/15_methods.ipynb #a1b2c3c
@@ -143,8 +143,8 @@ def three_stages(
     **settings: Any,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
-    what = [task.target, task.siblings, task.labels, task.seed, len(task.forget), len(task.retain)]
-    seen = [image_keys(pictures) for pictures in (reference, *(pools or ())) if pictures is not None]
+    what = [task.target, task.siblings, task.labels, task.seed]
+    seen = [image_keys(pictures) for pictures in (task.forget.images, task.retain.images, reference, *(pools or ())) if pictures is not None]
     key = short_hash([default_settings() | settings, choice, what, seen, weights_hash(clip.model), sources_key()])  # anything else never finds these files
     kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}-{key}.safetensors")
     own = {stage: settings_of(stage, settings) for stage in (forget, remind, restore)}
