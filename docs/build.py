@@ -41,9 +41,11 @@ def only_prepares(source: str) -> bool:
 
 
 def cleaned(notebook: dict) -> dict:
-    """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell."""
+    """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell, notes beside the code go to the margin."""
     cells: list[dict] = []
     for cell in filter(shown, notebook["cells"]):
+        if "beside" in cell["metadata"].get("tags", []):  # a formula and the lines that compute it: in the margin where there is room
+            cell["source"] = f"````{{margin}}\n{''.join(cell['source'])}\n````"
         if cell["cell_type"] == "code":
             cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
