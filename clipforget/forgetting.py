@@ -36,7 +36,7 @@ def forget_loss(
     classes: torch.Tensor,  # class embeddings [c, d]
     caption: int | torch.Tensor,  # the caption to be forgotten: one for all pictures, or long [n]
     margin: float = 0.05,  # m: how far below the best other caption (cosine)
-    delta: float | torch.Tensor | None = None,  # an absolute threshold on s(x, t) instead, as the paper writes it; one for all, or [n]
+    delta: float | torch.Tensor | None = None,  # the paper's absolute threshold on s(x, t) instead; one, or [n]
 ) -> torch.Tensor:
     "L_f (paper, stage 1): the mean of what s(x, t) exceeds its threshold by; zero when all are forgotten."
     if delta is not None:
@@ -76,7 +76,7 @@ def forget(
     task: Task,  # its forget images are trained on
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
     layers: int = 6,  # k: how many layers are adapted
-    lowest_part: int | None = None,  # adapters in this part of the tower and above; 0 is everywhere, as in the paper; the upper half if None
+    lowest_part: int | None = None,  # adapters from this part on; 0 is everywhere, as in the paper; the upper half if None
     rank: int = 16,  # r of every adapter
     learning_rate: float = 3e-3,  # of Adam
     steps: int = 60,  # at most
@@ -91,9 +91,9 @@ def forget(
     chosen = list(names) or choose_layers(candidates(clip, ranking, lowest_part), layers)
     g = torch.Generator().manual_seed(task.seed)
     visual = add_adapters(clip.model.visual, chosen, rank, g)
-    text = class_embeddings(clip, task.forget.classes, task.templates)
-    depth = frozen_depth(visual)
-    below, labels = (cache or frozen_activations)(clip, task.forget.images, depth), task.forget.labels.to(text.device)
+    text, depth = class_embeddings(clip, task.forget.classes, task.templates), frozen_depth(visual)
+    below = (cache or frozen_activations)(clip, task.forget.images, depth)
+    labels = task.forget.labels.to(text.device)
     optimiser = torch.optim.Adam(trainable(visual), lr=learning_rate)
     history = []
     for step in tqdm(range(steps), desc="forgetting", leave=False):
@@ -101,11 +101,12 @@ def forget(
         with fast(clip.device):
             features = features_above(visual, below[picks], depth)
         loss = forget_loss(features, text, labels[picks], margin, delta)
-        history.append({"step": step, "forget loss": loss.item(),
-                        "similarity": (features * text[labels[picks]]).sum(1).mean().item()})
+        similarity = (features * text[labels[picks]]).sum(1).mean()
+        history.append({"step": step, "forget loss": loss.item(), "similarity": similarity.item()})
         if loss.item() == 0:
             break
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return Stage("forgetting", visual, pd.DataFrame(history), {"layers": chosen, "steps": len(history)}, None if names else ranking)
+    info = {"layers": chosen, "steps": len(history)}
+    return Stage("forgetting", visual, pd.DataFrame(history), info, None if names else ranking)

@@ -104,12 +104,13 @@ def places(names: Sequence[str]) -> dict[str, tuple[int, int]]:
     at: dict[str, tuple[int, int]] = {}
     x = -1
     for name in names:
-        beside = "downsample" in name or (name.endswith(("q_proj", "v_proj")) and any(n.endswith("k_proj") and n.rpartition(".")[0] == name.rpartition(".")[0] for n in at))
+        module, _, last = name.rpartition(".")
+        beside = "downsample" in name or (last in ("q_proj", "v_proj") and f"{module}.k_proj" in at)
         x += not beside
         at[name] = (x, sum(column == x for column, _ in at.values()))
     return at
 
-
+# %% ../nbs/10_importance.ipynb #1b9d9e95
 def plot_network(
     visual: nn.Module,  # the image tower
     ranking: pd.DataFrame,  # from `relative_fisher`
@@ -127,7 +128,8 @@ def plot_network(
     figure, ax = plt.subplots(figsize=(max(7, 0.34 * width), 3.2), layout="constrained")
     for name, (x, y) in at.items():
         framed = name in chosen
-        ax.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, facecolor=colour.to_rgba(ratio[name]), edgecolor="black" if framed else "#999999", lw=2.5 if framed else 0.5))
+        edge, width_of_it = ("black", 2.5) if framed else ("#999999", 0.5)
+        ax.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, facecolor=colour.to_rgba(ratio[name]), edgecolor=edge, lw=width_of_it))
     first: dict[str, float] = {}
     for name, (x, _) in at.items():
         first.setdefault(name.partition(".")[0], x)

@@ -30,7 +30,9 @@ def distillation_loss(features: torch.Tensor, original: torch.Tensor) -> torch.T
     return (1 - (features * original).sum(1)).mean()
 
 
-def contrastive_loss(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor, temperature: float = 100.0) -> torch.Tensor:
+def contrastive_loss(
+    features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor, temperature: float = 100.0
+) -> torch.Tensor:
     "Cross-entropy of the temperature times the similarities with all captions."
     return F.cross_entropy(temperature * features @ classes.T, labels)
 
@@ -45,7 +47,7 @@ class Lesson:
     captions: torch.Tensor  # long, the captions that the forget pictures are to lose
     labels: torch.Tensor  # long, of the retain pictures
     hold_margin: float
-    below: torch.Tensor | None = None  # absolute thresholds on s(x, t) for the forget pictures, [n]; see "Deeper than the answer"
+    below: torch.Tensor | None = None  # absolute thresholds on s(x, t) of the forget pictures, [n]
     moved: torch.Tensor | None = None  # where the forget pictures' features are moved to, [n, d]
 
     def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -54,13 +56,16 @@ class Lesson:
             hold = forget_loss(u, self.text, self.captions[picks], self.hold_margin)
             if self.below is not None:
                 hold = hold + forget_loss(u, self.text, self.captions[picks], delta=self.below[picks])
-            return {"hold": hold} | ({} if self.moved is None else {"moved": distillation_loss(u, self.moved[picks])})
+            return {"hold": hold} if self.moved is None else {"hold": hold, "moved": distillation_loss(u, self.moved[picks])}
         found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
-        return found | ({"contrastive": contrastive_loss(u, self.text, self.labels[picks])} if kind == 1 else {})
+        if kind == 1:
+            found["contrastive"] = contrastive_loss(u, self.text, self.labels[picks])
+        return found
 
 # %% ../nbs/13_reminding.ipynb #6350ed89
 def prepare_lesson(
-    clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool, cache: ActivationCache | None, hold_below: bool = False, where: str = ""
+    clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool,
+    cache: ActivationCache | None, hold_below: bool = False, where: str = "",
 ) -> Lesson:
     "The activations of the forget pictures and the pools, and what the original makes of the pools."
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
@@ -72,8 +77,10 @@ def prepare_lesson(
     text = class_embeddings(clip, task.forget.classes, task.templates)
     captions = captions.to(text.device)
     below = (teacher[0] @ text.T).mean(0)[captions] if hold_below else None
-    u = encode_above(clip.model.visual, kinds[0], depth) if where else None
-    moved = None if u is None else mirrored(u, text, captions) if where == "mirror" else look_alikes(u, teacher[0])
+    moved = None
+    if where:
+        u = encode_above(clip.model.visual, kinds[0], depth)
+        moved = mirrored(u, text, captions) if where == "mirror" else look_alikes(u, teacher[0])
     return Lesson(kinds, teacher, text, captions, task.retain.labels, hold_margin, below, moved)
 
 # %% ../nbs/13_reminding.ipynb #9527f342
@@ -98,14 +105,23 @@ class RunningAverage:
             w.copy_(value)
 
 # %% ../nbs/13_reminding.ipynb #99cd7f20
-def backward_lesson(clip: Clip, visual: nn.Module, depth: int, lesson: Lesson, weight: dict[str, float], batch: int, generator: torch.Generator) -> dict[str, float]:
-    "Draw `batch` pictures of each kind, add the gradients of the weighted losses, and return the losses. Of large pictures one kind at a time goes through the tower, which takes less memory."
+def backward_lesson(
+    clip: Clip,
+    visual: nn.Module,  # with adapters, which get the gradients
+    depth: int,  # of the lesson's activations
+    lesson: Lesson,
+    weight: dict[str, float],  # of the losses, by name
+    batch: int,  # pictures of each kind
+    generator: torch.Generator,  # of the draw
+) -> dict[str, float]:
+    "Draw pictures of each kind, add the gradients of the weighted losses, and return the losses."
     picks = [draw(len(p), batch, generator) for p in lesson.kinds]
     order, total = list(range(len(picks))), dict.fromkeys(weight, 0.0)
-    for turn in [order] if batch_size(clip) >= len(picks) * batch else [[k] for k in order]:
+    at_once = batch_size(clip) >= len(picks) * batch  # large pictures go kind by kind, which takes less memory
+    for turn in [order] if at_once else [[k] for k in order]:
         with fast(clip.device):
             u = features_above(visual, torch.cat([lesson.kinds[k][picks[k]] for k in turn]), depth)
-        losses = [(name, value) for k, part in zip(turn, u.split(batch)) for name, value in lesson.losses(k, part, picks[k]).items()]
+        losses = [pair for k, part in zip(turn, u.split(batch)) for pair in lesson.losses(k, part, picks[k]).items()]
         sum((weight[name] * value for name, value in losses), torch.zeros(())).backward()
         for name, value in losses:
             total[name] += value.item()
@@ -165,13 +181,17 @@ def remind(
     where, moved = place(among, mirror)
     drawn, g, visual = (*(torch.Generator().manual_seed(task.seed + k) for k in (1, 2)), deepcopy(forgotten.visual))
     depth = frozen_depth(visual)
-    pools, info = (pools, {}) if pools else retain_pools(clip, pixels(task.retain.images), drawn, align_steps, few, mixed, random_control, reference)
+    info: dict = {}
+    if not pools:
+        pools, info = retain_pools(clip, pixels(task.retain.images), drawn, align_steps, few, mixed, random_control, reference)
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, where)
-    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation} | ({"moved": moved} if where else {})
+    weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
+    if where:
+        weight["moved"] = moved
     history = train(clip, visual, lesson, weight, steps, learning_rate, batch, ema, g)
     return Stage("reminding", visual, history, info)
 
-
+# %% ../nbs/13_reminding.ipynb #e92b8343
 def task_pools(clip: Clip, task: Task) -> list[torch.Tensor]:
     "The pictures that `remind` distils on at its defaults, to be given to several remindings of one task."
     return retain_pools(clip, pixels(task.retain.images), torch.Generator().manual_seed(task.seed + 1))[0]

@@ -90,4 +90,5 @@ def restore(
     grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
     curve = soup_curve(clip, task, reminded.visual, grid)
     a, risk = choose_scale(curve, allowed_risk)
-    return Stage("restoring", scaled(reminded.visual, a), curve, {"a": a, "risk": risk, "gate on calibration": "passed" if risk <= GATE else "failed"})
+    info = {"a": a, "risk": risk, "gate on calibration": "passed" if risk <= GATE else "failed"}
+    return Stage("restoring", scaled(reminded.visual, a), curve, info)
