@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PACKAGES', 'UNIT', 'PAPER_NOTE', 'PAPER_COLUMNS', 'STYLE', 'git_commit', 'provenance', 'save_rows', 'load_rows',
            'stored_rows', 'publish_rows', 'wide_runs', 'tidy_runs', 'plot_stages', 'suite_curve', 'plot_soup',
-           'plot_history', 'examples', 'plot_examples', 'name_bars', 'plot_top_names', 'plot_embedding',
+           'plot_history', 'short_name', 'examples', 'plot_examples', 'name_bars', 'plot_top_names', 'plot_embedding',
            'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
 
 # %% ../nbs/17_results.ipynb #b65fc633
@@ -14,6 +14,7 @@ import html
 import io
 import platform
 import subprocess
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -162,6 +163,12 @@ def plot_history(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 # %% ../nbs/17_results.ipynb #0710aeb9
+def short_name(name: str, width: int) -> str:
+    "A name of at most `width` characters, ended by an ellipsis at a word's end where it was longer."
+    words = textwrap.shorten(name, width, placeholder="…")
+    return words if len(words) > 1 or len(name) <= 1 else name[: width - 1] + "…"
+
+
 def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
     "A few evaluation pictures of target, siblings and other names, evenly spaced: (column, images, classes)."
     parts = {**{k: v for k, v in task.evaluation.items() if k != "target, other style"}, **task.suite}
@@ -176,7 +183,7 @@ def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figur
         text = class_embeddings(original, classes, task.templates)
         tops = [top_names(encode_images(m, images), text, classes, k) for m in (original, edited)]
         for before, after in zip(*tops):
-            lines = [f"{b[0][:17]} | {a[0][:17]}" for b, a in zip(before, after)]
+            lines = [f"{short_name(b[0], 17)} | {short_name(a[0], 17)}" for b, a in zip(before, after)]
             titles.append("\n".join(lines))
         pictures.append(pixels(images).float() / 255)
     return show_pictures(torch.cat(pictures), titles, columns=4, size=2.3,
@@ -188,7 +195,7 @@ def name_bars(ax: Axes, clip: Clip, image: torch.Tensor, classes: Sequence[str],
     s = (encode_images(clip, image) @ class_embeddings(clip, classes, task.templates).T)[0]
     best = s.topk(count).indices.tolist()
     ax.barh(range(count), [s[k].item() for k in best], color=colour)
-    ax.set_yticks(range(count), [classes[k][:22] for k in best], fontsize=11)
+    ax.set_yticks(range(count), [short_name(classes[k], 22) for k in best], fontsize=11)
     for text, k in zip(ax.get_yticklabels(), best):
         text.set_fontweight("bold" if classes[k] == truth else "normal")
     ax.set_xlim(0, 1)
@@ -210,7 +217,7 @@ def plot_top_names(
         truth = classes[{**task.evaluation, **task.suite}[column].labels[0]]
         row[0].imshow(image[0].permute(1, 2, 0).numpy())
         row[0].set_axis_off()
-        row[0].set_title(f"{column.partition(',')[0]}: {truth[:20]}", fontsize=11, loc="center")
+        row[0].set_title(f"{column.partition(',')[0]}: {short_name(truth, 20)}", fontsize=11, loc="center")
         for ax, model in zip(row[1:], (original, edited)):
             name_bars(ax, model, image, classes, truth, task, COLOURS[role], count)
     for ax, title in zip(axes[0, 1:], ("before", f"after {task.target!r} was forgotten")):
