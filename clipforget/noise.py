@@ -161,7 +161,7 @@ def lip(
     clip: Clip,  # the original model
     task: Task,  # the target's name
     learning_rate: float = 5e-5,  # of AdamW
-    steps: int = 60,  # at most
+    steps: int = 120,  # at most
     top: int = 5,  # weights of each tower that move
     pictures: int = 32,  # made-up ones
     allowed: float = 10.0,  # percent of the made-up pictures that may still be recognised
@@ -200,5 +200,6 @@ NOISE = {
     "EMMN": Method(emmn, ("names",), "image tower", "Chundawat et al., zero-shot machine unlearning", NOISE_RATES),
     "UNSIR": Method(unsir, ("names", "siblings"), "image tower", "Tarun et al.", NOISE_RATES),
     "LIP": Method(lip, ("names",), "both towers", "Kravets and Namboodiri, WACV 2025",
-                  {"learning_rate": Range(1e-6, 1e-2, log=True), "top": Range(2, 40, whole=True), "allowed": Range(0.0, 30.0)}),
+                  {"learning_rate": Range(1e-5, 1e-2, log=True), "steps": Range(30, 300, log=True, whole=True),
+                   "top": Range(2, 40, whole=True), "allowed": Range(0.0, 60.0)}),
 }

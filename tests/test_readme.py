@@ -46,8 +46,9 @@ def test_table_is_that_of_the_results_file():
     table = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv")))).loc["fine"]
     rows = BeautifulSoup(tables_of_the_index()[0], "html.parser").select("tbody tr")
     shown = {row.th.text: [cell.text for cell in row.select("td")] for row in rows}
-    assert list(shown) == list(table.sort_values(["gate passed", "Score, mean"], ascending=False).index) and "do nothing" in shown
-    for method, r in table.iterrows():
+    best = table.sort_values("Score, mean", ascending=False).index[:8].union(["do nothing"])
+    assert list(shown) == list(table.loc[best].sort_values(["gate passed", "Score, mean"], ascending=False).index)
+    for method, r in table.loc[best].iterrows():
         gate, left, siblings, suite, score, seconds = shown[method]
         assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}"
         assert siblings == f"{r['siblings, mean']:.1f} ({r['siblings, worst']:.1f})"
