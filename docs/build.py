@@ -56,6 +56,8 @@ def cleaned(notebook: dict) -> dict:
                 if cells and cells[-1]["metadata"].get("tags") == ["hide-input"]:
                     cells[-1]["source"] += "\n\n" + cell["source"]
                     continue
+        if "hide-output" in cell["metadata"].get("tags", []):
+            cell["metadata"]["mystnb"] = {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
         cells.append(cell)
     return {**notebook, "cells": cells}
 
