@@ -14,7 +14,6 @@ import html
 import io
 import platform
 import subprocess
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -165,8 +164,7 @@ def plot_history(history: pd.DataFrame, title: str) -> Figure:
 # %% ../nbs/17_results.ipynb #0710aeb9
 def short_name(name: str, width: int) -> str:
     "A name of at most `width` characters, ended by an ellipsis at a word's end where it was longer."
-    words = textwrap.shorten(name, width, placeholder="…")
-    return words if len(words) > 1 or len(name) <= 1 else name[: width - 1] + "…"
+    return name if len(name) <= width else (name[:width].rpartition(" ")[0] or name[: width - 1]) + "…"
 
 
 def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
