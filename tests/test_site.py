@@ -1,5 +1,6 @@
 """The site as a browser would get it: it builds without a warning, needs nothing from elsewhere, and every link leads somewhere."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +59,15 @@ def test_formulas_are_mathml_and_parameters_are_explained(pages):
     assert len(by_name["nbs/10_importance.html"].select("math")) >= 3
     forget = by_name["api/forgetting.html"].find(id="clipforget.forgetting.forget").find_parent("dl")
     assert "at most" in forget.text and "learning_rate" in forget.text
+
+
+def test_notes_stand_in_the_margin_of_their_code(pages):
+    by_name = {path.stem: page for path, page in pages.items() if path.parent.name == "nbs"}
+    noted = 0
+    for path in (ROOT / "nbs").glob("*.ipynb"):
+        notes = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if "beside" in c["metadata"].get("tags", [])]
+        found = by_name[path.stem].select("aside.margin") if notes else []
+        assert len(found) == len(notes), path.name
+        assert all("cell" in note.find_next_sibling()["class"] for note in found), path.name
+        noted += len(notes)
+    assert noted
