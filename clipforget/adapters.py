@@ -103,7 +103,11 @@ def merge(
 # %% ../nbs/11_adapters.ipynb #7d208afc
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:
     "Write the adapters of `visual` with the hash of `base`'s weights to a safetensors file; `notes` are kept as JSON."
-    tensors = {f"{n}/{k}": getattr(x, k).detach().cpu().contiguous() for n, x in adapters(visual).items() for k in ("A", "B", "a")}
+    tensors = {
+        f"{n}/{k}": getattr(x, k).detach().cpu().contiguous()
+        for n, x in adapters(visual).items()
+        for k in ("A", "B", "a")
+    }
     header = {"format": "clipforget-patch-1", "base": weights_hash(base.model), "notes": json.dumps(notes or {})}
     with write_atomic(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=header)
@@ -134,8 +138,10 @@ def load_patch(
     "The image tower of `base` with the patch's adapters. ValueError for another base, a damaged file or one that is no patch."
     header, tensors = _read_patch(path)
     if header["base"] != weights_hash(base.model):
-        raise ValueError(f"{path} belongs to weights {header['base'][:12]}, but {base.name!r} has {weights_hash(base.model)[:12]}. "
-                         "Load the model that it was made from.")
+        raise ValueError(
+            f"{path} belongs to weights {header['base'][:12]}, but {base.name!r} has {weights_hash(base.model)[:12]}. "
+            "Load the model that it was made from."
+        )
     names = sorted({k.rpartition("/")[0] for k in tensors})
     rank = max(len(tensors[f"{n}/A"]) for n in names)
     visual = add_adapters(base.model.visual, names, rank, torch.Generator().manual_seed(0))
@@ -145,12 +151,17 @@ def load_patch(
                 getattr(adapter, k).copy_(tensors[f"{name}/{k}"])
     return visual
 
-# %% ../nbs/11_adapters.ipynb #da7580da
+# %% ../nbs/11_adapters.ipynb #44c37ead
 def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The image tower as a chain of (prefix of layer names, function); one part if its structure is not known."
     if isinstance(visual, ModifiedResNet):
         stages = [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)]
-        return [("conv", visual.stem), *stages, ("attnpool.", lambda x: attend(visual.attnpool, x)), ("attnpool.c_proj", visual.attnpool.c_proj)]
+        return [
+            ("conv", visual.stem),
+            *stages,
+            ("attnpool.", lambda x: attend(visual.attnpool, x)),
+            ("attnpool.c_proj", visual.attnpool.c_proj),
+        ]
     if isinstance(visual, VisionTransformer) and visual.transformer.batch_first and not visual.output_tokens:
         blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
         return [("conv1", visual._embeds), *blocks, ("proj", lambda x: project(visual, x))]
@@ -161,7 +172,10 @@ def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
     "What an attention pooling does before its last matrix, for the one token that is used: [n, c, h, w] to [n, c]."
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
-    q, k, v = (project(part).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for project, part in ((pool.q_proj, x[:, :1]), (pool.k_proj, x), (pool.v_proj, x)))
+    q, k, v = (
+        project(part).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+        for project, part in ((pool.q_proj, x[:, :1]), (pool.k_proj, x), (pool.v_proj, x))
+    )
     return F.scaled_dot_product_attention(q, k, v).flatten(1)
 
 
@@ -170,10 +184,13 @@ def project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
     pooled, _ = visual._pool(x)
     return pooled if visual.proj is None else pooled @ visual.proj
 
-
+# %% ../nbs/11_adapters.ipynb #da7580da
 def part_of(name: str, prefixes: Sequence[str]) -> int:
     "The number of the part that a layer belongs to: the one with the longest prefix of its name, or the last."
-    return max(range(len(prefixes)), key=lambda k: (name.startswith(prefixes[k]), len(prefixes[k]) if name.startswith(prefixes[k]) else k))
+    return max(
+        range(len(prefixes)),
+        key=lambda k: (name.startswith(prefixes[k]), len(prefixes[k]) if name.startswith(prefixes[k]) else k),
+    )
 
 
 def frozen_depth(visual: nn.Module) -> int:
@@ -230,7 +247,7 @@ class ActivationCache:
     def __init__(
         self,
         gigabytes: float = 4.0,  # so much is kept in memory, the rest in files
-        folder: Path | None = None,  # where the files go while they are needed; the system's folder for such things if None
+        folder: Path | None = None,  # where the files go while they are needed; the system's if None
     ) -> None:
         if gigabytes < 0:
             raise ValueError(f"A cache of {gigabytes} GB makes no sense; give 0 (everything in files) or more.")

@@ -48,8 +48,10 @@ class NormStatistics:
     def __init__(self, visual: nn.Module, aims: list[Moments] | None = None) -> None:
         self.layers = norm_layers(visual)
         if aims is None and not any(isinstance(m, nn.BatchNorm2d) for m in self.layers):
-            raise ValueError("This image tower has no BatchNorm layer, so its pre-training statistics are unknown: "
-                             "name reference images, or set align_steps=0.")
+            raise ValueError(
+                "This image tower has no BatchNorm layer, so its pre-training statistics are unknown: "
+                "name reference images, or set align_steps=0."
+            )
         self.aims = [remembered(m) for m in self.layers] if aims is None else aims
         self.inputs: dict[nn.Module, torch.Tensor] = {}
 

@@ -30,8 +30,14 @@ def calibrate(
 ) -> dict[str, float]:
     "Percent: estimated risk that a new target picture is recognised, and accuracy on the calibration siblings."
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    f, r = (encode_images(clip, part.images, visual, exact=False) for part in (task.calibration_forget, task.calibration_retain))
-    return {"risk": highest_risk(f, text, task.calibration_forget.labels), "siblings": accuracy(r, text, task.calibration_retain.labels)}
+    f, r = (
+        encode_images(clip, part.images, visual, exact=False)
+        for part in (task.calibration_forget, task.calibration_retain)
+    )
+    return {
+        "risk": highest_risk(f, text, task.calibration_forget.labels),
+        "siblings": accuracy(r, text, task.calibration_retain.labels),
+    }
 
 # %% ../nbs/20_ascent.ipynb #2b33163c
 def trainable_tower(clip: Clip) -> tuple[nn.Module, dict[str, nn.Parameter]]:
@@ -53,15 +59,20 @@ class Drawn:
 Loss = Callable[[dict[str, Drawn]], torch.Tensor]
 
 
-def batches(clip: Clip, task: Task, visual: nn.Module, sides: Sequence[str], batch: int, seed: int) -> Iterator[dict[str, Drawn]]:
-    "Without end: `batch` pictures of each of `sides` (\"forget\", \"retain\") through `visual`, with gradients."
+def batches(
+    clip: Clip, task: Task, visual: nn.Module, sides: Sequence[str], batch: int, seed: int
+) -> Iterator[dict[str, Drawn]]:
+    'Without end: `batch` pictures of each of `sides` ("forget", "retain") through `visual`, with gradients.'
     g = torch.Generator().manual_seed(seed)
     while True:
         index = {side: draw(len(getattr(task, side)), batch, g) for side in sides}
         images = {side: getattr(task, side).images[k] for side, k in index.items()}
         with fast(clip.device):
             u = image_features(clip, torch.cat(list(images.values())), visual).split(batch)
-        yield {side: Drawn(x, getattr(task, side).labels[index[side]].to(x.device), index[side], images[side]) for side, x in zip(sides, u)}
+        yield {
+            side: Drawn(x, getattr(task, side).labels[index[side]].to(x.device), index[side], images[side])
+            for side, x in zip(sides, u)
+        }
 
 # %% ../nbs/20_ascent.ipynb #74ca7513
 def descend(
@@ -74,7 +85,7 @@ def descend(
     learning_rate: float,  # of AdamW without weight decay
     steps: int,  # at most
     batch: int = 32,  # pictures of each side a step
-    stop_at: float | None = None,  # stop when the calibration risk (percent) is at most this; looked at every fifth step
+    stop_at: float | None = None,  # the calibration risk (percent) to stop at; looked at every fifth step
     masks: Sequence[torch.Tensor] | None = None,  # 0 or 1 for every entry of `weights`: which may move
 ) -> list[float]:
     "Train `weights` in place; the losses, one a step."
@@ -109,7 +120,17 @@ def fine_tuning(
     "Fine-tuning on the siblings only."
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    losses = descend(clip, task, visual, list(weights.values()), lambda x: contrastive_loss(x["retain"].u, text, x["retain"].labels), ("retain",), learning_rate, steps, batch)
+    losses = descend(
+        clip,
+        task,
+        visual,
+        list(weights.values()),
+        lambda x: contrastive_loss(x["retain"].u, text, x["retain"].labels),
+        ("retain",),
+        learning_rate,
+        steps,
+        batch,
+    )
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/20_ascent.ipynb #9133ff42
@@ -130,7 +151,18 @@ def gradient_ascent(
     "NegGrad on the whole image tower, stopped at the gate."
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    losses = descend(clip, task, visual, list(weights.values()), lambda x: away(x["forget"], text, cosine), ("forget",), learning_rate, steps, batch, stop_at)
+    losses = descend(
+        clip,
+        task,
+        visual,
+        list(weights.values()),
+        lambda x: away(x["forget"], text, cosine),
+        ("forget",),
+        learning_rate,
+        steps,
+        batch,
+        stop_at,
+    )
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/20_ascent.ipynb #97634c16
@@ -151,15 +183,34 @@ def grad_diff(
     def loss(x: dict[str, Drawn]) -> torch.Tensor:
         return weight * away(x["forget"], text, cosine) + contrastive_loss(x["retain"].u, text, x["retain"].labels)
 
-    losses = descend(clip, task, visual, list(weights.values()), loss, ("forget", "retain"), learning_rate, steps, batch, stop_at)
+    losses = descend(
+        clip, task, visual, list(weights.values()), loss, ("forget", "retain"), learning_rate, steps, batch, stop_at
+    )
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/20_ascent.ipynb #810c1b3e
 RATE, STEPS = Range(1e-6, 1e-3, log=True), Range(10, 120, log=True, whole=True)
 STOP = Range(1e-3, 3.0, log=True)
 ASCENT = {
-    "fine-tuning": Method(fine_tuning, ("names", "siblings"), "image tower", "the usual baseline", {"learning_rate": Range(1e-6, 3e-3, log=True), "steps": STEPS}),
-    "gradient ascent": Method(gradient_ascent, ("names", "forget images"), "image tower", "NegGrad", {"learning_rate": RATE, "cosine": (True, False), "stop_at": STOP}),
-    "GradDiff": Method(grad_diff, ("names", "forget images", "siblings"), "image tower", "NegGrad+, GradDiff",
-                       {"learning_rate": RATE, "weight": Range(0.1, 10.0, log=True), "cosine": (True, False), "stop_at": STOP}),
+    "fine-tuning": Method(
+        fine_tuning,
+        ("names", "siblings"),
+        "image tower",
+        "the usual baseline",
+        {"learning_rate": Range(1e-6, 3e-3, log=True), "steps": STEPS},
+    ),
+    "gradient ascent": Method(
+        gradient_ascent,
+        ("names", "forget images"),
+        "image tower",
+        "NegGrad",
+        {"learning_rate": RATE, "cosine": (True, False), "stop_at": STOP},
+    ),
+    "GradDiff": Method(
+        grad_diff,
+        ("names", "forget images", "siblings"),
+        "image tower",
+        "NegGrad+, GradDiff",
+        {"learning_rate": RATE, "weight": Range(0.1, 10.0, log=True), "cosine": (True, False), "stop_at": STOP},
+    ),
 }

@@ -26,7 +26,16 @@ from torchvision.transforms import v2
 
 from .adapters import load_patch, merge
 from .ascent import trainable_tower
-from .clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, load_clip, shipped_models
+from clipforget.clip import (
+    Clip,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    image_features,
+    load_clip,
+    shipped_models,
+)
 from .core import choose
 from .forgetting import draw, margins
 from .importance import layers
@@ -46,7 +55,7 @@ def pixels_of(part: ImageSet) -> torch.Tensor:
     "All pictures of a set, uint8 [n, 3, h, w]."
     return pixels(part.images)
 
-# %% ../nbs/27_audit.ipynb #0c51b7f9
+# %% ../nbs/27_audit.ipynb #3f42dc64
 def disturbed(images: torch.Tensor, seed: int = 0) -> dict[str, torch.Tensor]:
     "The pictures, uint8 [n, 3, h, w], as they are and in six other conditions."
     x = images.float().div(255)
@@ -59,12 +68,17 @@ def disturbed(images: torch.Tensor, seed: int = 0) -> dict[str, torch.Tensor]:
         "pale": 0.5 + 0.4 * (x - 0.5),
         "dark": 0.5 * x,
         "turned by 20 degrees": v2.functional.rotate(x, 20),
-        "cropped": F.interpolate(x[..., size // 8 : -size // 8, size // 8 : -size // 8], size=(size, size), mode="bilinear", align_corners=False),
+        "cropped": F.interpolate(
+            x[..., size // 8 : -size // 8, size // 8 : -size // 8],
+            size=(size, size),
+            mode="bilinear",
+            align_corners=False,
+        ),
         "grey": x.mean(1, keepdim=True).expand_as(x),
     }
     return {how: y.clamp(0, 1).mul(255).round().byte() for how, y in made.items()}
 
-
+# %% ../nbs/27_audit.ipynb #0c51b7f9
 def other_renderings(task: Task, size: int, views: int = 60) -> dict[str, ImageSet]:
     "For a task of pictograms: the target on hard-edged backgrounds, with its colours exchanged, and as a line drawing; nothing for other tasks."
     things, part = load_pictograms(), task.evaluation["target"]
@@ -72,8 +86,22 @@ def other_renderings(task: Task, size: int, views: int = 60) -> dict[str, ImageS
     if task.dataset != "emoji" or name not in things.names:
         return {}
     made = {}
-    for how, pictures, styles in (("hard-edged backgrounds", things, (0, 1)), ("line drawing", line_drawings([name]), (0,))):
-        made[how] = view_set(how, pictures, [name], [part.classes[task.caption]], part.classes, "stress" if len(styles) > 1 else "evaluation", views, EVALUATION_SEED + 31, styles, size)
+    for how, pictures, styles in (
+        ("hard-edged backgrounds", things, (0, 1)),
+        ("line drawing", line_drawings([name]), (0,)),
+    ):
+        made[how] = view_set(
+            how,
+            pictures,
+            [name],
+            [part.classes[task.caption]],
+            part.classes,
+            "stress" if len(styles) > 1 else "evaluation",
+            views,
+            EVALUATION_SEED + 31,
+            styles,
+            size,
+        )
     made["exchanged colours"] = ImageSet("exchanged colours", pixels_of(part)[:, [1, 2, 0]], part.labels, part.classes)
     return made
 
@@ -83,11 +111,24 @@ def ask_pictures(clip: Clip, task: Task, renderings: Mapping[str, ImageSet] | No
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     renderings = other_renderings(task, clip.size) if renderings is None else renderings
-    sets = {how: (x, part.labels) for how, x in disturbed(pixels_of(part)).items()} | {n: (p.images, p.labels) for n, p in renderings.items()}
-    return answers("other pictures", {how: accuracy(encode_images(clip, x, exact=False), text, y) for how, (x, y) in sets.items()})
+    sets = {how: (x, part.labels) for how, x in disturbed(pixels_of(part)).items()} | {
+        n: (p.images, p.labels) for n, p in renderings.items()
+    }
+    return answers(
+        "other pictures", {how: accuracy(encode_images(clip, x, exact=False), text, y) for how, (x, y) in sets.items()}
+    )
 
 # %% ../nbs/27_audit.ipynb #e139fac2
-WORDINGS = ("{}", "a picture of {}", "a small picture of the {}", "a photo of a {}", "an image showing {}", "this is a {}", "a drawing of {}", "{}, in colour")
+WORDINGS = (
+    "{}",
+    "a picture of {}",
+    "a small picture of the {}",
+    "a photo of a {}",
+    "an image showing {}",
+    "this is a {}",
+    "a drawing of {}",
+    "{}, in colour",
+)
 
 
 def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), wordings: Sequence[str] = WORDINGS) -> pd.DataFrame:
@@ -95,14 +136,21 @@ def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), wordings: Se
     part, caption = task.evaluation["target"], task.caption
     u = encode_images(clip, part.images, exact=False)
     text = class_embeddings(clip, part.classes, task.templates)
-    found = {f"\"{w}\"": accuracy(u, class_embeddings(clip, part.classes, [w]), part.labels) for w in wordings}
+    found = {f'"{w}"': accuracy(u, class_embeddings(clip, part.classes, [w]), part.labels) for w in wordings}
     for s in synonyms:
         other = text.clone()
         other[caption] = class_embeddings(clip, [s], task.templates)[0]
         found[f"as {s}"] = accuracy(u, other, part.labels)
     similarity = u @ text.T
     rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
-    return answers("other words", found | {"top five": 100 * (rank < 5).float().mean().item(), "rank (% of names)": 100 * rank.mean().item() / (len(text) - 1)})
+    return answers(
+        "other words",
+        found
+        | {
+            "top five": 100 * (rank < 5).float().mean().item(),
+            "rank (% of names)": 100 * rank.mean().item() / (len(text) - 1),
+        },
+    )
 
 # %% ../nbs/27_audit.ipynb #0fae2d33
 class Prototypes:
@@ -144,7 +192,9 @@ PROBES: dict[str, Callable[[int], Any]] = {
 "Classifiers by name; each is made for so many pictures a side."
 
 # %% ../nbs/27_audit.ipynb #5b0f25a9
-def probe_accuracies(f: np.ndarray, r: np.ndarray, tf: np.ndarray, tr: np.ndarray, shots: int, draws: int) -> dict[str, float]:
+def probe_accuracies(
+    f: np.ndarray, r: np.ndarray, tf: np.ndarray, tr: np.ndarray, shots: int, draws: int
+) -> dict[str, float]:
     "Balanced accuracy (percent) of every probe, mean of `draws`, from features [n, d]: forget and retain to learn from, held-out target and siblings to tell."
     found: dict[str, list[float]] = {n: [] for n in PROBES}
     for k in range(draws):
@@ -161,10 +211,19 @@ def ask_features(clip: Clip, task: Task, shots: Sequence[int] = (1, 4, 16), draw
     "Balanced accuracy (percent) of probes on frozen features, target against siblings, trained on so many pictures a side; mean of several draws."
     sets = (task.forget, task.retain, task.evaluation["target"], task.evaluation["siblings"])
     f, r, tf, tr = (encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in sets)
-    return answers("features", {f"{name}, {n} shot{'s' * (n > 1)}": v for n in shots for name, v in probe_accuracies(f, r, tf, tr, n, draws).items()})
+    return answers(
+        "features",
+        {
+            f"{name}, {n} shot{'s' * (n > 1)}": v
+            for n in shots
+            for name, v in probe_accuracies(f, r, tf, tr, n, draws).items()
+        },
+    )
 
 # %% ../nbs/27_audit.ipynb #d67384e3
-def fine_tuned(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int, learning_rate: float, seed: int = 0, batch: int = 32) -> nn.Module:
+def fine_tuned(
+    clip: Clip, part: ImageSet, text: torch.Tensor, steps: int, learning_rate: float, seed: int = 0, batch: int = 32
+) -> nn.Module:
     "The image tower after a few steps of cross-entropy on a set."
     visual, weights = trainable_tower(clip)
     optimiser, g = torch.optim.Adam(list(weights.values()), lr=learning_rate), torch.Generator().manual_seed(seed)
@@ -179,7 +238,9 @@ def fine_tuned(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int, learn
     return visual.requires_grad_(False)
 
 
-def ask_relearning(clip: Clip, task: Task, counts: Sequence[int] = (1, 4, 16, 32), steps: int = 10, learning_rate: float = 1e-4) -> pd.DataFrame:
+def ask_relearning(
+    clip: Clip, task: Task, counts: Sequence[int] = (1, 4, 16, 32), steps: int = 10, learning_rate: float = 1e-4
+) -> pd.DataFrame:
     "Target accuracy (percent) after fine-tuning on a few forget images."
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
@@ -187,7 +248,9 @@ def ask_relearning(clip: Clip, task: Task, counts: Sequence[int] = (1, 4, 16, 32
     for n in counts:
         order = torch.randperm(len(task.forget), generator=torch.Generator().manual_seed(n))[:n]
         visual = fine_tuned(clip, task.forget.subset(order), text, steps, learning_rate)
-        found[f"{n} picture{'s' * (n > 1)}, {steps} steps"] = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
+        found[f"{n} picture{'s' * (n > 1)}, {steps} steps"] = accuracy(
+            encode_images(clip, part.images, visual, exact=False), text, part.labels
+        )
     return answers("relearning", found)
 
 # %% ../nbs/27_audit.ipynb #fdc76694
@@ -226,32 +289,56 @@ def ask_retrieval(clip: Clip, task: Task, queries: int = 50) -> pd.DataFrame:
     n = len(parts[0])
     mine = np.arange(len(u)) < n
     similarity = (u[:n] @ u.T).cpu().numpy()
-    by_picture = [average_precision_score(np.delete(mine, k), np.delete(similarity[k], k)) for k in range(0, n, max(1, n // queries))]
+    by_picture = [
+        average_precision_score(np.delete(mine, k), np.delete(similarity[k], k))
+        for k in range(0, n, max(1, n // queries))
+    ]
     text = class_embeddings(clip, [parts[0].classes[task.caption]], task.templates)[0]
     by_name = average_precision_score(mine, (u @ text).cpu().numpy())
-    return answers("retrieval", {"by picture": 100 * np.mean(by_picture), "by the forgotten name": 100 * by_name, "chance": 100 * mine.mean()})
+    return answers(
+        "retrieval",
+        {"by picture": 100 * np.mean(by_picture), "by the forgotten name": 100 * by_name, "chance": 100 * mine.mean()},
+    )
 
 # %% ../nbs/27_audit.ipynb #55cc301b
 def ask_membership(clip: Clip, task: Task) -> pd.DataFrame:
     "Area under the ROC curve (percent, at least 50) of telling forget images from held-out target images by their margin."
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    inside, outside = (margins(encode_images(clip, p.images, exact=False), text, task.caption).cpu().numpy() for p in (task.forget, task.evaluation["target"]))
+    inside, outside = (
+        margins(encode_images(clip, p.images, exact=False), text, task.caption).cpu().numpy()
+        for p in (task.forget, task.evaluation["target"])
+    )
     value = 100 * roc_auc_score(np.repeat([1, 0], [len(inside), len(outside)]), np.concatenate([inside, outside]))
     return answers("membership", {"forget images against held-out ones": max(value, 100 - value)})
 
 # %% ../nbs/27_audit.ipynb #d0632351
-def ask_undoing(clip: Clip, task: Task, steps: int = 20, learning_rate: float = 1e-4, factors: Sequence[float] = (1.0, 3.0), original: Clip | None = None) -> pd.DataFrame:
+def ask_undoing(
+    clip: Clip,
+    task: Task,
+    steps: int = 20,
+    learning_rate: float = 1e-4,
+    factors: Sequence[float] = (1.0, 3.0),
+    original: Clip | None = None,
+) -> pd.DataFrame:
     "Target accuracy (percent) after fine-tuning on the siblings, and farther along the way that it went; and as named by the text tower of `original` (by its own without one)."
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     end = fine_tuned(clip, task.retain, text, steps, learning_rate)
-    found = {"the original's text tower": accuracy(encode_images(clip, part.images, exact=False), class_embeddings(original or clip, part.classes, task.templates), part.labels)}
+    found = {
+        "the original's text tower": accuracy(
+            encode_images(clip, part.images, exact=False),
+            class_embeddings(original or clip, part.classes, task.templates),
+            part.labels,
+        )
+    }
     for factor in factors:
         visual = deepcopy(clip.model.visual)
         with torch.no_grad():
             for (m, p), (n, q) in zip(layers(visual).values(), layers(end).values()):
                 getattr(m, p).lerp_(getattr(n, q), factor)
-        found[f"siblings, {steps} steps" + ("" if factor == 1 else f", {factor:g} times as far")] = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
+        found[f"siblings, {steps} steps" + ("" if factor == 1 else f", {factor:g} times as far")] = accuracy(
+            encode_images(clip, part.images, visual, exact=False), text, part.labels
+        )
     return answers("undoing", found)
 
 # %% ../nbs/27_audit.ipynb #71b31118
@@ -261,24 +348,45 @@ def ask_memory(clip: Clip, task: Task, neighbours: int = 8, weight: float = 1.0)
     text = class_embeddings(clip, part.classes, task.templates)
     u, r, f = (encode_images(clip, p.images, exact=False).float() for p in (part, task.retain, task.forget))
     found = {"no memory": accuracy(u, text, part.labels)}
-    for how, memory, labels in (("siblings in the memory", r, task.retain.labels), ("forget pairs in it, too", torch.cat([r, f]), torch.cat([task.retain.labels, task.forget.labels]))):
+    for how, memory, labels in (
+        ("siblings in the memory", r, task.retain.labels),
+        ("forget pairs in it, too", torch.cat([r, f]), torch.cat([task.retain.labels, task.forget.labels])),
+    ):
         near = (u @ memory.T).topk(min(neighbours, len(memory)), dim=1)
-        votes = torch.zeros(len(u), len(text), device=u.device).scatter_add_(1, labels.to(u.device)[near.indices], (10 * near.values).softmax(1))
+        votes = torch.zeros(len(u), len(text), device=u.device).scatter_add_(
+            1, labels.to(u.device)[near.indices], (10 * near.values).softmax(1)
+        )
         said = ((100 * u @ text.T).softmax(1) + weight * votes).argmax(1)
         found[how] = 100 * (said.cpu() == part.labels).float().mean().item()
     return answers("memory", found)
 
 # %% ../nbs/27_audit.ipynb #5b350c46
 QUESTIONS: dict[str, Callable[..., pd.DataFrame]] = {
-    "other pictures": ask_pictures, "other words": ask_words, "features": ask_features, "relearning": ask_relearning, "rounded weights": ask_rounding,
-    "retrieval": ask_retrieval, "membership": ask_membership, "undoing": ask_undoing, "memory": ask_memory,
+    "other pictures": ask_pictures,
+    "other words": ask_words,
+    "features": ask_features,
+    "relearning": ask_relearning,
+    "rounded weights": ask_rounding,
+    "retrieval": ask_retrieval,
+    "membership": ask_membership,
+    "undoing": ask_undoing,
+    "memory": ask_memory,
 }
 
 
-def audit(clip: Clip, task: Task, questions: Sequence[str] = tuple(QUESTIONS), synonyms: Sequence[str] = (), original: Clip | None = None) -> pd.DataFrame:
+def audit(
+    clip: Clip,
+    task: Task,
+    questions: Sequence[str] = tuple(QUESTIONS),
+    synonyms: Sequence[str] = (),
+    original: Clip | None = None,
+) -> pd.DataFrame:
     "The answers of a model to all questions, tidy; `original` is the model that it was edited from, where there is one. ValueError for an unknown question."
     more: dict[str, dict[str, Any]] = {"other words": {"synonyms": synonyms}, "undoing": {"original": original}}
-    return pd.concat([QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions], ignore_index=True)
+    return pd.concat(
+        [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions],
+        ignore_index=True,
+    )
 
 # %% ../nbs/27_audit.ipynb #5d33b5af
 def edited_model(
@@ -292,7 +400,9 @@ def edited_model(
     file = Path(what) / "patch.safetensors" if Path(what).is_dir() else Path(what)
     if file.suffix == ".safetensors":
         if not file.is_file():
-            raise FileNotFoundError(f"There is no patch {file}. Give the patch.safetensors that a run has left, or the run's folder.")
+            raise FileNotFoundError(
+                f"There is no patch {file}. Give the patch.safetensors that a run has left, or the run's folder."
+            )
         return clip.with_visual(merge(clip.model.visual, load_patch(clip, file)))
     if ":" not in what and "/" not in what:
         choose("edited model", what, [*METHODS, *shipped_models()])

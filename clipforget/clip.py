@@ -39,7 +39,7 @@ TEMPLATES = ("{}", "a picture of {}", "a small picture of the {}")
 class EncodedTexts:
     "What a text tower has encoded so far."
 
-    features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, in float32) -> unit feature [d]
+    features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, float32) -> unit [d]
     key: str = ""  # hash of the text tower, once it was asked for
 
 
@@ -93,7 +93,10 @@ def default_device() -> torch.device:
 
 def has_bfloat16(device: torch.device) -> bool:
     "Whether `device` is fast at matrix products in bfloat16."
-    able = {"cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False), "cpu": torch.cpu._is_amx_tile_supported}
+    able = {
+        "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
+        "cpu": torch.cpu._is_amx_tile_supported,
+    }
     return able.get(device.type, lambda: False)()
 
 
@@ -119,7 +122,9 @@ TOKENS = "token_embedding.weight"
 
 def shipped_models() -> list[str]:
     "Names of the models in the package."
-    return sorted(p.name for p in MODELS.iterdir() if (p / "open_clip_config.json").is_file()) if MODELS.is_dir() else []
+    return (
+        sorted(p.name for p in MODELS.iterdir() if (p / "open_clip_config.json").is_file()) if MODELS.is_dir() else []
+    )
 
 
 def save_compact(model: CLIP, token_ids: torch.Tensor, folder: Path, config: dict) -> None:
@@ -137,14 +142,16 @@ def load_compact(folder: Path) -> tuple[CLIP, dict]:
     try:
         state = load_file(file)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"The weights {file} are damaged or missing ({error}). Restore the file from the repository.") from error
+        raise ValueError(
+            f"The weights {file} are damaged or missing ({error}). Restore the file from the repository."
+        ) from error
     ids, rows = state.pop("token_ids"), state.pop(TOKENS)
     model = CLIP(**config["model_cfg"])
     table = torch.zeros_like(model.token_embedding.weight).index_copy(0, ids, rows.float())
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()} | {TOKENS: table})
     return model, config
 
-# %% ../nbs/04_clip.ipynb #04dd3b89
+# %% ../nbs/04_clip.ipynb #6ff655d5
 def pretrained_folder(name: str, new: bool = False) -> Path:
     "The folder of the model `pretrained:NAME`: results/models/NAME in the project, where pretrain.ipynb writes a `new` one, or the committed nbs/models/NAME if there is no other."
     made, committed = (project_root() / top / "models" / slug(name) for top in ("results", "nbs"))
@@ -154,30 +161,42 @@ def pretrained_folder(name: str, new: bool = False) -> Path:
 def check_local_dir(folder: Path) -> None:
     "FileNotFoundError or ValueError unless `folder` has open_clip's configuration and weights as safetensors."
     if not (folder / "open_clip_config.json").is_file():
-        raise FileNotFoundError(f"{folder} has no open_clip_config.json. Wanted: a directory with open_clip_config.json and open_clip_model.safetensors.")
+        raise FileNotFoundError(
+            f"{folder} has no open_clip_config.json. Wanted: a directory with open_clip_config.json and open_clip_model.safetensors."
+        )
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         others = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")) or "none"
-        raise FileNotFoundError(f"{folder} has no weights as safetensors (other weights: {others}). Pickled weights can run code and are not opened: "
-                                "save them with safetensors.torch.save_file as open_clip_model.safetensors.")
+        raise FileNotFoundError(
+            f"{folder} has no weights as safetensors (other weights: {others}). Pickled weights can run code and are not opened: "
+            "save them with safetensors.torch.save_file as open_clip_model.safetensors."
+        )
     for file in found:
         try:
             with safe_open(file, "pt") as stored:
                 stored.keys()
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file} is no safetensors file ({error}). It may be a pickle or cut short; pickles are not opened.") from error
+            raise ValueError(
+                f"{file} is no safetensors file ({error}). It may be a pickle or cut short; pickles are not opened."
+            ) from error
 
-
+# %% ../nbs/04_clip.ipynb #04dd3b89
 def create_open_clip(name: str, **settings: object) -> CLIP:
     "`open_clip.create_model`, with one sentence for weights that do not fit and for a download that fails."
     try:
         return open_clip.create_model(name, **settings)
     except RuntimeError as error:
         if "size mismatch" in str(error) or "Missing key" in str(error) or "Unexpected key" in str(error):
-            raise ValueError(f"The weights of {name} belong to another architecture than its configuration: {str(error).splitlines()[1].strip()}") from error
-        raise ConnectionError(f"The weights of {name} could not be had: {error}. Without a network, give a directory: local-dir:PATH.") from error
+            raise ValueError(
+                f"The weights of {name} belong to another architecture than its configuration: {str(error).splitlines()[1].strip()}"
+            ) from error
+        raise ConnectionError(
+            f"The weights of {name} could not be had: {error}. Without a network, give a directory: local-dir:PATH."
+        ) from error
     except OSError as error:
-        raise ConnectionError(f"The weights of {name} could not be downloaded ({error}). Without a network, give a directory: local-dir:PATH.") from error
+        raise ConnectionError(
+            f"The weights of {name} could not be downloaded ({error}). Without a network, give a directory: local-dir:PATH."
+        ) from error
 
 # %% ../nbs/04_clip.ipynb #48d260ae
 def load_named(backbone: str) -> tuple[CLIP, dict]:
@@ -195,7 +214,9 @@ def load_named(backbone: str) -> tuple[CLIP, dict]:
                 nn.init.ones_(weight)
         return model, config
     quick = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", config.get("quick_gelu", False)))
-    return create_open_clip(name, pretrained=tag, force_quick_gelu=quick), config | ({"quick_gelu": True} if quick else {})
+    return create_open_clip(name, pretrained=tag, force_quick_gelu=quick), config | (
+        {"quick_gelu": True} if quick else {}
+    )
 
 # %% ../nbs/04_clip.ipynb #92698353
 def load_clip(
@@ -209,7 +230,9 @@ def load_clip(
         folder = MODELS / backbone if kind != "pretrained" else pretrained_folder(rest)
         if not folder.is_dir():
             there = ", ".join(sorted(p.name for p in folder.parent.iterdir())) if folder.parent.is_dir() else "none"
-            raise FileNotFoundError(f"There is no pre-trained model {rest!r} in {folder.parent}; there are: {there}. Make it: papermill nbs/pretrain.ipynb -p dataset {rest} -p steps 4000")
+            raise FileNotFoundError(
+                f"There is no pre-trained model {rest!r} in {folder.parent}; there are: {there}. Make it: papermill nbs/pretrain.ipynb -p dataset {rest} -p steps 4000"
+            )
         model, config = load_compact(folder)
         model_cfg, extra = config["model_cfg"], config.get("clipforget", {})
         mean, std = config["preprocess_cfg"]["mean"], config["preprocess_cfg"]["std"]
@@ -332,7 +355,9 @@ def class_embeddings(
             try:
                 return load_file(file)["classes"].to(clip.device)
             except (SafetensorError, OSError, KeyError) as error:
-                raise ValueError(f"The kept classifier {file} is damaged ({error}). Delete it and run again.") from error
+                raise ValueError(
+                    f"The kept classifier {file} is damaged ({error}). Delete it and run again."
+                ) from error
     features = encode_texts(clip, prompts, exact=len(prompts) <= MANY)
     classes = F.normalize(features.view(len(templates), len(names), -1).mean(0), dim=-1)
     if file:
@@ -346,7 +371,9 @@ def accuracy(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor
     return 100 * (features @ classes.T).argmax(1).eq(labels.to(features.device)).float().mean().item()
 
 
-def top_names(features: torch.Tensor, classes: torch.Tensor, names: Sequence[str], k: int = 5) -> list[list[tuple[str, float]]]:
+def top_names(
+    features: torch.Tensor, classes: torch.Tensor, names: Sequence[str], k: int = 5
+) -> list[list[tuple[str, float]]]:
     "For each picture the `k` best names with their cosine, best first."
     best = (features @ classes.T).topk(min(k, len(names)), dim=1)
     return [[(names[j], s) for j, s in zip(js, ss)] for js, ss in zip(best.indices.tolist(), best.values.tolist())]

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES', 'Collection', 'shuffled', 'three_parts',
-           'others_in', 'with_views', 'photo_task', 'listed', 'imagenet_collection', 'under_one_name', 'imagenet_task',
-           'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups', 'query_groups', 'indexed_groups',
-           'renamed', 'read_positions', 'subgroup_task', 'style_collection', 'style_task', 'captions_in',
-           'folder_collection', 'labelled', 'folder_task', 'propose', 'read_proposal', 'proposal_collection',
-           'propose_pool', 'background_names', 'style_folder', 'require_data', 'as_seen_by', 'suite_beside',
-           'make_task']
+           'others_in', 'with_views', 'checked_subgroups', 'photo_task', 'listed', 'imagenet_collection',
+           'under_one_name', 'imagenet_task', 'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups',
+           'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'subgroup_task', 'style_collection',
+           'style_task', 'captions_in', 'folder_collection', 'labelled', 'folder_task', 'propose', 'read_proposal',
+           'proposal_collection', 'propose_pool', 'background_names', 'style_folder', 'require_data', 'as_seen_by',
+           'suite_beside', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,13 @@ class Collection:
     def part(self, name: str, index: torch.Tensor, size: int) -> ImageSet:
         "The pictures at `index` as an `ImageSet`."
         kind = "" if isinstance(self.source[0] if len(self.source) else "", str | Path) else self.name
-        return ImageSet(name, Photos(self.source, tuple(index.tolist()), size, kind), self.labels[index], self.classes, self.templates)
+        return ImageSet(
+            name,
+            Photos(self.source, tuple(index.tolist()), size, kind),
+            self.labels[index],
+            self.classes,
+            self.templates,
+        )
 
 # %% ../nbs/09_datasets.ipynb #b208c763
 EVALUATION_SHARE, CALIBRATION_SHARE, FEWEST = 0.4, 0.25, 8
@@ -79,8 +85,10 @@ def three_parts(collection: Collection, group: str, seed: int) -> tuple[torch.Te
         cut = round(EVALUATION_SHARE * len(mine))
         evaluation, rest = order[:cut].sort().values, order[cut:]
     if len(mine) < FEWEST or len(rest) < 4:
-        raise ValueError(f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on; at least {FEWEST} are needed, "
-                         "so that some can be trained on, some calibrated with and some kept for the evaluation.")
+        raise ValueError(
+            f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on; at least {FEWEST} are needed, "
+            "so that some can be trained on, some calibrated with and some kept for the evaluation."
+        )
     order = shuffled(rest.sort().values, 10_000 + seed)
     cut = max(2, round(CALIBRATION_SHARE * len(rest)))
     return order[cut:], order[:cut], evaluation
@@ -99,8 +107,26 @@ def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet
     further = min(most, count // len(part) - 1)
     g = torch.Generator().manual_seed(11_000 + seed)
     images = pixels(part.images)
-    views = [augment(images.clone(), images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte() for _ in range(further)]
+    views = [
+        augment(images.clone(), images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte()
+        for _ in range(further)
+    ]
     return replace(part, images=torch.cat([images, *views]), labels=part.labels.repeat(max(further, 0) + 1))
+
+# %% ../nbs/09_datasets.ipynb #1047d96b
+def checked_subgroups(collection: Collection, target: str, siblings: Sequence[str]) -> list[str]:
+    "The siblings. ValueError unless they and the target are subgroups, there are some, and the target is none of them."
+    known = sorted(set(collection.groups))
+    keep = [choose("subgroup", s, known) for s in siblings]
+    choose("subgroup", target, known)
+    if not keep:
+        raise ValueError(
+            f"{target!r} has no siblings: nothing says what must be kept. "
+            f"Name some with siblings=...; there are {', '.join(known[:20])}."
+        )
+    if target in keep:
+        raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {', '.join(keep)}.")
+    return keep
 
 # %% ../nbs/09_datasets.ipynb #08e88cbb
 def photo_task(
@@ -117,13 +143,7 @@ def photo_task(
     suite: Mapping[str, ImageSet] | None = None,  # further columns
 ) -> Task:
     "A task on photographs. ValueError for an unknown subgroup, an empty list of siblings, or too few pictures."
-    known = sorted(set(collection.groups))
-    keep = [choose("subgroup", s, known) for part in siblings.values() for s in part]
-    choose("subgroup", target, known)
-    if not keep:
-        raise ValueError(f"{target!r} has no siblings: nothing says what must be kept. Name some with siblings=...; there are {', '.join(known[:20])}.")
-    if target in keep:
-        raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {', '.join(keep)}.")
+    keep = checked_subgroups(collection, target, [s for part in siblings.values() for s in part])
     train, calibrate, judge = three_parts(collection, target, seed)
     parts = {s: three_parts(collection, s, seed) for s in keep}
     share = max(1, n_retain // len(keep))
@@ -132,15 +152,22 @@ def photo_task(
     columns = {name: torch.cat([parts[s][2] for s in of]) for name, of in siblings.items()}
     mine = {"target": judge, **columns}
     evaluation = {name: collection.part(name, index, clip.size) for name, index in mine.items()}
-    rest = others_in(collection, [target, *keep], limit)
-    first = {f"{collection.name}, others": collection.part(f"{collection.name}, others", rest, clip.size)} if len(rest) else {}
-    forget, kept, forget_check, kept_check = (replace(p, images=pixels(p.images)) for p in (
-        collection.part("forget", train[:n_forget], clip.size), collection.part("retain", retain, clip.size),
-        collection.part("calibration, forget", calibrate, clip.size), collection.part("calibration, retain", check, clip.size)))
-    return Task(collection.name, target, tuple(keep), labels, seed, with_views(forget, n_views, seed), kept, forget_check, kept_check,
-                evaluation, {**first, **(suite or {})}, collection.templates)
+    rest, name = others_in(collection, [target, *keep], limit), f"{collection.name}, others"
+    first = {name: collection.part(name, rest, clip.size)} if len(rest) else {}
+    drawn = {
+        "forget": train[:n_forget],
+        "retain": retain,
+        "calibration, forget": calibrate,
+        "calibration, retain": check,
+    }
+    forget, kept, forget_check, kept_check = (
+        replace(p, images=pixels(p.images)) for p in (collection.part(n, k, clip.size) for n, k in drawn.items())
+    )
+    training, further = (with_views(forget, n_views, seed), kept, forget_check, kept_check), {**first, **(suite or {})}
+    of = (collection.name, target, tuple(keep), labels, seed)
+    return Task(*of, *training, evaluation, further, collection.templates)
 
-# %% ../nbs/09_datasets.ipynb #f8cb20d6
+# %% ../nbs/09_datasets.ipynb #74a88d1c
 def listed(text: str | Sequence[str]) -> list[str]:
     "The parts of a text between semicolons; a list as it is."
     return [p.strip() for p in text.split(";") if p.strip()] if isinstance(text, str) else list(text)
@@ -156,9 +183,17 @@ def imagenet_collection(root: Path, wanted: Sequence[str]) -> Collection:
     rows += [(p, i, False) for i in wanted for p in trained.get(i, [])]
     names = tuple(c.name for c in classes)
     at = torch.tensor([place[i] for _, i, _ in rows])
-    return Collection("ImageNet", [p for p, _, _ in rows], at, tuple(names[k] for k in at.tolist()), torch.tensor([h for _, _, h in rows]), names, PROMPTS["imagenet"])
+    return Collection(
+        "ImageNet",
+        [p for p, _, _ in rows],
+        at,
+        tuple(names[k] for k in at.tolist()),
+        torch.tensor([h for _, _, h in rows]),
+        names,
+        PROMPTS["imagenet"],
+    )
 
-
+# %% ../nbs/09_datasets.ipynb #f8cb20d6
 def under_one_name(collection: Collection, groups: Sequence[str], caption: str) -> Collection:
     "The collection with one class `caption` in the place of the classes named `groups`."
     left = [c for c in collection.classes if c not in set(groups)]
@@ -167,7 +202,15 @@ def under_one_name(collection: Collection, groups: Sequence[str], caption: str) 
     return replace(collection, labels=labels, classes=(*left, caption))
 
 
-def imagenet_task(clip: Clip, root: Path, target: str = "marmoset", labels: str = "fine", seed: int = 0, siblings: Sequence[str] = (), **more: Any) -> Task:
+def imagenet_task(
+    clip: Clip,
+    root: Path,
+    target: str = "marmoset",
+    labels: str = "fine",
+    seed: int = 0,
+    siblings: Sequence[str] = (),
+    **more: Any,
+) -> Task:
     "Forget one class of ImageNet, given by its name or WordNet id. More keywords go to `photo_task`."
     choose("kind of labels", labels, ("fine", "coarse"))
     goal = find_class(target)
@@ -183,8 +226,16 @@ def listed_collection(name: str, found: Listed, groups: Sequence[str], templates
     "The collection of photographs that [pre-training](05_pretraining.ipynb) lists too, with a subgroup for each."
     classes = tuple(sorted(set(found.classes)))
     place = {c: k for k, c in enumerate(classes)}
-    return Collection(name, found.source, torch.tensor([place[c] for c in found.classes]), tuple(groups), torch.tensor(found.held_out), classes, tuple(templates),
-                      torch.tensor(found.spared))
+    return Collection(
+        name,
+        found.source,
+        torch.tensor([place[c] for c in found.classes]),
+        tuple(groups),
+        torch.tensor(found.held_out),
+        classes,
+        tuple(templates),
+        torch.tensor(found.spared),
+    )
 
 
 def cifar10_collection(root: Path) -> Collection:
@@ -197,7 +248,10 @@ def best_count(features: np.ndarray, most: int = 8, seed: int = 0) -> int:
     "The number of k-means clusters, 2 to `most`, with the highest mean silhouette. ValueError for too few pictures."
     if most < 2:
         raise ValueError(f"{len(features)} pictures are too few for two clusters of at least {FEWEST}.")
-    of = {k: silhouette_score(features, KMeans(k, n_init=10, random_state=seed).fit_predict(features)) for k in range(2, most + 1)}
+    of = {
+        k: silhouette_score(features, KMeans(k, n_init=10, random_state=seed).fit_predict(features))
+        for k in range(2, most + 1)
+    }
     return max(of, key=of.__getitem__)
 
 
@@ -205,19 +259,26 @@ def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int
     "Groups of `collection` where the pictures of class `label` are called CLASS/0 to CLASS/k-1 by k-means on the original's features; `best_count` says how many if `clusters` is 0."
     mine = (collection.labels == label).nonzero()[:, 0]
     if clusters and not 2 <= clusters <= len(mine) // FEWEST:
-        raise ValueError(f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can, or 0 for as many as suit best.")
+        raise ValueError(
+            f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can, or 0 for as many as suit best."
+        )
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float().cpu().numpy()
     train = (~collection.held_out if collection.spared is None else collection.spared)[mine].numpy()
     seen = features[train] if train.any() else features
-    fitted = KMeans(clusters or best_count(seen, min(8, len(seen) // FEWEST), seed), n_init=10, random_state=seed).fit(seen)
+    fitted = KMeans(clusters or best_count(seen, min(8, len(seen) // FEWEST), seed), n_init=10, random_state=seed).fit(
+        seen
+    )
     return renamed(collection, mine, fitted.predict(features).tolist())
 
-# %% ../nbs/09_datasets.ipynb #93e68010
+# %% ../nbs/09_datasets.ipynb #ee208b2e
 def query_groups(clip: Clip, collection: Collection, label: int, query: str, share: float = 0.2) -> tuple[str, ...]:
     "The `share` of class `label` that fits `query` best, compared with the class's name, is called CLASS/1; the rest CLASS/0."
     mine = (collection.labels == label).nonzero()[:, 0]
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float()
-    gain = features @ encode_texts(clip, [query])[0] - features @ class_embeddings(clip, [collection.classes[label]], collection.templates)[0]
+    gain = (
+        features @ encode_texts(clip, [query])[0]
+        - features @ class_embeddings(clip, [collection.classes[label]], collection.templates)[0]
+    )
     train = (~collection.held_out if collection.spared is None else collection.spared)[mine]
     cut = (gain[train] if train.any() else gain).quantile(1 - share)
     return renamed(collection, mine, (gain >= cut).long().tolist())
@@ -228,10 +289,12 @@ def indexed_groups(collection: Collection, label: int, positions: Sequence[int])
     mine = (collection.labels == label).nonzero()[:, 0]
     wrong = sorted(set(positions) - set(mine.tolist()))
     if wrong:
-        raise ValueError(f"Position {wrong[0]} is no picture of class {collection.classes[label]!r}; its positions are {int(mine.min())} to {int(mine.max())}.")
+        raise ValueError(
+            f"Position {wrong[0]} is no picture of class {collection.classes[label]!r}; its positions are {int(mine.min())} to {int(mine.max())}."
+        )
     return renamed(collection, mine, [int(k in set(positions)) for k in mine.tolist()])
 
-
+# %% ../nbs/09_datasets.ipynb #93e68010
 def renamed(collection: Collection, index: torch.Tensor, numbers: Sequence[int]) -> tuple[str, ...]:
     "The collection's groups with a number added at `index`."
     groups = list(collection.groups)
@@ -245,7 +308,9 @@ def read_positions(path: Path) -> list[int]:
     lines = [x.strip() for x in Path(path).read_text().splitlines() if x.strip()]
     for number, line in enumerate(lines, 1):
         if not line.isdigit():
-            raise ValueError(f"Line {number} of {path} is {line!r}; each line must be one position, a whole number from 0.")
+            raise ValueError(
+                f"Line {number} of {path} is {line!r}; each line must be one position, a whole number from 0."
+            )
     return [int(x) for x in lines]
 
 # %% ../nbs/09_datasets.ipynb #c79b213d
@@ -280,12 +345,18 @@ def style_collection(root: Path) -> Collection:
     found = list_styles(root)
     styles = set(found.styles)
     if len(styles) < 2:
-        raise ValueError(f"{root} has the style {', '.join(styles)} alone; two are needed to forget a class in one and keep it in the other. "
-                         "Wanted: STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/*.jpg.")
-    return listed_collection(Path(root).name, found, [f"{c}, {s}" for c, s in zip(found.classes, found.styles)], TEMPLATES)
+        raise ValueError(
+            f"{root} has the style {', '.join(styles)} alone; two are needed to forget a class in one and keep it in the other. "
+            "Wanted: STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/*.jpg."
+        )
+    return listed_collection(
+        Path(root).name, found, [f"{c}, {s}" for c, s in zip(found.classes, found.styles)], TEMPLATES
+    )
 
 
-def style_task(clip: Clip, collection: Collection, target: str = "dog", style: str = "cartoon", seed: int = 0, **more: Any) -> Task:
+def style_task(
+    clip: Clip, collection: Collection, target: str = "dog", style: str = "cartoon", seed: int = 0, **more: Any
+) -> Task:
     "Forget class `target` in `style`; its other styles and the style's other classes are kept and are two columns."
     choose("class", target, collection.classes)
     styles = sorted({g.rpartition(", ")[2] for g in collection.groups})
@@ -293,9 +364,17 @@ def style_task(clip: Clip, collection: Collection, target: str = "dog", style: s
     there = set(collection.groups)
     elsewhere = [g for s in styles if s != style and (g := f"{target}, {s}") in there]
     beside = [g for c in collection.classes if c != target and (g := f"{c}, {style}") in there]
-    return photo_task(clip, collection, f"{target}, {style}", {"siblings": elsewhere, "siblings, same style": beside}, "coarse", seed, **more)
+    return photo_task(
+        clip,
+        collection,
+        f"{target}, {style}",
+        {"siblings": elsewhere, "siblings, same style": beside},
+        "coarse",
+        seed,
+        **more,
+    )
 
-# %% ../nbs/09_datasets.ipynb #2b236a9e
+# %% ../nbs/09_datasets.ipynb #f202c0b2
 LAYOUT = "forget/NAME/*.jpg (one folder), keep/NAME/*.jpg (one a sibling), others/NAME/*.jpg if you have them, names.csv (folder,caption) if you like"
 
 
@@ -306,7 +385,9 @@ def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
     if file.exists():
         table = pd.read_csv(file, dtype=str)
         if not {"folder", "caption"} <= set(table.columns) or table[["folder", "caption"]].isna().any(axis=None):
-            raise ValueError(f"{file} needs the columns folder and caption, both filled in every row; it has {', '.join(table.columns)}.")
+            raise ValueError(
+                f"{file} needs the columns folder and caption, both filled in every row; it has {', '.join(table.columns)}."
+            )
         given = {choose(f"folder in {file}", f, folders): c for f, c in zip(table["folder"], table["caption"])}
     return {f: given.get(f, readable(f)) for f in folders}
 
@@ -317,31 +398,46 @@ def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
     forget, keep = (class_folders(root / part, LAYOUT) for part in ("forget", "keep"))
     others = class_folders(root / "others", LAYOUT) if (root / "others").is_dir() else {}
     if len(forget) != 1:
-        raise ValueError(f"{root / 'forget'} has {len(forget)} folders ({', '.join(forget)}); one subgroup is forgotten at a time. Wanted: {LAYOUT}.")
+        raise ValueError(
+            f"{root / 'forget'} has {len(forget)} folders ({', '.join(forget)}); one subgroup is forgotten at a time. Wanted: {LAYOUT}."
+        )
     double = sorted((set(forget) & set(keep)) | (set(forget) & set(others)) | (set(keep) & set(others)))
     if double:
-        raise ValueError(f"The folder name {double[0]!r} stands in two of forget/, keep/ and others/; every subgroup has one place.")
+        raise ValueError(
+            f"The folder name {double[0]!r} stands in two of forget/, keep/ and others/; every subgroup has one place."
+        )
     rows = [(p, name) for part in (forget, keep, others) for name, paths in part.items() for p in paths]
     return labelled(rows, captions_in(root, [*forget, *keep, *others])), next(iter(forget)), list(keep)
 
-
+# %% ../nbs/09_datasets.ipynb #2b236a9e
 def labelled(rows: Sequence[tuple[Path, str]], captions: Mapping[str, str]) -> Collection:
     "A collection of (picture, subgroup) pairs, nothing held out."
     classes = sorted(set(captions.values()))
     labels = torch.tensor([classes.index(captions[g]) for _, g in rows])
-    return Collection("folder", [p for p, _ in rows], labels, tuple(g for _, g in rows), torch.zeros(len(rows), dtype=torch.bool), tuple(classes))
+    return Collection(
+        "folder",
+        [p for p, _ in rows],
+        labels,
+        tuple(g for _, g in rows),
+        torch.zeros(len(rows), dtype=torch.bool),
+        tuple(classes),
+    )
 
 # %% ../nbs/09_datasets.ipynb #85033e5f
 def folder_task(clip: Clip, root: Path, seed: int = 0, **more: Any) -> Task:
     "Forget what is in root/forget, keep what is in root/keep."
     collection, target, keep = folder_collection(root)
-    shared = [g for g in keep if collection.labels[collection.where([g])[0]] == collection.labels[collection.where([target])[0]]]
+    shared = [
+        g
+        for g in keep
+        if collection.labels[collection.where([g])[0]] == collection.labels[collection.where([target])[0]]
+    ]
     return photo_task(clip, collection, target, {"siblings": keep}, "coarse" if shared else "fine", seed, **more)
 
-# %% ../nbs/09_datasets.ipynb #4585a805
+# %% ../nbs/09_datasets.ipynb #bc754e4a
 ROLES = ("forget", "keep", "others", "skip")
 
-
+# %% ../nbs/09_datasets.ipynb #4585a805
 def propose(
     clip: Clip,  # the original model
     pool: Path,  # a folder of pictures
@@ -359,11 +455,26 @@ def propose(
     features = encode_images(clip, Photos(paths, tuple(range(len(paths))), clip.size), exact=False).float()
     cosine = features @ class_embeddings(clip, names, templates).T
     best = (100 * cosine).softmax(1).max(1)
-    role = [ROLES[3] if p < least else ROLES[0] if k == 0 else ROLES[1] if k <= len(siblings) else ROLES[2] for p, k in zip(best.values.tolist(), best.indices.tolist())]
-    table = pd.DataFrame({"path": [str(p.relative_to(Path(pool).resolve())) for p in paths], "role": role, "name": [names[k] for k in best.indices.tolist()],
-                          "probability": best.values.tolist(), "look-alike": cosine[:, 0].tolist()})
+    role = [
+        ROLES[3] if p < least else ROLES[0] if k == 0 else ROLES[1] if k <= len(siblings) else ROLES[2]
+        for p, k in zip(best.values.tolist(), best.indices.tolist())
+    ]
+    table = pd.DataFrame(
+        {
+            "path": [str(p.relative_to(Path(pool).resolve())) for p in paths],
+            "role": role,
+            "name": [names[k] for k in best.indices.tolist()],
+            "probability": best.values.tolist(),
+            "look-alike": cosine[:, 0].tolist(),
+        }
+    )
     order = {r: k for k, r in enumerate(ROLES)}
-    return table.sort_values(["role", "look-alike"], key=lambda c: c.map(order) if c.name == "role" else c, ascending=[True, False], ignore_index=True)
+    return table.sort_values(
+        ["role", "look-alike"],
+        key=lambda c: c.map(order) if c.name == "role" else c,
+        ascending=[True, False],
+        ignore_index=True,
+    )
 
 # %% ../nbs/09_datasets.ipynb #bace7191
 def read_proposal(file: Path, pool: Path) -> pd.DataFrame:
@@ -387,7 +498,11 @@ def proposal_collection(table: pd.DataFrame, pool: Path) -> tuple[Collection, st
     if len(target) != 1:
         raise ValueError(f"The proposal has {len(target)} names to forget; one subgroup is forgotten at a time.")
     pool = Path(pool).resolve()
-    return labelled([(pool / p, n) for p, n in zip(used["path"], used["name"])], {n: n for n in used["name"]}), target[0], list(keep)
+    return (
+        labelled([(pool / p, n) for p, n in zip(used["path"], used["name"])], {n: n for n in used["name"]}),
+        target[0],
+        list(keep),
+    )
 
 # %% ../nbs/09_datasets.ipynb #e4f7defd
 def propose_pool(
@@ -399,7 +514,7 @@ def propose_pool(
 ) -> Path:
     "Write a proposal for the pool unless there is one, and return its file. ValueError without a target or siblings."
     if not target or not siblings:
-        raise ValueError("A pool needs a name to forget and names to keep: -p target NAME -p siblings \"NAME; NAME\".")
+        raise ValueError('A pool needs a name to forget and names to keep: -p target NAME -p siblings "NAME; NAME".')
     if not Path(file).exists():
         taken = {target, *siblings}
         others = [n for n in background_names(clip) if n not in taken]
@@ -415,7 +530,10 @@ def background_names(clip: Clip) -> list[str]:
 # %% ../nbs/09_datasets.ipynb #b032ce43
 def style_folder(root: Path) -> Path:
     "`root` if it is a tree STYLE/CLASS itself, else the first of its folders of a known name."
-    return next((root / name for name in ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas") if (root / name).is_dir()), root)
+    return next(
+        (root / name for name in ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas") if (root / name).is_dir()),
+        root,
+    )
 
 
 def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
@@ -429,7 +547,9 @@ def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
         style_collection(style_folder(root))
     elif dataset == "folder" and pool:
         if not Path(pool).is_dir() or not pictures_in(Path(pool)):
-            raise FileNotFoundError(f"There are no pictures in the pool {pool}. Wanted: a folder with pictures, at any depth.")
+            raise FileNotFoundError(
+                f"There are no pictures in the pool {pool}. Wanted: a folder with pictures, at any depth."
+            )
     elif dataset == "folder":
         folder_collection(root)
 
@@ -442,7 +562,9 @@ def as_seen_by(clip: Clip, collection: Collection) -> Collection:
 def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[str, ImageSet], list[str]]:
     "The zero-shot sets below `root`, without `dataset` itself, and a line for each that is not there."
     if not root.is_dir():
-        return {}, [f"No zero-shot set was judged: there is no folder {root}. Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."]
+        return {}, [
+            f"No zero-shot set was judged: there is no folder {root}. Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."
+        ]
     return zero_shot_suite(root, size, [s for s in ZERO_SHOT_SETS if s != dataset], limit)
 
 # %% ../nbs/09_datasets.ipynb #f5cac0fc
@@ -475,9 +597,13 @@ def make_task(
     elif dataset == "imagenet":
         make = lambda **more: imagenet_task(clip, root, target, labels, seed, listed(siblings), **more)
     elif dataset == "cifar10":
-        make = lambda **more: subgroup_task(clip, as_seen_by(clip, cifar10_collection(root)), target, subgroup, clusters, seed, **more)
+        make = lambda **more: subgroup_task(
+            clip, as_seen_by(clip, cifar10_collection(root)), target, subgroup, clusters, seed, **more
+        )
     else:
         style = (listed(styles) or [str(usual["style"])])[0]
-        make = lambda **more: style_task(clip, as_seen_by(clip, style_collection(style_folder(root))), target, style, seed, **more)
+        make = lambda **more: style_task(
+            clip, as_seen_by(clip, style_collection(style_folder(root))), target, style, seed, **more
+        )
     suite, lines = suite_beside(dataset, root, clip.size, limit)
     return make(limit=limit, suite=suite), lines

@@ -41,7 +41,10 @@ def best_names(
 ) -> list[list[tuple[int, int]]]:
     "For each picture the positions of its `k` best names and their probabilities (percent, rounded)."
     shares = (100 * encode_images(model, images) @ text.T).softmax(1).topk(min(k, len(text)), dim=1)
-    return [[(int(j), round(100 * p)) for j, p in zip(js, ps)] for js, ps in zip(shares.indices.tolist(), shares.values.tolist())]
+    return [
+        [(int(j), round(100 * p)) for j, p in zip(js, ps)]
+        for js, ps in zip(shares.indices.tolist(), shares.values.tolist())
+    ]
 
 # %% ../nbs/31_explorer.ipynb #b92a69f3
 def answers_page(
@@ -57,9 +60,16 @@ def answers_page(
         pictures, text = pixels(images), class_embeddings(model, classes, task.templates)
         cards = []
         for image, best in zip(pictures, best_names(model, pictures, text, k)):
-            bars = "".join(f"<div style='background:linear-gradient(90deg,{colour}55 {p}%,transparent {p}%)'>{html.escape(classes[j])} <small>{p} %</small></div>" for j, p in best)
-            cards.append(f"<div style='width:10rem;font:13px/1.4 sans-serif'><img src='{as_png(image)}' width=64 height=64 alt='{html.escape(column)}' style='border:3px solid {colour}'>{bars}</div>")
-        rows.append(f"<p style='margin:.6rem 0 .2rem'>{html.escape(column)}</p><div style='display:flex;flex-wrap:wrap;gap:.8rem'>{''.join(cards)}</div>")
+            bars = "".join(
+                f"<div style='background:linear-gradient(90deg,{colour}55 {p}%,transparent {p}%)'>{html.escape(classes[j])} <small>{p} %</small></div>"
+                for j, p in best
+            )
+            cards.append(
+                f"<div style='width:10rem;font:13px/1.4 sans-serif'><img src='{as_png(image)}' width=64 height=64 alt='{html.escape(column)}' style='border:3px solid {colour}'>{bars}</div>"
+            )
+        rows.append(
+            f"<p style='margin:.6rem 0 .2rem'>{html.escape(column)}</p><div style='display:flex;flex-wrap:wrap;gap:.8rem'>{''.join(cards)}</div>"
+        )
     return "".join(rows)
 
 # %% ../nbs/31_explorer.ipynb #7b401244

@@ -43,8 +43,15 @@ class Sheet(Figure):
 def use_style() -> None:
     "Set the one seaborn style of the project; every notebook calls it once. In a notebook, figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.95)
-    plt.rcParams.update({"figure.figsize": (7, 3.6), "figure.dpi": 80, "savefig.bbox": "tight",
-                         "svg.hashsalt": "clipforget", "axes.titlelocation": "left"})
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7, 3.6),
+            "figure.dpi": 80,
+            "savefig.bbox": "tight",
+            "svg.hashsalt": "clipforget",
+            "axes.titlelocation": "left",
+        }
+    )
     set_matplotlib_formats("svg", metadata={"Date": None})
     if (shell := get_ipython()) and (display := shell.display_formatter):
         shown = display.formatters
@@ -73,8 +80,14 @@ def show_pictures(
     "Draw `images` as a contact sheet and return the figure."
     rows = -(-len(images) // columns)
     extra = 0.22 * (max((t.count("\n") for t in titles), default=-1) + 1)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * size, rows * (size + extra) + (0.3 if caption else 0)),
-                                squeeze=False, layout="constrained", FigureClass=Sheet)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(columns * size, rows * (size + extra) + (0.3 if caption else 0)),
+        squeeze=False,
+        layout="constrained",
+        FigureClass=Sheet,
+    )
     for k, ax in enumerate(axes.flat):
         ax.axis("off")
         if k < len(images):

@@ -14,7 +14,16 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from .adapters import ActivationCache, add_adapters, features_above, frozen_activations, frozen_depth, part_of, tower_parts, trainable
+from clipforget.adapters import (
+    ActivationCache,
+    add_adapters,
+    features_above,
+    frozen_activations,
+    frozen_depth,
+    part_of,
+    tower_parts,
+    trainable,
+)
 from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher
 from .task import Task
@@ -76,7 +85,7 @@ def forget(
     task: Task,  # its forget images are trained on
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
     layers: int = 6,  # k: how many layers are adapted
-    lowest_part: int | None = None,  # adapters from this part on; 0 is everywhere, as in the paper; the upper half if None
+    lowest_part: int | None = None,  # adapters from this part on; 0: everywhere (paper); None: the upper half
     rank: int = 16,  # r of every adapter
     learning_rate: float = 3e-3,  # of Adam
     steps: int = 60,  # at most

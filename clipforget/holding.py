@@ -43,6 +43,8 @@ def mirrored(
 def place(among: float, mirror: float) -> tuple[str, float]:
     "Where the forget pictures' features are moved to, and with what weight. ValueError for two places."
     if among and mirror:
-        raise ValueError(f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. "
-                         "Leave one of the two at 0.")
+        raise ValueError(
+            f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. "
+            "Leave one of the two at 0."
+        )
     return ("mirror", mirror) if mirror else ("among", among) if among else ("", 0.0)

@@ -67,9 +67,17 @@ def relative_fisher(
     draws = [x[torch.randint(len(x), (resamples, len(x)), generator=g)].mean(1) for x in (f, r)]
     low, high = (draws[0] / draws[1]).quantile(torch.tensor([0.025, 0.975]), dim=0)
     found = layers(clip.model.visual)
-    table = pd.DataFrame({"layer": list(found), "ratio": f.mean(0) / r.mean(0), "low": low, "high": high,
-                          "forget": f.mean(0), "retain": r.mean(0),
-                          "parameters": [getattr(m, p).numel() for m, p in found.values()]})
+    table = pd.DataFrame(
+        {
+            "layer": list(found),
+            "ratio": f.mean(0) / r.mean(0),
+            "low": low,
+            "high": high,
+            "forget": f.mean(0),
+            "retain": r.mean(0),
+            "parameters": [getattr(m, p).numel() for m, p in found.values()],
+        }
+    )
     return table.sort_values("ratio", ascending=False, ignore_index=True)
 
 
@@ -95,7 +103,9 @@ def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()):
     ax.set_yticks(range(len(ranking)), ranking["layer"], fontsize=8)
     ax.invert_yaxis()
     ax.set_xscale("log")
-    label(ax, "relative Fisher information $I_l$ (ratio), 95 % interval", "layer", "Diamonds: the layers that are adapted")
+    label(
+        ax, "relative Fisher information $I_l$ (ratio), 95 % interval", "layer", "Diamonds: the layers that are adapted"
+    )
     return figure
 
 # %% ../nbs/10_importance.ipynb #5586d484
@@ -129,7 +139,11 @@ def plot_network(
     for name, (x, y) in at.items():
         framed = name in chosen
         edge, width_of_it = ("black", 2.5) if framed else ("#999999", 0.5)
-        ax.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, facecolor=colour.to_rgba(ratio[name]), edgecolor=edge, lw=width_of_it))
+        ax.add_patch(
+            Rectangle(
+                (x + 0.06, y + 0.06), 0.88, 0.88, facecolor=colour.to_rgba(ratio[name]), edgecolor=edge, lw=width_of_it
+            )
+        )
     first: dict[str, float] = {}
     for name, (x, _) in at.items():
         first.setdefault(name.partition(".")[0], x)

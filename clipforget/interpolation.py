@@ -41,7 +41,9 @@ def along(clip: Clip, vector: Vector, amount: float) -> nn.Module:
     return visual
 
 # %% ../nbs/21_interpolation.ipynb #5b998b54
-def first_passing(towers: Sequence[tuple[float, nn.Module]], clip: Clip, task: Task, allowed: float) -> tuple[float, nn.Module]:
+def first_passing(
+    towers: Sequence[tuple[float, nn.Module]], clip: Clip, task: Task, allowed: float
+) -> tuple[float, nn.Module]:
     "The first of (amount, tower) whose calibration risk (percent) is at most `allowed`, or the one of least risk."
     best, least = towers[0], float("inf")
     for amount, visual in towers:
@@ -52,7 +54,7 @@ def first_passing(towers: Sequence[tuple[float, nn.Module]], clip: Clip, task: T
             best, least = (amount, visual), risk
     return best
 
-# %% ../nbs/21_interpolation.ipynb #c3acae56
+# %% ../nbs/21_interpolation.ipynb #eef204b8
 def consensus(vectors: Sequence[Vector]) -> Vector:
     "The mean of the vectors where all have the same sign, else zero."
     out = {}
@@ -62,7 +64,7 @@ def consensus(vectors: Sequence[Vector]) -> Vector:
         out[name] = stack.mean(0) * agree
     return out
 
-
+# %% ../nbs/21_interpolation.ipynb #c3acae56
 def task_arithmetic(
     clip: Clip,  # the original model
     task: Task,  # its forget images are trained on
@@ -79,7 +81,17 @@ def task_arithmetic(
     vectors = []
     for k in range(models):
         visual, weights = trainable_tower(clip)
-        descend(clip, task, visual, list(weights.values()), lambda x: contrastive_loss(x["forget"].u, text, x["forget"].labels), ("forget",), learning_rate / 2**k, steps, batch)
+        descend(
+            clip,
+            task,
+            visual,
+            list(weights.values()),
+            lambda x: contrastive_loss(x["forget"].u, text, x["forget"].labels),
+            ("forget",),
+            learning_rate / 2**k,
+            steps,
+            batch,
+        )
         vectors.append(task_vector(clip, visual))
     merged = consensus(vectors)
     grid = [largest * (k + 1) / points for k in range(points)]
@@ -100,16 +112,30 @@ def wise_ft(
     allowed_risk: float = 1.0,  # percent, on the calibration split
 ) -> Edit:
     "The point of least a on the line from the original to a fine-tuned model that passes the gate on the calibration split."
-    end = FINE_TUNED[choose("fine-tuned model", fine_tuned, FINE_TUNED)](clip, task, learning_rate=learning_rate, steps=steps)
+    end = FINE_TUNED[choose("fine-tuned model", fine_tuned, FINE_TUNED)](
+        clip, task, learning_rate=learning_rate, steps=steps
+    )
     vector = task_vector(clip, end.clip.model.visual)
-    a, visual = first_passing([(x, along(clip, vector, x)) for x in ((k + 1) / points for k in range(points))], clip, task, allowed_risk)
+    a, visual = first_passing(
+        [(x, along(clip, vector, x)) for x in ((k + 1) / points for k in range(points))], clip, task, allowed_risk
+    )
     return finished(clip, task, visual, a=a)
 
 # %% ../nbs/21_interpolation.ipynb #b500aef2
 ALLOWED = Range(1e-3, 3.0, log=True)
 INTERPOLATION = {
-    "task arithmetic": Method(task_arithmetic, ("names", "forget images"), "image tower", "task arithmetic, NegMerge",
-                              {"learning_rate": RATE, "models": (1, 3), "largest": Range(1.0, 30.0, log=True), "allowed_risk": ALLOWED}),
-    "WiSE-FT": Method(wise_ft, ("names", "forget images", "siblings"), "image tower", "WiSE-FT",
-                      {"fine_tuned": tuple(FINE_TUNED), "learning_rate": RATE, "steps": STEPS, "allowed_risk": ALLOWED}),
+    "task arithmetic": Method(
+        task_arithmetic,
+        ("names", "forget images"),
+        "image tower",
+        "task arithmetic, NegMerge",
+        {"learning_rate": RATE, "models": (1, 3), "largest": Range(1.0, 30.0, log=True), "allowed_risk": ALLOWED},
+    ),
+    "WiSE-FT": Method(
+        wise_ft,
+        ("names", "forget images", "siblings"),
+        "image tower",
+        "WiSE-FT",
+        {"fine_tuned": tuple(FINE_TUNED), "learning_rate": RATE, "steps": STEPS, "allowed_risk": ALLOWED},
+    ),
 }

@@ -16,7 +16,19 @@ from .clip import Clip, accuracy, class_embeddings, encode_images
 from .core import choose
 from .photos import pixels
 from .pictograms import STYLES, load_pictograms
-from .task import EVALUATION_SEED, TRIED_ON, ImageSet, Task, centroids, draw_targets, emoji_suite, emoji_task, known_names, nearest_siblings, view_set
+from clipforget.task import (
+    EVALUATION_SEED,
+    TRIED_ON,
+    ImageSet,
+    Task,
+    centroids,
+    draw_targets,
+    emoji_suite,
+    emoji_task,
+    known_names,
+    nearest_siblings,
+    view_set,
+)
 
 # %% ../nbs/19_kinds.ipynb #66e359c3
 Pair = tuple[str, int]  # a thing's name and the number of a style
@@ -36,8 +48,23 @@ def pair_set(
     things, parts = load_pictograms(), []
     for style in sorted({s for _, s in pairs}):
         who = [n for n, s in pairs if s == style]
-        parts.append(view_set(name, things, who, [answer(n) for n in who], classes, split, views, seed + 500_000 * (style + 1), [style], size))
-    return ImageSet(name, torch.cat([pixels(p.images) for p in parts]), torch.cat([p.labels for p in parts]), tuple(classes))
+        parts.append(
+            view_set(
+                name,
+                things,
+                who,
+                [answer(n) for n in who],
+                classes,
+                split,
+                views,
+                seed + 500_000 * (style + 1),
+                [style],
+                size,
+            )
+        )
+    return ImageSet(
+        name, torch.cat([pixels(p.images) for p in parts]), torch.cat([p.labels for p in parts]), tuple(classes)
+    )
 
 # %% ../nbs/19_kinds.ipynb #427f5c94
 def pair_task(
@@ -56,24 +83,41 @@ def pair_task(
     "A task on pictograms made of things in styles."
     each = lambda total, pairs: max(1, round(total / len(pairs)))
     start, kept = 20_000 + 10 * seed, [p for pairs in keep.values() for p in pairs]
-    draw = lambda name, pairs, split, total, at: pair_set(name, pairs, answer, classes, split, each(total, pairs), at, clip.size)
+    draw = lambda name, pairs, split, total, at: pair_set(
+        name, pairs, answer, classes, split, each(total, pairs), at, clip.size
+    )
     evaluation = {"target": draw("target", forget, "evaluation", n_evaluation, EVALUATION_SEED + 20)}
-    evaluation |= {name: draw(name, pairs, "evaluation", n_evaluation, EVALUATION_SEED + 21 + k) for k, (name, pairs) in enumerate(keep.items())}
-    return Task("emoji", target, tuple(dict.fromkeys(n for n, _ in kept)), labels, seed,
-                draw("forget", forget, "train", n_forget, start), draw("retain", kept, "train", n_retain, start + 1),
-                draw("calibration, forget", forget, "calibration", n_forget, start + 2), draw("calibration, retain", kept, "calibration", n_retain, start + 3),
-                evaluation, emoji_suite(clip, *{n for n, _ in forget}))
+    evaluation |= {
+        name: draw(name, pairs, "evaluation", n_evaluation, EVALUATION_SEED + 21 + k)
+        for k, (name, pairs) in enumerate(keep.items())
+    }
+    return Task(
+        "emoji",
+        target,
+        tuple(dict.fromkeys(n for n, _ in kept)),
+        labels,
+        seed,
+        draw("forget", forget, "train", n_forget, start),
+        draw("retain", kept, "train", n_retain, start + 1),
+        draw("calibration, forget", forget, "calibration", n_forget, start + 2),
+        draw("calibration, retain", kept, "calibration", n_retain, start + 3),
+        evaluation,
+        emoji_suite(clip, *{n for n, _ in forget}),
+    )
 
 # %% ../nbs/19_kinds.ipynb #1dadb5fc
 def style_kind(clip: Clip, target: str, seed: int = 0) -> Task:
-    "Forget a thing in one style, `target` being \"NAME, STYLE\": the thing in the other style, and its siblings in this one, are to stay."
+    'Forget a thing in one style, `target` being "NAME, STYLE": the thing in the other style, and its siblings in this one, are to stay.'
     name, _, style = target.rpartition(", ")
     things = load_pictograms()
     names = known_names(clip, things)
     choose("target", name, names)
     mine = STYLES.index(choose("style", style, STYLES))
     near = nearest_siblings(clip, things, name, allowed=names)
-    keep = {"siblings": [(name, s) for s in range(len(STYLES)) if s != mine], "siblings, same style": [(n, mine) for n in near]}
+    keep = {
+        "siblings": [(name, s) for s in range(len(STYLES)) if s != mine],
+        "siblings, same style": [(n, mine) for n in near],
+    }
     return pair_task(clip, target, [(name, mine)], keep, lambda n: n, names, "style", seed)
 
 # %% ../nbs/19_kinds.ipynb #1a3bc461
@@ -83,13 +127,15 @@ def thing_clusters(clip: Clip, subcategory: str, clusters: int = 3) -> list[list
     known = set(known_names(clip, things))
     names = [n for n, c in zip(things.names, things.subcategories) if c == subcategory and n in known]
     if len(names) < 3 * clusters:
-        raise ValueError(f"The sub-category {subcategory!r} has {len(names)} things; {clusters} clusters need at least {3 * clusters}.")
+        raise ValueError(
+            f"The sub-category {subcategory!r} has {len(names)} things; {clusters} clusters need at least {3 * clusters}."
+        )
     found = KMeans(clusters, n_init=10, random_state=0).fit_predict(centroids(clip, things, names).cpu().numpy())
     return sorted(([n for n, k in zip(names, found) if k == c] for c in range(clusters)), key=len, reverse=True)
 
 
 def cluster_kind(clip: Clip, target: str, seed: int = 0, clusters: int = 3) -> Task:
-    "Forget one cluster of a sub-category, `target` being \"SUB-CATEGORY/NUMBER\"."
+    'Forget one cluster of a sub-category, `target` being "SUB-CATEGORY/NUMBER".'
     things = load_pictograms()
     subcategory, _, number = target.rpartition("/")
     of = dict(zip(things.names, things.subcategories))
@@ -99,7 +145,16 @@ def cluster_kind(clip: Clip, target: str, seed: int = 0, clusters: int = 3) -> T
     every = range(len(STYLES))
     rest = [n for part in found for n in part if n not in mine]
     classes = sorted({of[n] for n in known_names(clip, things)})
-    return pair_task(clip, target, [(n, s) for n in mine for s in every], {"siblings": [(n, s) for n in rest for s in every]}, of.__getitem__, classes, "cluster", seed)
+    return pair_task(
+        clip,
+        target,
+        [(n, s) for n in mine for s in every],
+        {"siblings": [(n, s) for n in rest for s in every]},
+        of.__getitem__,
+        classes,
+        "cluster",
+        seed,
+    )
 
 # %% ../nbs/19_kinds.ipynb #dce55dad
 def calibration_others(clip: Clip, target: str, count: int = 400) -> ImageSet:
@@ -108,7 +163,9 @@ def calibration_others(clip: Clip, target: str, count: int = 400) -> ImageSet:
     names = known_names(clip, things)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(77)).tolist()
     who = [names[k] for k in order if names[k] != target][:count]
-    return view_set("others, calibration", things, who, who, names, "calibration", 1, 8_000, range(len(STYLES)), clip.size)
+    return view_set(
+        "others, calibration", things, who, who, names, "calibration", 1, 8_000, range(len(STYLES)), clip.size
+    )
 
 # %% ../nbs/19_kinds.ipynb #5eada5bf
 KINDS: dict[str, Callable[..., Task]] = {
@@ -119,10 +176,15 @@ KINDS: dict[str, Callable[..., Task]] = {
 }
 "A task of each kind from a target's name and a seed."
 
-TUNED_ON = {"fine": ("turtle", "violin"), "coarse": ("turtle", "violin"), "style": ("turtle, openmoji", "violin, twemoji"), "cluster": ("animal mammal/1", "sport/1")}
+TUNED_ON = {
+    "fine": ("turtle", "violin"),
+    "coarse": ("turtle", "violin"),
+    "style": ("turtle, openmoji", "violin, twemoji"),
+    "cluster": ("animal mammal/1", "sport/1"),
+}
 "Targets that settings are searched on; nothing is judged on them."
 
-# %% ../nbs/19_kinds.ipynb #b8f70a70
+# %% ../nbs/19_kinds.ipynb #9de7a5c8
 def draw_clusters(clip: Clip, count: int, seed: int, known: float = 80.0) -> list[str]:
     "`count` clusters of different sub-categories that were not tuned on. ValueError if there are not so many."
     things = load_pictograms()
@@ -136,14 +198,27 @@ def draw_clusters(clip: Clip, count: int, seed: int, known: float = 80.0) -> lis
         number = int(torch.randint(3, (1,), generator=generator))
         part = thing_clusters(clip, groups[k])[number]
         if 3 <= len(part) <= sizes[groups[k]] - 3:
-            seen = view_set("cluster", things, part, [groups[k]] * len(part), classes, "train", 4, seed + 1, range(len(STYLES)), clip.size)
+            seen = view_set(
+                "cluster",
+                things,
+                part,
+                [groups[k]] * len(part),
+                classes,
+                "train",
+                4,
+                seed + 1,
+                range(len(STYLES)),
+                clip.size,
+            )
             if accuracy(encode_images(clip, seen.images), class_embeddings(clip, classes), seen.labels) >= known:
                 drawn.append(f"{groups[k]}/{number}")
         if len(drawn) == count:
             return drawn
-    raise ValueError(f"{count} clusters were asked for, but only {len(drawn)} sub-categories have one that the model knows.")
+    raise ValueError(
+        f"{count} clusters were asked for, but only {len(drawn)} sub-categories have one that the model knows."
+    )
 
-
+# %% ../nbs/19_kinds.ipynb #b8f70a70
 def draw_of_kind(clip: Clip, kind: str, count: int, seed: int, taken: Sequence[str] = ()) -> list[str]:
     "`count` targets of a kind by a seed, none of them tried on or `taken`."
     choose("kind of subgroup", kind, KINDS)

@@ -23,7 +23,17 @@ from typing import Any
 import pandas as pd
 import torch
 
-from .adapters import ActivationCache, encode_above, features_above, frozen_activations, load_patch, tower_parts, merge, read_notes, save_patch
+from clipforget.adapters import (
+    ActivationCache,
+    encode_above,
+    features_above,
+    frozen_activations,
+    load_patch,
+    tower_parts,
+    merge,
+    read_notes,
+    save_patch,
+)
 from .clip import Clip, batch_size, encode_images, fast, image_features, weights_hash
 from .core import DATASETS, choose, short_hash
 from .forgetting import Stage, forget
@@ -51,7 +61,10 @@ def finished_stage(
     "The stage stored at `path`, or the one that `make` computes, which is then stored."
     if path is not None and Path(path).exists():
         notes = read_notes(path)
-        history, importance = (pd.read_json(StringIO(json.dumps(notes[k])), orient="split") if notes[k] else None for k in ("history", "importance"))
+        history, importance = (
+            pd.read_json(StringIO(json.dumps(notes[k])), orient="split") if notes[k] else None
+            for k in ("history", "importance")
+        )
         return Stage(notes["name"], load_patch(clip, path), history, notes["info"], importance)
     stage = make()
     if path is not None:
@@ -113,16 +126,16 @@ def parsed_settings(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text) if text.strip() else {}
     except json.JSONDecodeError as error:
-        raise ValueError(f"Settings are a JSON object such as {{\"rank\": 4}}, not {text!r} ({error}).") from None
+        raise ValueError(f'Settings are a JSON object such as {{"rank": 4}}, not {text!r} ({error}).') from None
     if not isinstance(found, dict):
-        raise ValueError(f"Settings are a JSON object such as {{\"rank\": 4}}, not {text!r}.")
+        raise ValueError(f'Settings are a JSON object such as {{"rank": 4}}, not {text!r}.')
     for name, value in found.items():
         choose("setting", name, SETTINGS)
         if not isinstance(value, (int, float, type(None))):
             raise ValueError(f"The setting {name} is a number, true, false or null, not {value!r}.")
     return found
 
-# %% ../nbs/15_methods.ipynb #a1b2c3c
+# %% ../nbs/15_methods.ipynb #d65628b8
 STAGE_MODULES = ("clip", "importance", "adapters", "forgetting", "alignment", "holding", "reminding", "restoring")
 
 
@@ -131,7 +144,7 @@ def sources_key() -> str:
     "A hash of the source of the modules that the stages are made of."
     return short_hash([inspect.getsource(importlib.import_module(f"clipforget.{name}")) for name in STAGE_MODULES])
 
-
+# %% ../nbs/15_methods.ipynb #a1b2c3c
 def three_stages(
     clip: Clip,  # the original model
     task: Task,  # what to forget and what to keep
@@ -144,16 +157,29 @@ def three_stages(
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
     what = [task.target, task.siblings, task.labels, task.seed]
-    seen = [image_keys(pictures) for pictures in (task.forget.images, task.retain.images, reference, *(pools or ())) if pictures is not None]
-    key = short_hash([default_settings() | settings, choice, what, seen, weights_hash(clip.model), sources_key()])  # anything else never finds these files
+    seen = [
+        image_keys(pictures)
+        for pictures in (task.forget.images, task.retain.images, reference, *(pools or ()))
+        if pictures is not None
+    ]
+    # anything else never finds these files
+    key = short_hash([default_settings() | settings, choice, what, seen, weights_hash(clip.model), sources_key()])
     kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}-{key}.safetensors")
     own = {stage: settings_of(stage, settings) for stage in (forget, remind, restore)}
     names = chosen_without_fisher(clip, task, choice, int(own[forget].get("layers", default_settings()["layers"])))
     cache = ActivationCache(cache_gb, folder)
-    forgotten = finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, cache=cache, **own[forget]))
-    reminded = finished_stage(kept("2-reminding"), clip, lambda: remind(clip, task, forgotten, reference=reference, cache=cache, pools=pools, **own[remind]))
+    forgotten = finished_stage(
+        kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, cache=cache, **own[forget])
+    )
+    reminded = finished_stage(
+        kept("2-reminding"),
+        clip,
+        lambda: remind(clip, task, forgotten, reference=reference, cache=cache, pools=pools, **own[remind]),
+    )
     restored = finished_stage(kept("3-restoring"), clip, lambda: restore(clip, task, reminded, **own[restore]))
-    return Edit(clip.with_visual(merge(clip.model.visual, restored.visual)), [forgotten, reminded, restored], restored.info)
+    return Edit(
+        clip.with_visual(merge(clip.model.visual, restored.visual)), [forgotten, reminded, restored], restored.info
+    )
 
 # %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
@@ -193,8 +219,8 @@ class Method:
     needs: tuple[str, ...]  # of NEEDS
     moves: str  # one of MOVES
     source: str  # who proposed it
-    space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds, or the values to choose among, by setting
-    prepare: Callable[[Clip, Task], dict] | None = None  # makes those arguments that no searched setting changes, once a task
+    space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds or choices of each setting
+    prepare: Callable[[Clip, Task], dict] | None = None  # arguments that no searched setting changes
 
     def __post_init__(self) -> None:
         for need in self.needs:
@@ -241,7 +267,9 @@ def pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float]
         "low": seconds_each(lambda x: encode_images(clip, x, exact=False), images),
         "above": seconds_each(lambda x: encode_above(half, below, depth), images),
         "training": seconds_each(lambda x: backward(lambda: features_above(half, low, depth)[:, 0]), images),
-        "aligning": seconds_each(lambda x: backward(lambda: image_features(clip, x.float().div(255).requires_grad_(True))[:, 0]), images),
+        "aligning": seconds_each(
+            lambda x: backward(lambda: image_features(clip, x.float().div(255).requires_grad_(True))[:, 0]), images
+        ),
     }
 
 # %% ../nbs/15_methods.ipynb #b3261077
@@ -254,14 +282,21 @@ def forecast(
     "Seconds that each step of `three_stages` and its evaluation will take on this machine, with the pictures it looks at."
     s = default_settings() | dict(settings or {})
     parts, lowest = len(tower_parts(clip.model.visual)), s["lowest_part"]
-    t = pass_times(clip, pixels(task.forget.images[: batch_size(clip) // 16]), parts // 2 if lowest is None else min(int(lowest), parts - 1))
+    t = pass_times(
+        clip,
+        pixels(task.forget.images[: batch_size(clip) // 16]),
+        parts // 2 if lowest is None else min(int(lowest), parts - 1),
+    )
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen, pools = sum(map(len, (*task.evaluation.values(), *task.suite.values()))), 3 if s["align_steps"] else 2
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s["forget_steps"] * 64 * t["training"]),
         "reminding: alignment": (r, s["align_steps"] * r * t["aligning"]),
-        "reminding: training": (f + pools * r, (f + pools * r) * t["low"] + s["remind_steps"] * (1 + pools) * 64 * t["training"]),
+        "reminding: training": (
+            f + pools * r,
+            (f + pools * r) * t["low"] + s["remind_steps"] * (1 + pools) * 64 * t["training"],
+        ),
         "restoring": (held, held * (t["exact"] + s["soup_points"] * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (judged - 1) * t["above"])),
     }

@@ -34,7 +34,11 @@ def trained_noise(
     size: float = 0.1,  # lambda, of error-maximising noise
 ) -> torch.Tensor:
     "Float pictures [n, 3, h, w], one a label; their values may leave 0 to 1, as noise may."
-    z = (0.5 + 0.25 * torch.randn(len(labels), 3, clip.size, clip.size, generator=generator)).to(clip.device).requires_grad_(True)
+    z = (
+        (0.5 + 0.25 * torch.randn(len(labels), 3, clip.size, clip.size, generator=generator))
+        .to(clip.device)
+        .requires_grad_(True)
+    )
     optimiser = torch.optim.Adam([z], lr=learning_rate)
     for _ in range(steps):
         with fast(clip.device):
@@ -123,12 +127,28 @@ def unsir(
     noise: int = 32,  # pictures of error-maximising noise
 ) -> Edit:
     "Error-maximising noise for the target, the siblings' pictures for the rest."
-    return impair_and_repair(clip, task, pixels(task.retain.images).float().div(255), task.retain.labels, impair_rate, repair_rate, steps, batch, noise)
+    return impair_and_repair(
+        clip,
+        task,
+        pixels(task.retain.images).float().div(255),
+        task.retain.labels,
+        impair_rate,
+        repair_rate,
+        steps,
+        batch,
+        noise,
+    )
 
 # %% ../nbs/23_noise.ipynb #f80f98ac
-def smoothness(clip: Clip, visual: nn.Module, name: torch.Tensor, x: torch.Tensor, sigma: float, generator: torch.Generator) -> torch.Tensor:
+def smoothness(
+    clip: Clip, visual: nn.Module, name: torch.Tensor, x: torch.Tensor, sigma: float, generator: torch.Generator
+) -> torch.Tensor:
     "The loss above for pictures x [n, 3, h, w], a unit embedding of the name [d] and one draw of noise for each; sigma is in the units of the normalised input."
-    noise = sigma * torch.randn(x.shape, generator=generator).to(x.device) * torch.tensor(clip.std, device=x.device)[:, None, None]
+    noise = (
+        sigma
+        * torch.randn(x.shape, generator=generator).to(x.device)
+        * torch.tensor(clip.std, device=x.device)[:, None, None]
+    )
     with fast(clip.device):
         u, v = image_features(clip, torch.cat([x, x + noise]), visual).split(len(x))
     return (((name - v).norm(dim=1) + (u - v).norm(dim=1)) / (2 * noise.flatten(1).norm(dim=1))).mean()
@@ -143,14 +163,18 @@ def strongest(loss: torch.Tensor, weights: Sequence[nn.Parameter], count: int) -
 # %% ../nbs/23_noise.ipynb #1d5e1ab8
 def text_matrices(model: nn.Module) -> list[nn.Parameter]:
     "The text tower's matrices without the embeddings, now to be trained."
-    matrices = [p for n, p in model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n]
+    matrices = [
+        p for n, p in model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n
+    ]
     for p in matrices:
         p.requires_grad_(True)
     return matrices
 
 
 @torch.no_grad()
-def recognised(clip: Clip, visual: nn.Module, x: torch.Tensor, text: torch.Tensor, caption: int, name: torch.Tensor) -> float:
+def recognised(
+    clip: Clip, visual: nn.Module, x: torch.Tensor, text: torch.Tensor, caption: int, name: torch.Tensor
+) -> float:
     "Percent of the pictures that are called by the caption, whose embedding is now `name`."
     others = text.clone()
     others[caption] = name
@@ -195,11 +219,24 @@ def lip(
     return Edit(edited, info={"rolled back": False, "steps": step + 1, **calibrate(edited, task)})
 
 # %% ../nbs/23_noise.ipynb #677f7131
-NOISE_RATES = {"impair_rate": Range(1e-6, 1e-2, log=True), "repair_rate": Range(1e-6, 1e-3, log=True), "steps": Range(5, 60, log=True, whole=True)}
+NOISE_RATES = {
+    "impair_rate": Range(1e-6, 1e-2, log=True),
+    "repair_rate": Range(1e-6, 1e-3, log=True),
+    "steps": Range(5, 60, log=True, whole=True),
+}
 NOISE = {
     "EMMN": Method(emmn, ("names",), "image tower", "Chundawat et al., zero-shot machine unlearning", NOISE_RATES),
     "UNSIR": Method(unsir, ("names", "siblings"), "image tower", "Tarun et al.", NOISE_RATES),
-    "LIP": Method(lip, ("names",), "both towers", "Kravets and Namboodiri, WACV 2025",
-                  {"learning_rate": Range(1e-5, 1e-2, log=True), "steps": Range(30, 300, log=True, whole=True),
-                   "top": Range(2, 40, whole=True), "allowed": Range(0.0, 60.0)}),
+    "LIP": Method(
+        lip,
+        ("names",),
+        "both towers",
+        "Kravets and Namboodiri, WACV 2025",
+        {
+            "learning_rate": Range(1e-5, 1e-2, log=True),
+            "steps": Range(30, 300, log=True, whole=True),
+            "top": Range(2, 40, whole=True),
+            "allowed": Range(0.0, 60.0),
+        },
+    ),
 }

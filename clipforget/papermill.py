@@ -26,12 +26,39 @@ from .core import project_root, run_folder
 #: papermill's options under the number of values that follow them
 OPTIONS = {
     2: ["-p --parameters", "-r --parameters_raw"],
-    1: ["-f --parameters_file", "-y --parameters_yaml", "-b --parameters_base64", "--engine", "-k --kernel",
-        "-l --language", "--cwd", "--autosave-cell-every", "--stdout-file", "--stderr-file", "--log-level",
-        "--start-timeout --start_timeout", "--execution-timeout"],
-    0: ["-h --help", "--version", "--help-notebook", "--inject-input-path", "--inject-output-path", "--inject-paths",
-        "--request-save-on-cell-execute", "--no-request-save-on-cell-execute", "--prepare-only", "--prepare-execute",
-        "--progress-bar", "--no-progress-bar", "--log-output", "--no-log-output", "--report-mode", "--no-report-mode"],
+    1: [
+        "-f --parameters_file",
+        "-y --parameters_yaml",
+        "-b --parameters_base64",
+        "--engine",
+        "-k --kernel",
+        "-l --language",
+        "--cwd",
+        "--autosave-cell-every",
+        "--stdout-file",
+        "--stderr-file",
+        "--log-level",
+        "--start-timeout --start_timeout",
+        "--execution-timeout",
+    ],
+    0: [
+        "-h --help",
+        "--version",
+        "--help-notebook",
+        "--inject-input-path",
+        "--inject-output-path",
+        "--inject-paths",
+        "--request-save-on-cell-execute",
+        "--no-request-save-on-cell-execute",
+        "--prepare-only",
+        "--prepare-execute",
+        "--progress-bar",
+        "--no-progress-bar",
+        "--log-output",
+        "--no-log-output",
+        "--report-mode",
+        "--no-report-mode",
+    ],
 }
 
 # %% ../nbs/18_papermill.ipynb #6d3ef694
@@ -87,7 +114,9 @@ def notebook_defaults(
         if isinstance(line, ast.Assign | ast.AnnAssign | ast.AugAssign) and line.value:
             targets = line.targets if isinstance(line, ast.Assign) else [line.target]
             with suppress(ValueError):
-                defaults |= {target.id: ast.literal_eval(line.value) for target in targets if isinstance(target, ast.Name)}
+                defaults |= {
+                    target.id: ast.literal_eval(line.value) for target in targets if isinstance(target, ast.Name)
+                }
     return defaults
 
 # %% ../nbs/18_papermill.ipynb #9dce04ed

@@ -31,7 +31,9 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     "`picture` in mode RGB: 16-bit grey scaled down, transparency laid on white."
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture).astype(np.float64)
-        return Image.fromarray((values / max(255.0, 65535.0 if values.max() > 255 else 255.0) * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(
+            (values / max(255.0, 65535.0 if values.max() > 255 else 255.0) * 255).clip(0, 255).astype(np.uint8)
+        ).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layer = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
@@ -45,7 +47,9 @@ def open_rgb(path: Path | BytesIO) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
-                    raise ValueError(f"it has {picture.width} x {picture.height} pixels and at most {MOST_PIXELS:,} are opened")
+                    raise ValueError(
+                        f"it has {picture.width} x {picture.height} pixels and at most {MOST_PIXELS:,} are opened"
+                    )
                 return to_rgb(ImageOps.exif_transpose(picture))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         reason = "no picture in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
@@ -130,7 +134,11 @@ def pixels(images: torch.Tensor | Photos) -> torch.Tensor:
     "All of `images` as a tensor, uint8 [n, 3, h, w]; a tensor is returned as it is."
     if isinstance(images, torch.Tensor):
         return images
-    return torch.cat(list(images.split(256))) if len(images) else torch.empty(0, 3, images.size, images.size, dtype=torch.uint8)
+    return (
+        torch.cat(list(images.split(256)))
+        if len(images)
+        else torch.empty(0, 3, images.size, images.size, dtype=torch.uint8)
+    )
 
 
 def image_keys(images: torch.Tensor | Photos) -> list[str]:
@@ -146,7 +154,9 @@ def readable(folder: str) -> str:
 def pictures_in(folder: Path) -> list[Path]:
     "The picture files anywhere below `folder`, sorted; ValueError for a link that leads out of it."
     folder = Path(folder).resolve()
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    found = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     for p in found:
         if not p.resolve().is_relative_to(folder):
             raise ValueError(f"{p} is a link that leads out of {folder}. Copy the picture into the folder instead.")

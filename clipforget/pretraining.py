@@ -6,10 +6,10 @@
 __all__ = ['MODEL_CFG', 'FINE', 'COARSE', 'CIFAR10_LAYOUT', 'STYLE_LAYOUT', 'PHOTO', 'TONED', 'IN_STYLE', 'LARGEST', 'TONES',
            'SHARES', 'Caption', 'fill', 'Batch', 'Corpus', 'PictogramCorpus', 'draw_held_out', 'make_corpus', 'kind_at',
            'draw_items', 'draw_pictograms', 'in_held_out_part', 'Listed', 'list_cifar10', 'list_styles', 'list_photos',
-           'augment', 'tones_of', 'PhotoCorpus', 'photo_corpus', 'JointCorpus', 'load_corpus', 'tokenizer', 'tokenise',
-           'used_tokens', 'contrastive_loss', 'Training', 'start_training', 'save_training', 'resume_training',
-           'keep_settings', 'learning_rate_at', 'train_step', 'full_clip', 'zero_shot_report', 'photo_answers',
-           'photo_report', 'confusion', 'pretrain']
+           'augment', 'tones_of', 'in_rounds', 'PhotoCorpus', 'photo_corpus', 'JointCorpus', 'load_corpus', 'tokenizer',
+           'tokenise', 'used_tokens', 'contrastive_loss', 'Training', 'start_training', 'save_training',
+           'resume_training', 'keep_settings', 'learning_rate_at', 'train_step', 'full_clip', 'zero_shot_report',
+           'photo_answers', 'photo_report', 'confusion', 'pretrain']
 
 # %% ../nbs/05_pretraining.ipynb #1413948d
 import math
@@ -91,7 +91,14 @@ class Corpus(Protocol):
         "Zero-shot accuracy in percent: a row a set, with style, n and the number of names; on a part of the pictures if `quick`."
 
 # %% ../nbs/05_pretraining.ipynb #a8bc125c
-FINE = ("{n}", "a picture of {n}", "a {s} picture of {n}", "{n}, a kind of {c}", "a {s} drawing of {n}, {c}", "a small picture of the {n}")
+FINE = (
+    "{n}",
+    "a picture of {n}",
+    "a {s} picture of {n}",
+    "{n}, a kind of {c}",
+    "a {s} drawing of {n}, {c}",
+    "a small picture of the {n}",
+)
 COARSE = ("{c}", "a picture of {c}", "a {s} picture of {c}")
 
 # %% ../nbs/05_pretraining.ipynb #8d3e481e
@@ -114,7 +121,10 @@ class PictogramCorpus:
     @cached_property
     def positions(self) -> dict[tuple[int, str], np.ndarray]:
         "Where each (source, name) stands in its source; several places for a digit."
-        return {key: np.flatnonzero(np.array(self.sources[key[0]].names) == key[1]) for key in {(s, n) for s, n, _ in self.items}}
+        return {
+            key: np.flatnonzero(np.array(self.sources[key[0]].names) == key[1])
+            for key in {(s, n) for s, n, _ in self.items}
+        }
 
     def texts(self) -> set[str]:
         "Captions and prompts of learned *and* held-out names."
@@ -233,7 +243,12 @@ def list_cifar10(root: Path) -> Listed:
     "CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out. FileNotFoundError if neither is there."
     folders = [Path(root) / "cifar10" / part for part in ("train", "test")]
     if all(f.is_dir() for f in folders):
-        found = [(p, f"photo/{c}/{p.name}", f.name == "test") for f in folders for c, paths in class_folders(f, CIFAR10_LAYOUT).items() for p in paths]
+        found = [
+            (p, f"photo/{c}/{p.name}", f.name == "test")
+            for f in folders
+            for c, paths in class_folders(f, CIFAR10_LAYOUT).items()
+            for p in paths
+        ]
         paths, names, held_out = (tuple(column) for column in zip(*found))
         return Listed(paths, names, held_out, tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
     from torchvision.datasets import CIFAR10
@@ -244,7 +259,8 @@ def list_cifar10(root: Path) -> Listed:
         raise FileNotFoundError(f"There is no CIFAR-10 in {root}. Wanted: {CIFAR10_LAYOUT}.") from error
     names = tuple(f"photo/{part.classes[y]}/{k:05}" for part in parts for k, y in enumerate(part.targets))
     held_out = tuple(part is parts[1] for part in parts for _ in part.targets)
-    source = cast(Sequence, torch.utils.data.ConcatDataset(parts))  # it has a length and items; nothing else is asked of a source
+    # it has a length and items; nothing else is asked of a source
+    source = cast(Sequence, torch.utils.data.ConcatDataset(parts))
     return Listed(source, names, held_out, tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
 
 # %% ../nbs/05_pretraining.ipynb #c44c7dea
@@ -253,7 +269,11 @@ def list_styles(folder: Path) -> Listed:
     wanted = STYLE_LAYOUT.format(Path(folder).name)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
-    trees = {d.name: class_folders(d, wanted) for d in sorted(Path(folder).iterdir()) if d.is_dir() and not d.name.startswith(".")}
+    trees = {
+        d.name: class_folders(d, wanted)
+        for d in sorted(Path(folder).iterdir())
+        if d.is_dir() and not d.name.startswith(".")
+    }
     found = [(p, f"{s}/{c}/{p.name}") for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     if not found:
         raise ValueError(f"{folder} has no folders with pictures ({', '.join(SUFFIXES)}). Wanted: {wanted}.")
@@ -286,7 +306,11 @@ def augment(
     flip = torch.where(uniform(generator, n) < 0.5, -part, part)
     dx, dy = (uniform(generator, n, low=-1) * ((1 - part).clamp(min=0) + 0.1) for _ in range(2))
     none = torch.zeros(n)
-    grid = F.affine_grid(torch.stack([torch.stack([flip, none, dx], 1), torch.stack([none, part, dy], 1)], 1), [n, 3, size, size], align_corners=False)
+    grid = F.affine_grid(
+        torch.stack([torch.stack([flip, none, dx], 1), torch.stack([none, part, dy], 1)], 1),
+        [n, 3, size, size],
+        align_corners=False,
+    )
     x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     saturation, contrast, brightness = (1 + jitter * uniform(generator, n, 1, 1, 1, low=-1) for _ in range(3))
     x = torch.lerp(x.mean(1, keepdim=True), x, saturation)
@@ -297,11 +321,26 @@ def augment(
     return torch.where(near_y[:, None, :, None] & near_x[:, None, None, :], mean, x).clamp_(0, 1)
 
 # %% ../nbs/05_pretraining.ipynb #17561f10
-PHOTO = ("{n}", "a picture of {n}", "a small picture of the {n}", "a {s} of a {n}", "a {s} of the {n}", "a small {s} of a {n}")
-TONED = (*PHOTO, "a {t} {s} of a {n}", "a {t} picture of the {n}", "a {n} in {t}", "a small {n} in {t}")  # for sets of one style
+PHOTO = (
+    "{n}",
+    "a picture of {n}",
+    "a small picture of the {n}",
+    "a {s} of a {n}",
+    "a {s} of the {n}",
+    "a small {s} of a {n}",
+)
+# for sets of one style
+TONED = (*PHOTO, "a {t} {s} of a {n}", "a {t} picture of the {n}", "a {n} in {t}", "a small {n} in {t}")
 IN_STYLE = ("a {}", "a small {}")  # prompts for a class in a style, such as "sketch of a dog"
 LARGEST = 80  # pixels of a kept picture's side
-TONES = {"dark": (45, 45, 45), "grey": (128, 128, 128), "white": (228, 228, 228), "blue": (115, 155, 205), "green": (95, 120, 65), "brown": (140, 110, 85)}
+TONES = {
+    "dark": (45, 45, 45),
+    "grey": (128, 128, 128),
+    "white": (228, 228, 228),
+    "blue": (115, 155, 205),
+    "green": (95, 120, 65),
+    "brown": (140, 110, 85),
+}
 
 
 def tones_of(images: torch.Tensor) -> torch.Tensor:
@@ -311,6 +350,13 @@ def tones_of(images: torch.Tensor) -> torch.Tensor:
     rim[edge:-edge, edge:-edge] = False
     mean = torch.stack([x[:, rim].float().mean(1) for x in images])
     return torch.cdist(mean, torch.tensor(list(TONES.values()), dtype=torch.float32)).argmin(1)
+
+# %% ../nbs/05_pretraining.ipynb #71c7e79e
+def in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
+    "Positions of the batch at `step`, where all `count` come once, in an order of their own each round, before one comes again."
+    place = np.arange(step * batch, (step + 1) * batch)
+    orders = {int(r): np.random.default_rng((seed, 0, int(r))).permutation(count) for r in np.unique(place // count)}
+    return [int(orders[p // count][p % count]) for p in place.tolist()]
 
 # %% ../nbs/05_pretraining.ipynb #5bbdd1e8
 @dataclass(frozen=True)
@@ -334,16 +380,16 @@ class PhotoCorpus:
 
     def texts(self) -> set[str]:
         "Captions and prompts of every class in every style and tone."
-        return {fill(t, n=n, s=s, t=c).text for t, n, s, c in product(self.templates, self.classes, self.styles, TONES)} | {t.format(n) for t, n in product(TEMPLATES, self.classes)}
+        return {
+            fill(t, n=n, s=s, t=c).text for t, n, s, c in product(self.templates, self.classes, self.styles, TONES)
+        } | {t.format(n) for t, n in product(TEMPLATES, self.classes)}
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
         "Augmented photographs; every picture comes once before one comes again."
         rng, g = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
-        place = np.arange(step * batch, (step + 1) * batch)
-        rounds = {int(r): np.random.default_rng((seed, 0, int(r))).permutation(len(self.images)) for r in np.unique(place // len(self.images))}
-        index = torch.tensor([rounds[p // len(self.images)][p % len(self.images)] for p in place.tolist()])
-        said = list(TONES)
-        known = [(self.classes[c], self.styles[s], said[t]) for (c, s), t in zip(self.known[index].tolist(), self.tones[index].tolist())]
+        index = torch.tensor(in_rounds(len(self.images), step, batch, seed))
+        pairs, tones = self.known[index].tolist(), [list(TONES)[t] for t in self.tones[index].tolist()]
+        known = [(self.classes[c], self.styles[s], tone) for (c, s), tone in zip(pairs, tones)]
         chosen = rng.integers(len(self.templates), size=batch)
         captions = tuple(fill(self.templates[k], n=n, s=s, t=t) for k, (n, s, t) in zip(chosen, known))
         facts = tuple(frozenset(k if len(self.styles) == 1 else k[:2]) for k in known)
@@ -371,16 +417,21 @@ def photo_corpus(
     if limit:
         learn = torch.cat([learn[(known[learn] == pair).all(1)][:limit] for pair in known.unique(dim=0)])
     if not len(learn) or not len(judge):
-        raise ValueError(f"{dataset} in {root} has {len(learn)} pictures to learn from and {len(judge)} held out; both are needed.")
+        raise ValueError(
+            f"{dataset} in {root} has {len(learn)} pictures to learn from and {len(judge)} held out; both are needed."
+        )
     own = min(*picture_at(listed.source, 0).size, LARGEST)
     kind = "" if isinstance(listed.source, tuple) else dataset
-    images, judged = (pixels(Photos(listed.source, tuple(k.tolist()), size, kind, workers)) for k, size in ((learn, own), (judge, MODEL_CFG["vision_cfg"]["image_size"])))
+    images, judged = (
+        pixels(Photos(listed.source, tuple(k.tolist()), size, kind, workers))
+        for k, size in ((learn, own), (judge, MODEL_CFG["vision_cfg"]["image_size"]))
+    )
     return PhotoCorpus(dataset, classes, styles, images, known[learn], judged, known[judge], tones_of(images))
 
+# %% ../nbs/05_pretraining.ipynb #b44e7d02
+SHARES = {"emoji": 3, "cifar10": 3}  # 2 of any other
+
 # %% ../nbs/05_pretraining.ipynb #d1600118
-SHARES = {"emoji": 3, "cifar10": 3}
-
-
 @dataclass(frozen=True)
 class JointCorpus:
     "Several corpora in every batch."
@@ -397,7 +448,12 @@ class JointCorpus:
     @cached_property
     def kinds(self) -> dict[str, frozenset[str]]:
         "Sub-category by name, of every pictogram."
-        return {n: frozenset({c}) for p in self.parts if isinstance(p, PictogramCorpus) for n, c in zip(p.sources[0].names, p.sources[0].subcategories)}
+        return {
+            n: frozenset({c})
+            for p in self.parts
+            if isinstance(p, PictogramCorpus)
+            for n, c in zip(p.sources[0].names, p.sources[0].subcategories)
+        }
 
     def texts(self) -> set[str]:
         "Those of all parts."
@@ -425,11 +481,15 @@ def load_corpus(
     "The corpus of one or several data sets. FileNotFoundError or ValueError before anything is decoded."
     names = [n.strip() for n in dataset.split(";") if n.strip()]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"dataset={dataset!r} names {'a data set twice' if names else 'no data set'}; wanted: names such as emoji, cifar10 or pacs with semicolons between them.")
+        raise ValueError(
+            f"dataset={dataset!r} names {'a data set twice' if names else 'no data set'}; wanted: names such as emoji, cifar10 or pacs with semicolons between them."
+        )
     for name in names:
         if name != "emoji":
             list_photos(name, root)
-    parts = tuple(make_corpus(limit=limit, **emoji) if n == "emoji" else photo_corpus(n, root, validation, limit) for n in names)
+    parts = tuple(
+        make_corpus(limit=limit, **emoji) if n == "emoji" else photo_corpus(n, root, validation, limit) for n in names
+    )
     return parts[0] if len(parts) == 1 else JointCorpus(parts, tuple(SHARES.get(n, 2) for n in names))
 
 # %% ../nbs/05_pretraining.ipynb #05208b87
@@ -462,7 +522,9 @@ def contrastive_loss(
         return loss(u, v, scale)
     of_pictures, of_captions = loss.get_logits(u, v, scale)
     t = truth.float()
-    return (F.cross_entropy(of_pictures, t / t.sum(1, keepdim=True)) + F.cross_entropy(of_captions, (t / t.sum(0)).T)) / 2
+    return (
+        F.cross_entropy(of_pictures, t / t.sum(1, keepdim=True)) + F.cross_entropy(of_captions, (t / t.sum(0)).T)
+    ) / 2
 
 # %% ../nbs/05_pretraining.ipynb #b9371fd4
 @dataclass
@@ -481,7 +543,9 @@ class Training:
         return torch.searchsorted(self.rows, torch.stack([tokenise(t) for t in texts]))
 
 
-def start_training(corpus: Corpus, seed: int, learning_rate: float, weight_decay: float, muon: bool = True, config: dict = MODEL_CFG) -> Training:
+def start_training(
+    corpus: Corpus, seed: int, learning_rate: float, weight_decay: float, muon: bool = True, config: dict = MODEL_CFG
+) -> Training:
     "A fresh model, Muon for its matrices (or AdamW, as a control) and AdamW for the rest; the initial weights depend on `seed` alone."
     rows = used_tokens(corpus)
     cfg = config | {"text_cfg": config["text_cfg"] | {"vocab_size": len(rows)}}
@@ -493,16 +557,27 @@ def start_training(corpus: Corpus, seed: int, learning_rate: float, weight_decay
     decayed = {id(p) for p in matrices + kernels}
     others = [p for p in model.parameters() if id(p) not in decayed]
     groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    first = (torch.optim.Muon(matrices, learning_rate, weight_decay, adjust_lr_fn="match_rms_adamw") if muon
-             else torch.optim.AdamW(matrices, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay))
+    first = (
+        torch.optim.Muon(matrices, learning_rate, weight_decay, adjust_lr_fn="match_rms_adamw")
+        if muon
+        else torch.optim.AdamW(matrices, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
+    )
     return Training(model, (first, torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.98))), rows, config=config)
 
 # %% ../nbs/05_pretraining.ipynb #cd36b3ac
 def save_training(training: Training, path: Path) -> None:
     "Write a checkpoint, whole or not at all."
     with write_atomic(path) as temporary:
-        torch.save({"model": training.model.state_dict(), "optimisers": [o.state_dict() for o in training.optimisers],
-                    "rows": training.rows, "step": training.step, "history": training.history}, temporary)
+        torch.save(
+            {
+                "model": training.model.state_dict(),
+                "optimisers": [o.state_dict() for o in training.optimisers],
+                "rows": training.rows,
+                "step": training.step,
+                "history": training.history,
+            },
+            temporary,
+        )
 
 
 def resume_training(training: Training, path: Path) -> None:
@@ -525,7 +600,9 @@ def keep_settings(folder: Path, settings: dict) -> None:
     there = read_json(path) if path.exists() else settings
     for name in sorted(set(settings) | set(there)):
         if settings.get(name) != there.get(name):
-            raise ValueError(f"{folder} holds a training with {name}={there.get(name)!r}, not {settings.get(name)!r}. Choose another folder, or delete it to start again.")
+            raise ValueError(
+                f"{folder} holds a training with {name}={there.get(name)!r}, not {settings.get(name)!r}. Choose another folder, or delete it to start again."
+            )
     write_json(path, settings)
 
 # %% ../nbs/05_pretraining.ipynb #8542649c
@@ -539,7 +616,9 @@ def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], t
     model = training.model
     with fast(images.device):
         u, v = model.encode_image(images), model.encode_text(training.ids(texts))
-    value = contrastive_loss(F.normalize(u.float(), dim=-1), F.normalize(v.float(), dim=-1), model.logit_scale.exp(), truth)
+    value = contrastive_loss(
+        F.normalize(u.float(), dim=-1), F.normalize(v.float(), dim=-1), model.logit_scale.exp(), truth
+    )
     model.zero_grad()
     value.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -552,7 +631,9 @@ def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], t
 # %% ../nbs/05_pretraining.ipynb #d7be5a39
 def full_clip(training: Training, corpus: Corpus, name: str = "in training") -> Clip:
     "An ordinary `Clip` (full token table, eval mode) with the weights of `training`, rounded to half precision as they are shipped."
-    state = {k: v.detach().half().float() if v.is_floating_point() else v for k, v in training.model.state_dict().items()}
+    state = {
+        k: v.detach().half().float() if v.is_floating_point() else v for k, v in training.model.state_dict().items()
+    }
     model = CLIP(**training.config)
     table = torch.zeros_like(model.token_embedding.weight)
     state["token_embedding.weight"] = table.index_copy(0, training.rows, state["token_embedding.weight"])
@@ -570,12 +651,16 @@ def zero_shot_report(clip: Clip, corpus: PictogramCorpus, views: int = 1, split:
     of = dict(zip(things.names, things.subcategories))
     rows: list[dict[str, object]] = []
 
-    def ask(name: str, pictures: Pictures, index: torch.Tensor, style: int, classes: Sequence[str], answers: Sequence[str]) -> None:
+    def ask(
+        name: str, pictures: Pictures, index: torch.Tensor, style: int, classes: Sequence[str], answers: Sequence[str]
+    ) -> None:
         g = torch.Generator().manual_seed(1_000 + len(rows))
         images = draw_views(pictures, index.repeat(views), style, split, g, clip.size)
         labels = torch.tensor([classes.index(a) for a in answers]).repeat(views)
         value = accuracy(encode_images(clip, images), class_embeddings(clip, classes), labels)
-        rows.append({"set": name, "style": pictures.styles[style], "names": len(classes), "n": len(images), "accuracy": value})
+        rows.append(
+            {"set": name, "style": pictures.styles[style], "names": len(classes), "n": len(images), "accuracy": value}
+        )
 
     for style in range(2):
         ask("things", things, things.index(learned), style, learned, learned)
@@ -588,7 +673,7 @@ def zero_shot_report(clip: Clip, corpus: PictogramCorpus, views: int = 1, split:
     ask("digits", digits, torch.arange(len(digits)), 0, DIGITS, digits.names)
     return pd.DataFrame(rows)
 
-# %% ../nbs/05_pretraining.ipynb #16fde82b
+# %% ../nbs/05_pretraining.ipynb #0de40446
 def photo_answers(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame:
     "What `clip` says of each picture that is judged (of `most` evenly spaced ones, if given): true class and style, and the answer."
     every = max(1, len(corpus.judged) // most) if most else 1
@@ -597,10 +682,16 @@ def photo_answers(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFram
     pairs = list(product(corpus.classes, corpus.styles))
     both = (features @ class_embeddings(clip, [f"{s} of a {n}" for n, s in pairs], IN_STYLE).T).argmax(1)
     true = [(corpus.classes[c], corpus.styles[s]) for c, s in corpus.answers[::every].tolist()]
-    return pd.DataFrame({"class": [c for c, _ in true], "style": [s for _, s in true], "answer": [corpus.classes[k] for k in said.tolist()],
-                         "in style": [pairs[k] == t for k, t in zip(both.tolist(), true)]})
+    return pd.DataFrame(
+        {
+            "class": [c for c, _ in true],
+            "style": [s for _, s in true],
+            "answer": [corpus.classes[k] for k in said.tolist()],
+            "in style": [pairs[k] == t for k, t in zip(both.tolist(), true)],
+        }
+    )
 
-
+# %% ../nbs/05_pretraining.ipynb #16fde82b
 def photo_report(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame:
     "Top-1 accuracy (percent): one row for all pictures that are judged, one a style, and one for class and style at once."
     answers = photo_answers(clip, corpus, most)
@@ -608,15 +699,26 @@ def photo_report(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame
     several = len(corpus.styles) > 1
     rows = [(corpus.name, "all" if several else corpus.styles[0], len(corpus.classes), right)]
     if several:
-        rows += [(f"{corpus.name}, one style", s, len(corpus.classes), right[answers["style"] == s]) for s in corpus.styles]
-        rows.append((f"{corpus.name}, class and style", "all", len(corpus.classes) * len(corpus.styles), answers["in style"]))
-    return pd.DataFrame([{"set": name, "style": s, "names": names, "n": len(x), "accuracy": 100 * x.mean()} for name, s, names, x in rows])
+        rows += [
+            (f"{corpus.name}, one style", s, len(corpus.classes), right[answers["style"] == s]) for s in corpus.styles
+        ]
+        rows.append(
+            (f"{corpus.name}, class and style", "all", len(corpus.classes) * len(corpus.styles), answers["in style"])
+        )
+    return pd.DataFrame(
+        [
+            {"set": name, "style": s, "names": names, "n": len(x), "accuracy": 100 * x.mean()}
+            for name, s, names, x in rows
+        ]
+    )
 
 
 def confusion(answers: pd.DataFrame) -> pd.DataFrame:
     "Of the pictures of each class (row), the percentage that is called each name (column)."
     names = sorted(set(answers["class"]))
-    return 100 * pd.crosstab(answers["class"], answers["answer"], normalize="index").reindex(index=names, columns=names, fill_value=0.0)
+    return 100 * pd.crosstab(answers["class"], answers["answer"], normalize="index").reindex(
+        index=names, columns=names, fill_value=0.0
+    )
 
 # %% ../nbs/05_pretraining.ipynb #1de974bd
 def pretrain(

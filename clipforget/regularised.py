@@ -22,7 +22,7 @@ from .saliency import diagonal_fisher
 from .task import Task
 from .text_edits import before_projection, kept_names, prompts, with_projection
 
-# %% ../nbs/25_regularised.ipynb #011e46a5
+# %% ../nbs/25_regularised.ipynb #bdbcd718
 def feed_forward(visual: nn.Module) -> list[str]:
     "The layers that GS-LoRA adapts: a ViT's feed-forward ones; of another tower all."
     names = list(layers(visual))
@@ -31,9 +31,11 @@ def feed_forward(visual: nn.Module) -> list[str]:
 
 def group_lasso(visual: nn.Module) -> torch.Tensor:
     "Sum of the norms of whole adapters."
-    return sum(((a.A.square().sum() + a.B.square().sum() + 1e-12).sqrt() for a in adapters(visual).values()), torch.zeros(()))
+    return sum(
+        ((a.A.square().sum() + a.B.square().sum() + 1e-12).sqrt() for a in adapters(visual).values()), torch.zeros(())
+    )
 
-
+# %% ../nbs/25_regularised.ipynb #011e46a5
 def gs_lora(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
@@ -46,22 +48,30 @@ def gs_lora(
     lasso: float = 1e-3,  # alpha
 ) -> Edit:
     "Group-sparse LoRA."
-    visual = add_adapters(clip.model.visual, feed_forward(clip.model.visual), rank, torch.Generator().manual_seed(task.seed))
+    visual = add_adapters(
+        clip.model.visual, feed_forward(clip.model.visual), rank, torch.Generator().manual_seed(task.seed)
+    )
     text = class_embeddings(clip, task.forget.classes, task.templates)
 
     def loss(x: dict[str, Drawn]) -> torch.Tensor:
         f, r = x["forget"], x["retain"]
-        return weight * F.relu(bound - contrastive_loss(f.u, text, f.labels)) + contrastive_loss(r.u, text, r.labels) + lasso * group_lasso(visual)
+        return (
+            weight * F.relu(bound - contrastive_loss(f.u, text, f.labels))
+            + contrastive_loss(r.u, text, r.labels)
+            + lasso * group_lasso(visual)
+        )
 
     losses = descend(clip, task, visual, trainable(visual), loss, ("forget", "retain"), learning_rate, steps, batch)
     return finished(clip, task, merge(clip.model.visual, visual), losses=losses)
 
-# %% ../nbs/25_regularised.ipynb #9736b21b
+# %% ../nbs/25_regularised.ipynb #24432885
 def divergence(new: torch.Tensor, old: torch.Tensor, temperature: float = 100.0) -> torch.Tensor:
     "KL of softmaxed unit features, mean over rows: zero if and only if they are equal."
-    return F.kl_div((temperature * new).log_softmax(-1), (temperature * old).log_softmax(-1), log_target=True, reduction="batchmean")
+    return F.kl_div(
+        (temperature * new).log_softmax(-1), (temperature * old).log_softmax(-1), log_target=True, reduction="batchmean"
+    )
 
-
+# %% ../nbs/25_regularised.ipynb #9736b21b
 def clip_erase(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
@@ -87,9 +97,15 @@ def clip_erase(
         f, r, text = x["forget"], x["retain"], embed(matrix)
         labels = torch.tensor([place[k] for k in r.labels.tolist()], device=text.device)
         away = (f.u @ text[place[task.caption]]).mean()
-        return away + retain * contrastive_loss(r.u, text, labels) + consistency * (divergence(r.u, old[r.index]) + divergence(text, old_text))
+        return (
+            away
+            + retain * contrastive_loss(r.u, text, labels)
+            + consistency * (divergence(r.u, old[r.index]) + divergence(text, old_text))
+        )
 
-    losses = descend(clip, task, visual, [*weights.values(), matrix], loss, ("forget", "retain"), learning_rate, steps, batch)
+    losses = descend(
+        clip, task, visual, [*weights.values(), matrix], loss, ("forget", "retain"), learning_rate, steps, batch
+    )
     edited = with_projection(clip, matrix.detach()).with_visual(visual.requires_grad_(False).eval())
     return Edit(edited, info={"losses": losses, **calibrate(edited, task)})
 
@@ -121,18 +137,54 @@ def pbu(
     text = class_embeddings(clip, task.forget.classes, task.templates)
 
     def loss(x: dict[str, Drawn]) -> torch.Tensor:
-        leash = sum((fisher * information[n] * (w - old[n]).square()).sum() + distance * (w - old[n]).square().sum() for n, w in weights.items())
+        leash = sum(
+            (fisher * information[n] * (w - old[n]).square()).sum() + distance * (w - old[n]).square().sum()
+            for n, w in weights.items()
+        )
         return leash - contrastive_loss(x["forget"].u, text, x["forget"].labels)
 
-    losses = descend(clip, task, visual, list(weights.values()), loss, ("forget",), learning_rate, steps, batch, stop_at)
+    losses = descend(
+        clip, task, visual, list(weights.values()), loss, ("forget",), learning_rate, steps, batch, stop_at
+    )
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/25_regularised.ipynb #ea406f6c
 REGULARISED = {
-    "GS-LoRA": Method(gs_lora, ("names", "forget images", "siblings"), "image tower", "CVPR 2024",
-                      {"learning_rate": Range(1e-4, 1e-2, log=True), "steps": STEPS, "bound": Range(3.0, 30.0), "weight": Range(0.1, 3.0, log=True), "lasso": Range(1e-5, 0.1, log=True)}),
-    "CLIPErase": Method(clip_erase, ("names", "forget images", "siblings"), "both towers", "ACL 2025",
-                        {"learning_rate": RATE, "steps": STEPS, "retain": Range(0.03, 3.0, log=True), "consistency": Range(0.03, 3.0, log=True)}),
-    "PBU": Method(pbu, ("names", "forget images"), "image tower", "AAAI 2025",
-                  {"learning_rate": RATE, "fisher": Range(1.0, 1e6, log=True), "distance": Range(0.01, 100.0, log=True), "stop_at": STOP}),
+    "GS-LoRA": Method(
+        gs_lora,
+        ("names", "forget images", "siblings"),
+        "image tower",
+        "CVPR 2024",
+        {
+            "learning_rate": Range(1e-4, 1e-2, log=True),
+            "steps": STEPS,
+            "bound": Range(3.0, 30.0),
+            "weight": Range(0.1, 3.0, log=True),
+            "lasso": Range(1e-5, 0.1, log=True),
+        },
+    ),
+    "CLIPErase": Method(
+        clip_erase,
+        ("names", "forget images", "siblings"),
+        "both towers",
+        "ACL 2025",
+        {
+            "learning_rate": RATE,
+            "steps": STEPS,
+            "retain": Range(0.03, 3.0, log=True),
+            "consistency": Range(0.03, 3.0, log=True),
+        },
+    ),
+    "PBU": Method(
+        pbu,
+        ("names", "forget images"),
+        "image tower",
+        "AAAI 2025",
+        {
+            "learning_rate": RATE,
+            "fisher": Range(1.0, 1e6, log=True),
+            "distance": Range(0.01, 100.0, log=True),
+            "stop_at": STOP,
+        },
+    ),
 }

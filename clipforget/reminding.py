@@ -16,7 +16,14 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from .adapters import ActivationCache, encode_above, features_above, frozen_depth, frozen_activations, trainable
+from clipforget.adapters import (
+    ActivationCache,
+    encode_above,
+    features_above,
+    frozen_depth,
+    frozen_activations,
+    trainable,
+)
 from .alignment import retain_pools
 from .clip import Clip, batch_size, class_embeddings, fast
 from .forgetting import Stage, draw, forget_loss
@@ -56,7 +63,11 @@ class Lesson:
             hold = forget_loss(u, self.text, self.captions[picks], self.hold_margin)
             if self.below is not None:
                 hold = hold + forget_loss(u, self.text, self.captions[picks], delta=self.below[picks])
-            return {"hold": hold} if self.moved is None else {"hold": hold, "moved": distillation_loss(u, self.moved[picks])}
+            return (
+                {"hold": hold}
+                if self.moved is None
+                else {"hold": hold, "moved": distillation_loss(u, self.moved[picks])}
+            )
         found = {"distillation": distillation_loss(u, self.teacher[kind - 1][picks]) / len(self.teacher)}
         if kind == 1:
             found["contrastive"] = contrastive_loss(u, self.text, self.labels[picks])
@@ -64,8 +75,15 @@ class Lesson:
 
 # %% ../nbs/13_reminding.ipynb #6350ed89
 def prepare_lesson(
-    clip: Clip, task: Task, pools: list[torch.Tensor], depth: int, hold_margin: float, borrow: bool,
-    cache: ActivationCache | None, hold_below: bool = False, where: str = "",
+    clip: Clip,
+    task: Task,
+    pools: list[torch.Tensor],
+    depth: int,
+    hold_margin: float,
+    borrow: bool,
+    cache: ActivationCache | None,
+    hold_below: bool = False,
+    where: str = "",
 ) -> Lesson:
     "The activations of the forget pictures and the pools, and what the original makes of the pools."
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
@@ -183,7 +201,9 @@ def remind(
     depth = frozen_depth(visual)
     info: dict = {}
     if not pools:
-        pools, info = retain_pools(clip, pixels(task.retain.images), drawn, align_steps, few, mixed, random_control, reference)
+        pools, info = retain_pools(
+            clip, pixels(task.retain.images), drawn, align_steps, few, mixed, random_control, reference
+        )
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, where)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
     if where:

@@ -53,8 +53,15 @@ def soup_curve(
     for a in grid:
         set_scale(visual, a)
         f, r = (encode_above(visual, x, depth) for x in below)
-        rows.append({"a": a, "target": accuracy(f, text, forget.labels), "risk": highest_risk(f, text, forget.labels),
-                     "siblings": accuracy(r, text, retain.labels), "similarity": (r * before).sum(1).mean().item()})
+        rows.append(
+            {
+                "a": a,
+                "target": accuracy(f, text, forget.labels),
+                "risk": highest_risk(f, text, forget.labels),
+                "siblings": accuracy(r, text, retain.labels),
+                "similarity": (r * before).sum(1).mean().item(),
+            }
+        )
     return pd.DataFrame(rows)
 
 

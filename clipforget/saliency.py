@@ -27,22 +27,37 @@ def side_gradient(clip: Clip, task: Task, part: ImageSet, batch: int = 64) -> di
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     for images, labels in zip(part.images.split(batch), part.labels.split(batch)):
-        (contrastive_loss(image_features(clip, images, visual), text, labels.to(clip.device)) * len(labels) / len(part)).backward()
+        (
+            contrastive_loss(image_features(clip, images, visual), text, labels.to(clip.device))
+            * len(labels)
+            / len(part)
+        ).backward()
     return {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}
 
-# %% ../nbs/24_saliency.ipynb #ce03f629
+# %% ../nbs/24_saliency.ipynb #5e99b724
 def slug_table(forget: dict[str, torch.Tensor], retain: dict[str, torch.Tensor], visual: nn.Module) -> pd.DataFrame:
     "Importance and alignment of every layer, and whether it is on the Pareto front."
     rows = []
     for name, (module, parameter) in layers(visual).items():
         f, r = forget[name].flatten(), retain[name].flatten()
-        rows.append({"layer": name, "importance": (f.norm() / getattr(module, parameter).norm()).item(), "alignment": abs(torch.cosine_similarity(f, r, dim=0).item())})
+        rows.append(
+            {
+                "layer": name,
+                "importance": (f.norm() / getattr(module, parameter).norm()).item(),
+                "alignment": abs(torch.cosine_similarity(f, r, dim=0).item()),
+            }
+        )
     table = pd.DataFrame(rows)
-    best = [not ((table["importance"] > x.importance) & (table["alignment"] < x.alignment)).any() for x in table.itertuples()]
+    best = [
+        not ((table["importance"] > x.importance) & (table["alignment"] < x.alignment)).any()
+        for x in table.itertuples()
+    ]
     return table.assign(front=best).sort_values("importance", ascending=False, ignore_index=True)
 
-
-def slug_step(clip: Clip, task: Task, name: str, gradient: torch.Tensor, first: float, evaluations: int, allowed_risk: float) -> tuple[float, nn.Module, dict[str, float]]:
+# %% ../nbs/24_saliency.ipynb #c8042403
+def slug_step(
+    clip: Clip, task: Task, name: str, gradient: torch.Tensor, first: float, evaluations: int, allowed_risk: float
+) -> tuple[float, nn.Module, dict[str, float]]:
     "The smallest step found in one layer whose calibration risk is allowed (else the one of least risk), the tower, and its calibration figures."
     low, high, step, tried = 0.0, None, first, []
     for _ in range(evaluations):
@@ -50,9 +65,11 @@ def slug_step(clip: Clip, task: Task, name: str, gradient: torch.Tensor, first: 
         tried.append((step, visual, calibrate(clip, task, visual)))
         low, high = (low, step) if tried[-1][2]["risk"] <= allowed_risk else (step, high)
         step = 2 * step if high is None else (low + high) / 2
-    return min(tried, key=lambda x: (x[2]["risk"] > allowed_risk, x[2]["risk"] if x[2]["risk"] > allowed_risk else x[0]))
+    return min(
+        tried, key=lambda x: (x[2]["risk"] > allowed_risk, x[2]["risk"] if x[2]["risk"] > allowed_risk else x[0])
+    )
 
-
+# %% ../nbs/24_saliency.ipynb #ce03f629
 def slug(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
@@ -67,7 +84,13 @@ def slug(
     for name in front:
         size = getattr(*layers(clip.model.visual)[name]).norm() / (forget[name].norm() + 1e-12)
         tried.append((name, *slug_step(clip, task, name, forget[name], 0.02 * size.item(), evaluations, allowed_risk)))
-    name, step, visual, figures = max(tried, key=lambda x: (x[3]["risk"] <= allowed_risk, x[3]["siblings"] if x[3]["risk"] <= allowed_risk else -x[3]["risk"]))
+    name, step, visual, figures = max(
+        tried,
+        key=lambda x: (
+            x[3]["risk"] <= allowed_risk,
+            x[3]["siblings"] if x[3]["risk"] <= allowed_risk else -x[3]["risk"],
+        ),
+    )
     return Edit(clip.with_visual(visual), info={"layer": name, "step": step, **figures})
 
 # %% ../nbs/24_saliency.ipynb #b37eae19
@@ -84,7 +107,9 @@ def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> 
     return total
 
 
-def dampened(weight: torch.Tensor, forget: torch.Tensor, retain: torch.Tensor, alpha: float, strength: float) -> torch.Tensor:
+def dampened(
+    weight: torch.Tensor, forget: torch.Tensor, retain: torch.Tensor, alpha: float, strength: float
+) -> torch.Tensor:
     "The formula above."
     factor = (strength * retain / forget.clamp(min=1e-30)).clamp(max=1.0)
     return torch.where(forget > alpha * retain, weight * factor, weight)
@@ -109,14 +134,14 @@ def ssd(
             weight.copy_(new)
     return finished(clip, task, visual, changed=changed)
 
-# %% ../nbs/24_saliency.ipynb #42abe540
+# %% ../nbs/24_saliency.ipynb #aaae69bd
 def saliency_masks(gradient: dict[str, torch.Tensor], share: float) -> list[torch.Tensor]:
     "Ones for the `share` of all weights with the largest absolute gradient, zeros elsewhere."
     sizes = torch.cat([g.abs().flatten() for g in gradient.values()])
     bound = sizes.kthvalue(max(1, round((1 - share) * len(sizes)))).values
     return [(g.abs() > bound).float() for g in gradient.values()]
 
-
+# %% ../nbs/24_saliency.ipynb #42abe540
 def salun(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
@@ -135,16 +160,53 @@ def salun(
 
     def loss(x: dict[str, Drawn]) -> torch.Tensor:
         f, r = x["forget"], x["retain"]
-        return contrastive_loss(f.u, text, wrong[f.index].to(f.u.device)) + weight * contrastive_loss(r.u, text, r.labels)
+        return contrastive_loss(f.u, text, wrong[f.index].to(f.u.device)) + weight * contrastive_loss(
+            r.u, text, r.labels
+        )
 
     masks = saliency_masks(side_gradient(clip, task, task.forget), share)
-    losses = descend(clip, task, visual, list(weights.values()), loss, ("forget", "retain"), learning_rate, steps, batch, stop_at, masks)
+    losses = descend(
+        clip,
+        task,
+        visual,
+        list(weights.values()),
+        loss,
+        ("forget", "retain"),
+        learning_rate,
+        steps,
+        batch,
+        stop_at,
+        masks,
+    )
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/24_saliency.ipynb #867c010e
 SALIENCY = {
-    "SLUG": Method(slug, ("names", "forget images", "siblings"), "image tower", "ICML 2025", {"candidates": Range(1, 6, whole=True), "allowed_risk": STOP}),
-    "SSD": Method(ssd, ("names", "forget images", "siblings"), "image tower", "AAAI 2024", {"alpha": Range(1.0, 1000.0, log=True), "strength": Range(0.1, 10.0, log=True)}),
-    "SalUn": Method(salun, ("names", "forget images", "siblings"), "image tower", "ICLR 2024",
-                    {"learning_rate": RATE, "steps": STEPS, "share": Range(0.1, 0.9), "weight": Range(0.3, 10.0, log=True), "stop_at": STOP}),
+    "SLUG": Method(
+        slug,
+        ("names", "forget images", "siblings"),
+        "image tower",
+        "ICML 2025",
+        {"candidates": Range(1, 6, whole=True), "allowed_risk": STOP},
+    ),
+    "SSD": Method(
+        ssd,
+        ("names", "forget images", "siblings"),
+        "image tower",
+        "AAAI 2024",
+        {"alpha": Range(1.0, 1000.0, log=True), "strength": Range(0.1, 10.0, log=True)},
+    ),
+    "SalUn": Method(
+        salun,
+        ("names", "forget images", "siblings"),
+        "image tower",
+        "ICLR 2024",
+        {
+            "learning_rate": RATE,
+            "steps": STEPS,
+            "share": Range(0.1, 0.9),
+            "weight": Range(0.3, 10.0, log=True),
+            "stop_at": STOP,
+        },
+    ),
 }

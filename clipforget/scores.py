@@ -20,7 +20,7 @@ from .clip import Clip, accuracy, class_embeddings
 from .restoring import GATE
 from .task import ImageSet, Task
 
-# %% ../nbs/16_scores.ipynb #50cf991d
+# %% ../nbs/16_scores.ipynb #86678294
 COLUMNS = ["dataset", "backbone", "target", "labels", "method", "stage", "seed", "column", "value", "n"]
 
 
@@ -41,19 +41,27 @@ def evaluate_stages(
     for name, part in columns(task).items():
         text = class_embeddings(clip, part.classes, part.templates or task.templates)
         found: dict[str, list[torch.Tensor]] = {stage: [] for stage in towers}
-        batches = tqdm(part.images.split(256), f"evaluating {name}", -(-len(part) // 256), leave=False, disable=len(part) < 4096)
+        batches = tqdm(
+            part.images.split(256), f"evaluating {name}", -(-len(part) // 256), leave=False, disable=len(part) < 4096
+        )
         for images in batches:
             below = frozen_activations(clip, images, depth, exact=True)
             for stage, visual in towers.items():
                 found[stage].append(encode_above(visual, below, depth))
         for stage, features in found.items():
             value = accuracy(torch.cat(features), text, part.labels)
-            rows.append([task.dataset, clip.name, task.target, task.labels, method, stage, task.seed, name, value, len(part)])
+            rows.append(
+                [task.dataset, clip.name, task.target, task.labels, method, stage, task.seed, name, value, len(part)]
+            )
     order = {stage: k for k, stage in enumerate(towers)}
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values("stage", key=lambda s: s.map(order), kind="stable", ignore_index=True)
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(
+        "stage", key=lambda s: s.map(order), kind="stable", ignore_index=True
+    )
 
-
-def evaluate(clip: Clip, task: Task, visual: nn.Module | None = None, method: str = "do nothing", stage: str = "original") -> pd.DataFrame:
+# %% ../nbs/16_scores.ipynb #50cf991d
+def evaluate(
+    clip: Clip, task: Task, visual: nn.Module | None = None, method: str = "do nothing", stage: str = "original"
+) -> pd.DataFrame:
     "The rows of one image tower: `visual`, or `clip`'s own."
     return evaluate_stages(clip, task, {stage: visual or clip.model.visual}, method)
 
@@ -86,11 +94,16 @@ def summary(values: Mapping[str, float], original: Mapping[str, float]) -> dict[
     "Gate, Score, retention of every kept column, the worst column and its retention, from accuracies by column (percent)."
     retention = {c: 100 * ratio(values[c], original[c]) for c in original if c not in NOT_KEPT}
     worst = min(retention, key=retention.__getitem__)
-    return {"target": values["target"], "gate": "passed" if values["target"] <= GATE else "failed",
-            "Score": score(values, original), "worst column": worst, "worst retention": retention[worst],
-            **{f"retention, {c}": r for c, r in retention.items()}}
+    return {
+        "target": values["target"],
+        "gate": "passed" if values["target"] <= GATE else "failed",
+        "Score": score(values, original),
+        "worst column": worst,
+        "worst retention": retention[worst],
+        **{f"retention, {c}": r for c, r in retention.items()},
+    }
 
-# %% ../nbs/16_scores.ipynb #47c3024a
+# %% ../nbs/16_scores.ipynb #af513228
 def by_column(rows: pd.DataFrame, stage: str) -> dict[str, float]:
     "Accuracies by column of one stage of one run."
     mine = rows[rows["stage"] == stage]
@@ -108,11 +121,16 @@ def score_table(
     for stage in rows["stage"].unique():
         values = by_column(rows, stage)
         s = summary(values, original)
-        table.append({"stage": stage, **{c: values[c] for c in original},
-                      **{k: s[k] for k in ("gate", "Score", "worst column", "worst retention")}})
+        table.append(
+            {
+                "stage": stage,
+                **{c: values[c] for c in original},
+                **{k: s[k] for k in ("gate", "Score", "worst column", "worst retention")},
+            }
+        )
     return pd.DataFrame(table).set_index("stage")
 
-
+# %% ../nbs/16_scores.ipynb #47c3024a
 def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
     "One row a column: original, edited with its 95 % interval, retention, n."
     original, edited = by_column(rows, "original"), by_column(rows, stage)
@@ -121,10 +139,20 @@ def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
     for c in original:
         low, high = wilson(edited[c], n[c])
         keep = 100 * ratio(edited[c], original[c]) if c not in NOT_KEPT else float("nan")
-        table.append({"column": c, "original": original[c], "edited": edited[c], "low": low, "high": high, "retention": keep, "n": n[c]})
+        table.append(
+            {
+                "column": c,
+                "original": original[c],
+                "edited": edited[c],
+                "low": low,
+                "high": high,
+                "retention": keep,
+                "n": n[c],
+            }
+        )
     return pd.DataFrame(table).set_index("column")
 
-# %% ../nbs/16_scores.ipynb #492af72a
+# %% ../nbs/16_scores.ipynb #f1d4ccef
 def run_summaries(
     rows: pd.DataFrame,  # tidy rows of many runs, with a column `seconds` and runs of the method "do nothing"
 ) -> pd.DataFrame:
@@ -133,11 +161,19 @@ def run_summaries(
     for (target, labels), group in rows.groupby(["target", "labels"], sort=False):
         original = group[group["method"] == "do nothing"].set_index("column")["value"].to_dict()
         for (method, seed), run in group.groupby(["method", "seed"], sort=False):
-            out.append({"target name": target, "labels": labels, "method": method, "seed": seed, "seconds": run["seconds"].iloc[0],
-                        **summary(run.set_index("column")["value"].to_dict(), original)})
+            out.append(
+                {
+                    "target name": target,
+                    "labels": labels,
+                    "method": method,
+                    "seed": seed,
+                    "seconds": run["seconds"].iloc[0],
+                    **summary(run.set_index("column")["value"].to_dict(), original),
+                }
+            )
     return pd.DataFrame(out)
 
-
+# %% ../nbs/16_scores.ipynb #492af72a
 def method_table(
     runs: pd.DataFrame,  # from `run_summaries`
 ) -> pd.DataFrame:
@@ -145,8 +181,21 @@ def method_table(
     suite = [c for c in runs if c.startswith("retention, ") and c != "retention, siblings"]
     table = []
     for (labels, method), g in runs.groupby(["labels", "method"], sort=False):
-        table.append({"labels": labels, "method": method, "runs": len(g), "gate passed": int((g["gate"] == "passed").sum()),
-                      "target, worst": g["target"].max(), "siblings, mean": g["retention, siblings"].mean(), "siblings, worst": g["retention, siblings"].min(),
-                      "suite, mean": g[suite].mean().mean(), "lowest column mean": g[suite].mean().min(), "suite, worst": g[suite].min().min(),
-                      "Score, mean": g["Score"].mean(), "Score, worst": g["Score"].min(), "seconds": g["seconds"].median()})
+        table.append(
+            {
+                "labels": labels,
+                "method": method,
+                "runs": len(g),
+                "gate passed": int((g["gate"] == "passed").sum()),
+                "target, worst": g["target"].max(),
+                "siblings, mean": g["retention, siblings"].mean(),
+                "siblings, worst": g["retention, siblings"].min(),
+                "suite, mean": g[suite].mean().mean(),
+                "lowest column mean": g[suite].mean().min(),
+                "suite, worst": g[suite].min().min(),
+                "Score, mean": g["Score"].mean(),
+                "Score, worst": g["Score"].min(),
+                "seconds": g["seconds"].median(),
+            }
+        )
     return pd.DataFrame(table).set_index(["labels", "method"])

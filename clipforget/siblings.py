@@ -73,20 +73,35 @@ def dense(clip: Clip, task: Task, keep: float = 0.8, neighbours: int = 5) -> Tas
     u, stay = encode_images(clip, task.retain.images, exact=False).float(), []
     for label in task.retain.labels.unique().tolist():
         mine = (task.retain.labels == label).nonzero()[:, 0]
-        close = (u[mine] @ u[mine].T).fill_diagonal_(-1).topk(min(neighbours, max(1, len(mine) - 1)), dim=1).values.mean(1)
+        close = (
+            (u[mine] @ u[mine].T).fill_diagonal_(-1).topk(min(neighbours, max(1, len(mine) - 1)), dim=1).values.mean(1)
+        )
         stay.append(mine[close.cpu().argsort(descending=True)[: max(1, round(keep * len(mine)))]])
     return part_of_task(task, torch.cat(stay).sort().values)
 
 # %% ../nbs/29_siblings.ipynb #5c79d45f
 def beliefs(clip: Clip, part: ImageSet, templates: Sequence[str]) -> torch.Tensor:
     "The original's probabilities of all captions, [n, c]."
-    return (100 * encode_images(clip, part.images, exact=False).float() @ class_embeddings(clip, part.classes, part.templates or templates).float().T).softmax(1).cpu()
+    return (
+        (
+            100
+            * encode_images(clip, part.images, exact=False).float()
+            @ class_embeddings(clip, part.classes, part.templates or templates).float().T
+        )
+        .softmax(1)
+        .cpu()
+    )
 
 
 def weighted(clip: Clip, task: Task, seed: int = 0) -> Task:
     "As many retain pictures, drawn in proportion to the original's belief in their labels."
     weight = beliefs(clip, task.retain, task.templates).gather(1, task.retain.labels[:, None])[:, 0]
-    return part_of_task(task, torch.multinomial(weight + 1e-6, len(weight), replacement=True, generator=torch.Generator().manual_seed(seed)).sort().values)
+    return part_of_task(
+        task,
+        torch.multinomial(weight + 1e-6, len(weight), replacement=True, generator=torch.Generator().manual_seed(seed))
+        .sort()
+        .values,
+    )
 
 # %% ../nbs/29_siblings.ipynb #172e8c14
 def pseudo_labelled(clip: Clip, task: Task, sure: float = 0.5) -> Task:
@@ -114,10 +129,14 @@ def dreamt(
     classes = task.forget.classes
     where = [classes.index(n) for n in task.siblings if n in classes]
     if not where:
-        raise ValueError("The siblings' names are not among the captions, so no picture can be made of them. Use fine labels, or give pictures.")
+        raise ValueError(
+            "The siblings' names are not among the captions, so no picture can be made of them. Use fine labels, or give pictures."
+        )
     labels = torch.tensor(where).repeat_interleave(each)
     text = class_embeddings(clip, classes, task.templates)
-    start = 0.5 + 0.15 * torch.randn(len(labels), 3, clip.size, clip.size, generator=torch.Generator().manual_seed(seed))
+    start = 0.5 + 0.15 * torch.randn(
+        len(labels), 3, clip.size, clip.size, generator=torch.Generator().manual_seed(seed)
+    )
     z = F.avg_pool2d(start, 3, 1, 1).to(clip.device).requires_grad_(True)
     optimiser = torch.optim.Adam([z], lr=learning_rate)
     for _ in range(steps):

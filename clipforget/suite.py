@@ -42,8 +42,18 @@ def imagenet_templates(
 # Prompt templates of each known set; the braces stand for the class's name.
 PROMPTS = {
     "imagenet": imagenet_templates(),
-    "cifar10": ("a photo of a {}.", "a blurry photo of a {}.", "a tiny picture of the {}.", "a low-resolution photo of one {}."),
-    "cifar100": ("a photo of a {}.", "a blurry photo of a {}.", "a tiny picture of the {}.", "a low-resolution photo of one {}."),
+    "cifar10": (
+        "a photo of a {}.",
+        "a blurry photo of a {}.",
+        "a tiny picture of the {}.",
+        "a low-resolution photo of one {}.",
+    ),
+    "cifar100": (
+        "a photo of a {}.",
+        "a blurry photo of a {}.",
+        "a tiny picture of the {}.",
+        "a low-resolution photo of one {}.",
+    ),
     "food101": ("a photo of {}, a type of food.", "a plate of {}.", "{}, served in a restaurant."),
     "stl10": ("a photo of a {}.", "a photo of the {}.", "a close photo of one {}."),
     "objectnet": ("a photo of a {}.", "a photo of a {} at home.", "a {} seen from an odd side."),
@@ -66,7 +76,9 @@ def image_set(
     numbers = torch.from_numpy(np.asarray(labels).astype(np.int64))
     if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(classes):
         found = f"labels from {numbers.min()} to {numbers.max()}" if len(numbers) else "no pictures"
-        raise ValueError(f"{name}: it has {found}, and {len(classes)} classes. Every picture needs a label from 0 to {len(classes) - 1}.")
+        raise ValueError(
+            f"{name}: it has {found}, and {len(classes)} classes. Every picture needs a label from 0 to {len(classes) - 1}."
+        )
     return ImageSet(name, images, numbers, tuple(classes), tuple(templates))
 
 # %% ../nbs/08_suite.ipynb #67f30fa9
@@ -91,7 +103,9 @@ def folder_set(
     for folder, paths in class_folders(root).items():
         c = rename(folder)
         if c in found:
-            raise ValueError(f"Two folders in {root}, {folder!r} and another, mean the class {c!r}. Give each class one folder.")
+            raise ValueError(
+                f"Two folders in {root}, {folder!r} and another, mean the class {c!r}. Give each class one folder."
+            )
         if c is not None:
             found[c] = paths
     classes = tuple(classes) or tuple(found)
@@ -99,10 +113,12 @@ def folder_set(
     labels = positions([c for c, some in found.items() for _ in some], classes)
     return image_set(name, Photos(paths, tuple(range(len(paths))), size), labels, classes, templates)
 
-# %% ../nbs/08_suite.ipynb #6e826e7a
+# %% ../nbs/08_suite.ipynb #463b551a
 IMAGENET_HOMES = ("imagenet", "ILSVRC2012", ".")
-IMAGENET_LAYOUT = ("a folder for every class, called by its WordNet id (n02490219) or name (marmoset); the validation archive has its 50,000 pictures "
-                   "in one folder, and they must be sorted into such folders first")
+IMAGENET_LAYOUT = (
+    "a folder for every class, called by its WordNet id (n02490219) or name (marmoset); the validation archive has its 50,000 pictures "
+    "in one folder, and they must be sorted into such folders first"
+)
 
 
 def imagenet_folders(
@@ -115,7 +131,9 @@ def imagenet_folders(
     places = [Path(root) / home / split for home in IMAGENET_HOMES]
     tree = next((p for p in places if p.is_dir()), None)
     if tree is None and required:
-        raise FileNotFoundError(f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder. Wanted in it: {IMAGENET_LAYOUT}.")
+        raise FileNotFoundError(
+            f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder. Wanted in it: {IMAGENET_LAYOUT}."
+        )
     folders: dict[Synset, Path] = {}
     for d in sorted(tree.iterdir()) if tree else ():
         if d.is_dir() and not d.name.startswith("."):
@@ -123,18 +141,28 @@ def imagenet_folders(
             if c in folders:
                 raise ValueError(f"{folders[c]} and {d.name} are both for the class {c}. Give each class one folder.")
             folders[c] = d
-    found = {c.wnid: pictures_in(folders[c]) for c in sorted(folders, key=lambda c: c.index) if not wanted or c.wnid in wanted}
+    found = {
+        c.wnid: pictures_in(folders[c])
+        for c in sorted(folders, key=lambda c: c.index)
+        if not wanted or c.wnid in wanted
+    }
     if tree and not any(found.values()) and not wanted:
         raise ValueError(f"{tree} has no class folder with pictures. Wanted: {IMAGENET_LAYOUT}.")
     return {i: paths for i, paths in found.items() if paths}
 
-
+# %% ../nbs/08_suite.ipynb #6e826e7a
 def imagenet_set(root: Path, size: int, split: str = "val") -> ImageSet:
     "ImageNet's pictures below `root` with all 1,000 class names. FileNotFoundError if there are none."
     found = imagenet_folders(root, split)
     paths = [p for some in found.values() for p in some]
     labels = [find_class(i).index for i, some in found.items() for _ in some]
-    return image_set("imagenet", Photos(paths, tuple(range(len(paths))), size), labels, [c.name for c in imagenet_classes()], PROMPTS["imagenet"])
+    return image_set(
+        "imagenet",
+        Photos(paths, tuple(range(len(paths))), size),
+        labels,
+        [c.name for c in imagenet_classes()],
+        PROMPTS["imagenet"],
+    )
 
 # %% ../nbs/08_suite.ipynb #1a3b9709
 def subsample(
@@ -152,7 +180,8 @@ def subsample(
     for c in labels.unique():
         mine = (labels == c).nonzero()[:, 0]
         rank = torch.randperm(len(mine), generator=generator)
-        place[mine] = (rank + torch.rand(1, generator=generator, dtype=torch.float64)) / len(mine)  # p = (r + u_c) / n_c
+        # p = (r + u_c) / n_c
+        place[mine] = (rank + torch.rand(1, generator=generator, dtype=torch.float64)) / len(mine)
     return place.argsort()[:limit].sort().values
 
 
@@ -172,7 +201,7 @@ def limited(
     none = f", none of {missing} classes" if missing else ""
     return few, f"{part.name}: {len(few):,} of {len(part):,} pictures, {each} of a class{none}, drawn with seed {seed}"
 
-# %% ../nbs/08_suite.ipynb #06a09506
+# %% ../nbs/08_suite.ipynb #01cd4b22
 OBJECTNET = "objectnet-1.0"
 
 
@@ -197,9 +226,12 @@ def objectnet_classes(
     "ObjectNet's classes that ImageNet has too, each with its ImageNet classes."
     by_words = {", ".join(c.lemmas): c for c in imagenet_classes()}
     found = read_json(Path(folder) / "mappings" / "objectnet_to_imagenet_1k.json")
-    return {name: tuple(by_words[choose("ImageNet class", one, by_words)] for one in words.split("; ")) for name, words in found.items()}
+    return {
+        name: tuple(by_words[choose("ImageNet class", one, by_words)] for one in words.split("; "))
+        for name, words in found.items()
+    }
 
-
+# %% ../nbs/08_suite.ipynb #06a09506
 def load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
     "ObjectNet below `root`, the classes that ImageNet has too. FileNotFoundError if it is not there."
     folder = root / OBJECTNET
@@ -207,8 +239,14 @@ def load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
         raise FileNotFoundError(f"{root} has no {OBJECTNET}")
     known = objectnet_classes(folder)
     names = read_json(folder / "mappings" / "folder_to_objectnet_label.json")
-    part = folder_set("objectnet", folder / "images", size, [readable(n) for n in known],
-                      lambda f: readable(names[f]) if names.get(f) in known else None, PROMPTS["objectnet"])
+    part = folder_set(
+        "objectnet",
+        folder / "images",
+        size,
+        [readable(n) for n in known],
+        lambda f: readable(names[f]) if names.get(f) in known else None,
+        PROMPTS["objectnet"],
+    )
     whole = cast(Photos, part.images)  # as `folder_set` makes them
     photos = Photos(Cropped(tuple(whole.source), border), whole.index, size, str((folder / "images").resolve()))
     return image_set(part.name, photos, part.labels, part.classes, part.templates)
@@ -267,13 +305,20 @@ def _from_torchvision(name: str, folder: str, kind: type, **settings: object) ->
 
 # The zero-shot sets that are looked for below a data root.
 ZERO_SHOT_SETS = {
-    "imagenet": KnownSet(imagenet_set, "imagenet/val, ILSVRC2012/val or val with class folders (WordNet ids or names)",
-                         "https://image-net.org, ILSVRC2012, the validation images, after registration"),
+    "imagenet": KnownSet(
+        imagenet_set,
+        "imagenet/val, ILSVRC2012/val or val with class folders (WordNet ids or names)",
+        "https://image-net.org, ILSVRC2012, the validation images, after registration",
+    ),
     "cifar10": _from_torchvision("cifar10", "cifar-10-batches-py", vision.CIFAR10, train=False),
     "cifar100": _from_torchvision("cifar100", "cifar-100-python", vision.CIFAR100, train=False),
     "food101": _from_torchvision("food101", "food-101", vision.Food101, split="test"),
     "stl10": _from_torchvision("stl10", "stl10_binary", vision.STL10, split="test"),
-    "objectnet": KnownSet(load_objectnet, f"{OBJECTNET}/images and {OBJECTNET}/mappings as in its archive", "https://objectnet.dev, the whole archive, unpacked"),
+    "objectnet": KnownSet(
+        load_objectnet,
+        f"{OBJECTNET}/images and {OBJECTNET}/mappings as in its archive",
+        "https://objectnet.dev, the whole archive, unpacked",
+    ),
     "flowers102": _from_torchvision("flowers102", "flowers-102", vision.Flowers102, split="test"),
     "pets": _from_torchvision("pets", "oxford-iiit-pet", vision.OxfordIIITPet, split="test"),
 }
@@ -290,7 +335,9 @@ def zero_shot_suite(
     root = Path(root).expanduser()
     names = [choose("zero-shot set", n, ZERO_SHOT_SETS) for n in names] or list(ZERO_SHOT_SETS)
     if not root.is_dir():
-        raise FileNotFoundError(f"There is no data root {root}. Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}.")
+        raise FileNotFoundError(
+            f"There is no data root {root}. Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
+        )
     sets, lines = {}, []
     for name in names:
         known = ZERO_SHOT_SETS[name]
@@ -309,7 +356,9 @@ def _library(name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{what} are read by the package {name!r}, which is not installed: pip install {name}") from error
+        raise ModuleNotFoundError(
+            f"{what} are read by the package {name!r}, which is not installed: pip install {name}"
+        ) from error
 
 
 class _Bytes(BytesIO):
@@ -336,7 +385,9 @@ def check_archive(
         raise ValueError(f"The archive {path} is damaged ({error}). Get it again.") from error
     for name in names:
         if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            raise ValueError(f"The archive {path} has a member {name!r} that leads outside; such an archive is not opened.")
+            raise ValueError(
+                f"The archive {path} has a member {name!r} that leads outside; such an archive is not opened."
+            )
 
 # %% ../nbs/08_suite.ipynb #5bbd07e0
 def _samples(shards: Sequence[Path], suffixes: Sequence[str]) -> Iterator[dict]:
@@ -348,7 +399,9 @@ def _samples(shards: Sequence[Path], suffixes: Sequence[str]) -> Iterator[dict]:
 
     for shard in shards:
         with open(shard, "rb") as stream:
-            yield from tar.group_by_keys(tar.tar_file_expander([{"url": str(shard), "stream": stream}], select_files=chosen))
+            yield from tar.group_by_keys(
+                tar.tar_file_expander([{"url": str(shard), "stream": stream}], select_files=chosen)
+            )
 
 
 def _sample_labels(
@@ -357,14 +410,21 @@ def _sample_labels(
     classes: Sequence[str],  # names of the classes by number, or none
 ) -> tuple[dict[tuple[str, str], int], tuple[str, ...]]:
     "The label of every sample by archive and key, and the names of the classes."
-    found = {(s["__url__"], s["__key__"]): (s.get("cls", b"").decode().strip(), readable(s.get("txt", b"").decode())) for s in _samples(shards, ("cls", "txt"))}
+    found = {
+        (s["__url__"], s["__key__"]): (s.get("cls", b"").decode().strip(), readable(s.get("txt", b"").decode()))
+        for s in _samples(shards, ("cls", "txt"))
+    }
     if found and all(number.isdecimal() for number, _ in found.values()):
         if not classes:
-            raise ValueError(f"The samples of {name} have class numbers (cls) and no names; give the names of the classes in their order.")
+            raise ValueError(
+                f"The samples of {name} have class numbers (cls) and no names; give the names of the classes in their order."
+            )
         return {key: int(number) for key, (number, _) in found.items()}, tuple(classes)
     words = [word for _, word in found.values()]
     if not all(words):
-        raise ValueError(f"Every sample of {name} needs its class, in all samples as a number (cls) or in all as a name (txt).")
+        raise ValueError(
+            f"Every sample of {name} needs its class, in all samples as a number (cls) or in all as a name (txt)."
+        )
     classes = tuple(classes) or tuple(sorted(set(words)))
     return dict(zip(found, positions(words, classes))), classes
 
@@ -392,7 +452,9 @@ def webdataset_set(
             data = next(v for kind, v in s.items() if kind in kinds)
             squares[key] = to_square(open_rgb(_Bytes(data, f"{key[1]} in {key[0]}")), size)
     if missing := sorted(wanted - squares.keys()):
-        raise ValueError(f"The sample {missing[0][1]} in {missing[0][0]} has a class and no picture ({', '.join(kinds)}).")
+        raise ValueError(
+            f"The sample {missing[0][1]} in {missing[0][0]} has a class and no picture ({', '.join(kinds)})."
+        )
     images = torch.stack(list(squares.values())) if squares else torch.empty(0, 3, size, size, dtype=torch.uint8)
     return image_set(name, images, [labels[k] for k in squares], classes, templates)
 
@@ -411,7 +473,9 @@ class Encoded(Sequence):
     def __getitem__(self, k: int) -> Image.Image:  # type: ignore[override]  # no slices
         cell = self.data[k][self.column]
         if cell["bytes"] is None:
-            raise ValueError(f"Row {k} of {self.where} names the file {cell['path']!r} instead of holding a picture. Save the data set with its pictures inside.")
+            raise ValueError(
+                f"Row {k} of {self.where} names the file {cell['path']!r} instead of holding a picture. Save the data set with its pictures inside."
+            )
         return open_rgb(_Bytes(cell["bytes"], f"in row {k} of {self.where}"))
 
 # %% ../nbs/08_suite.ipynb #3f9ea279
@@ -443,4 +507,6 @@ def huggingface_set(
         classes = classes or tuple(sorted(set(found)))
         found = positions(found, classes)
     source = Encoded(data.cast_column(images[0], library.Image(decode=False)), images[0], str(Path(folder).resolve()))
-    return image_set(name, Photos(source, tuple(range(len(data))), size, f"{source.where}, {split}"), found, classes, templates)
+    return image_set(
+        name, Photos(source, tuple(range(len(data))), size, f"{source.where}, {split}"), found, classes, templates
+    )

@@ -42,7 +42,9 @@ def names_once(pairs: list[tuple[str, object]]) -> dict:
     "The pairs of a JSON object as a dict; ValueError where a name comes twice, since JSON would keep the last without a word."
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise ValueError(f"The grid names {next(n for n in names if names.count(n) > 1)!r} twice. Put all its values into one list.")
+        raise ValueError(
+            f"The grid names {next(n for n in names if names.count(n) > 1)!r} twice. Put all its values into one list."
+        )
     return dict(pairs)
 
 
@@ -58,15 +60,20 @@ def parse_grid(
         raise ValueError(f"grid={grid!r} is not an object in braces. {EXAMPLE}")
     values = {name: list(v) if isinstance(v, (list, tuple)) else [v] for name, v in given.items()}
     if not values or not all(values.values()):
-        raise ValueError(f"grid={grid!r} holds no run. Name at least one parameter, and give each at least one value. {EXAMPLE}")
+        raise ValueError(
+            f"grid={grid!r} holds no run. Name at least one parameter, and give each at least one value. {EXAMPLE}"
+        )
     return values
 
 # %% ../nbs/28_sweeping.ipynb #965bf20a
 COLUMNS = ("run", "status", "error", "seconds", "executed")
 "The columns that the table of runs has beside the parameters."
 
-RESERVED = {"results": "every run gets a folder of its own", "publish": "runs at the same time would overwrite each other's rows",
-            **dict.fromkeys(COLUMNS, "the table of runs has a column of that name")}
+RESERVED = {
+    "results": "every run gets a folder of its own",
+    "publish": "runs at the same time would overwrite each other's rows",
+    **dict.fromkeys(COLUMNS, "the table of runs has a column of that name"),
+}
 "Parameters that no grid may set, each with the reason."
 
 
@@ -77,12 +84,18 @@ def find_notebook(name: str, root: Path) -> Path:
 
 # %% ../nbs/28_sweeping.ipynb #e7fa4d91
 def parameter_types(notebook: Path) -> dict[str, str]:
-    "What each parameter of `notebook` may be, as Python writes it: \"int\", \"float | None\"; \"\" is anything. ValueError if it has no parameters."
+    'What each parameter of `notebook` may be, as Python writes it: "int", "float | None"; "" is anything. ValueError if it has no parameters.'
     defaults = notebook_defaults(notebook)
     if not defaults:
-        raise ValueError(f"{notebook.name} has no parameters to sweep over. Choose a notebook with a cell that is tagged `parameters`.")
+        raise ValueError(
+            f"{notebook.name} has no parameters to sweep over. Choose a notebook with a cell that is tagged `parameters`."
+        )
     cell = next(c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", []))
-    written = {line.target.id: ast.unparse(line.annotation) for line in ast.parse(cell.source).body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)}
+    written = {
+        line.target.id: ast.unparse(line.annotation)
+        for line in ast.parse(cell.source).body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
     return {name: written.get(name, "" if value is None else type(value).__name__) for name, value in defaults.items()}
 
 
@@ -92,7 +105,9 @@ def typed(name: str, value: object, allowed: str) -> object:
     if type(value) is int and "int" not in kinds and "float" in kinds:
         return float(value)
     if allowed and kind not in kinds:
-        raise ValueError(f"{name}={json.dumps(value, default=str)} is of type {kind}, but the notebook's {name} is {allowed}. Give a value of that type.")
+        raise ValueError(
+            f"{name}={json.dumps(value, default=str)} is of type {kind}, but the notebook's {name} is {allowed}. Give a value of that type."
+        )
     return value
 
 
@@ -109,6 +124,7 @@ def typed_grid(notebook: Path, values: Mapping[str, Sequence]) -> dict[str, list
 @dataclass(frozen=True)
 class Run:
     "One execution of a notebook: its name, the parameters that the grid chose, all that the notebook is given, and its folder."
+
     notebook: Path
     name: str
     parameters: dict
@@ -155,7 +171,9 @@ def plan(
 def code_of(notebook: Path) -> list[str]:
     "The sources of the code cells, without the cell that papermill injects. ValueError where the file is no notebook."
     cells = nbformat.read(notebook, 4).cells
-    return [c.source for c in cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
+    return [
+        c.source for c in cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
+    ]
 
 
 def is_finished(run: Run) -> bool:
@@ -168,7 +186,14 @@ def is_finished(run: Run) -> bool:
 
 def row(run: Run, status: str, error: str = "", seconds: float | None = None, executed: Path | None = None) -> dict:
     "A run's row: name, parameters, status (finished, failed, skipped), the error's last line, seconds, and where the executed notebook is."
-    return {"run": run.name, **run.parameters, "status": status, "error": error, "seconds": seconds, "executed": shown(executed) if executed else ""}
+    return {
+        "run": run.name,
+        **run.parameters,
+        "status": status,
+        "error": error,
+        "seconds": seconds,
+        "executed": shown(executed) if executed else "",
+    }
 
 
 def skipped(run: Run) -> dict:
@@ -193,7 +218,13 @@ def execute(run: Run) -> dict:
         written = Path(scratch) / "executed.ipynb"
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
-            papermill.execute_notebook(str(run.notebook).replace("{", "{{").replace("}", "}}"), written, run.given, cwd=run.notebook.parents[1], progress_bar=False)
+            papermill.execute_notebook(
+                str(run.notebook).replace("{", "{{").replace("}", "}}"),
+                written,
+                run.given,
+                cwd=run.notebook.parents[1],
+                progress_bar=False,
+            )
         except Exception as failure:
             error = last_line(failure)
         place = run.failed if error else run.executed
@@ -202,9 +233,15 @@ def execute(run: Run) -> dict:
                 shutil.copyfile(written, temporary)
     if not error:
         run.failed.unlink(missing_ok=True)
-    return row(run, "failed" if error else "finished", error, round(time.perf_counter() - started, 1), place if place.exists() else None)
+    return row(
+        run,
+        "failed" if error else "finished",
+        error,
+        round(time.perf_counter() - started, 1),
+        place if place.exists() else None,
+    )
 
-# %% ../nbs/28_sweeping.ipynb #60e8f1b3
+# %% ../nbs/28_sweeping.ipynb #b881994b
 LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")
 "The variables by which numerical libraries, torch among them, learn how many threads they may use."
 
@@ -214,16 +251,24 @@ def outside_client(scheduler: str, timeout: float = 10) -> Client:
     try:
         client = Client(scheduler, timeout=timeout)
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"No Dask scheduler answers at scheduler={scheduler!r} ({last_line(error)}). Give the address that `dask scheduler` prints, "
-                         "such as 'tcp://127.0.0.1:8786', or leave it empty for workers on this machine.") from error
+        raise ValueError(
+            f"No Dask scheduler answers at scheduler={scheduler!r} ({last_line(error)}). Give the address that `dask scheduler` prints, "
+            "such as 'tcp://127.0.0.1:8786', or leave it empty for workers on this machine."
+        ) from error
     threads = client.nthreads()
     if threads and max(threads.values()) == 1:
         return client
     client.close()
-    found = f"has a worker with {max(threads.values())} threads, and would run notebooks that fight" if threads else "has no workers"
-    raise ValueError(f"The scheduler at {scheduler!r} {found}. Start its workers with `dask worker {scheduler} --nthreads 1 --nworkers N`.")
+    found = (
+        f"has a worker with {max(threads.values())} threads, and would run notebooks that fight"
+        if threads
+        else "has no workers"
+    )
+    raise ValueError(
+        f"The scheduler at {scheduler!r} {found}. Start its workers with `dask worker {scheduler} --nthreads 1 --nworkers N`."
+    )
 
-
+# %% ../nbs/28_sweeping.ipynb #60e8f1b3
 @contextmanager
 def connected(
     scheduler: str = "",  # address of a Dask scheduler; workers on this machine if empty
@@ -235,9 +280,18 @@ def connected(
         with outside_client(scheduler) as client:
             yield client
         return
-    with (dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-          LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, env=dict.fromkeys(LIMITS, str(threads)), dashboard_address=None,
-                       silence_logs=logging.CRITICAL) as cluster, Client(cluster) as client):
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            env=dict.fromkeys(LIMITS, str(threads)),
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         yield client
 
 # %% ../nbs/28_sweeping.ipynb #697019bf
@@ -250,7 +304,11 @@ def deaths_in(future: Future) -> int:
 def outcome(run: Run, future: Future, deaths: int) -> dict:
     "The row of a run that Dask has done with: the worker's, or a failed one where no worker could return any."
     if deaths_in(future):
-        return row(run, "failed", f"KilledWorker: {deaths} of its workers died; were they killed, or had they too little memory?")
+        return row(
+            run,
+            "failed",
+            f"KilledWorker: {deaths} of its workers died; were they killed, or had they too little memory?",
+        )
     try:
         return future.result()
     except Exception as failure:
@@ -271,7 +329,10 @@ def hand_out(client: Client, runs: Sequence[Run], attempts: int = 3, pause: floa
     while waiting or out:
         free = places(client) - len(out) if waiting else 0
         if waiting and not out and not free:
-            yield from (row(run, "failed", "ConnectionError: the scheduler was gone before this run was handed out") for run in waiting)
+            yield from (
+                row(run, "failed", "ConnectionError: the scheduler was gone before this run was handed out")
+                for run in waiting
+            )
             return
         handed = [waiting.popleft() for _ in range(min(free, len(waiting)))]
         out |= {client.submit(execute, run, pure=False): run for run in handed}

@@ -8,7 +8,7 @@ __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'centr
            'together', 'joined']
 
 # %% ../nbs/06_task.ipynb #41bf7f5c
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,29 +61,50 @@ class Task:
         return int(self.forget.labels[0])
 
     def __post_init__(self) -> None:
-        splits = [self.forget, self.retain, self.calibration_forget, self.calibration_retain,
-                  *self.evaluation.values(), *self.suite.values()]
+        splits = [
+            self.forget,
+            self.retain,
+            self.calibration_forget,
+            self.calibration_retain,
+            *self.evaluation.values(),
+            *self.suite.values(),
+        ]
         seen: dict[str, int] = {}
         for k, part in enumerate(splits):
             for key in image_keys(part.images):
                 if seen.setdefault(key, k) != k:
-                    raise ValueError(f"An image of {splits[seen[key]].name!r} is also in {part.name!r}; every split needs images of its own.")
+                    raise ValueError(
+                        f"An image of {splits[seen[key]].name!r} is also in {part.name!r}; every split needs images of its own."
+                    )
 
 # %% ../nbs/06_task.ipynb #63abb9d0
 def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int = 8, seed: int = 5) -> torch.Tensor:
     "Unit mean feature of `views` training views a style for each of `names`, [n, d]."
     g = torch.Generator().manual_seed(seed)
     index = pictures.index(list(names)).repeat_interleave(views)
-    total = sum((encode_images(clip, draw_views(pictures, index, s, "train", g, clip.size), exact=False)
-                 .view(len(names), views, -1).mean(1) for s in range(len(pictures.styles))), torch.zeros(()))
+    total = sum(
+        (
+            encode_images(clip, draw_views(pictures, index, s, "train", g, clip.size), exact=False)
+            .view(len(names), views, -1)
+            .mean(1)
+            for s in range(len(pictures.styles))
+        ),
+        torch.zeros(()),
+    )
     return F.normalize(total, dim=-1)
 
 
-def nearest_siblings(clip: Clip, pictures: Pictures, target: str, count: int = 5, allowed: Sequence[str] | None = None) -> tuple[str, ...]:
+def nearest_siblings(
+    clip: Clip, pictures: Pictures, target: str, count: int = 5, allowed: Sequence[str] | None = None
+) -> tuple[str, ...]:
     "The `count` names nearest to `target`: its own sub-category first, then its category."
     at = {n: i for i, n in enumerate(pictures.names)}
     mine = at[target]
-    others = [n for n in (allowed or pictures.names) if n != target and pictures.categories[at[n]] == pictures.categories[mine]]
+    others = [
+        n
+        for n in (allowed or pictures.names)
+        if n != target and pictures.categories[at[n]] == pictures.categories[mine]
+    ]
     close = centroids(clip, pictures, [target, *others])
     similarity = close[1:] @ close[0]
     same = torch.tensor([pictures.subcategories[at[n]] == pictures.subcategories[mine] for n in others])
@@ -120,7 +141,9 @@ def view_set(
 def flag_set(size: int) -> ImageSet:
     "The country flags, one evaluation view a style."
     flags = load_pictograms(flags=True)
-    return view_set("flags", flags, flags.names, flags.names, flags.names, "evaluation", 1, 9_003, range(len(flags.styles)), size)
+    return view_set(
+        "flags", flags, flags.names, flags.names, flags.names, "evaluation", 1, 9_003, range(len(flags.styles)), size
+    )
 
 
 def digit_set(size: int) -> ImageSet:
@@ -143,8 +166,12 @@ def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
     things = load_pictograms()
     names = known_names(clip, things)
     others = [n for n in names if n not in targets]
-    suite = {f"others, {style}": view_set(f"others, {style}", things, others, others, names, "evaluation", 1, EVALUATION_SEED + s, [s], clip.size)
-             for s, style in enumerate(STYLES)}
+    suite = {
+        f"others, {style}": view_set(
+            f"others, {style}", things, others, others, names, "evaluation", 1, EVALUATION_SEED + s, [s], clip.size
+        )
+        for s, style in enumerate(STYLES)
+    }
     return suite | {"flags": flag_set(clip.size), "digits": digit_set(clip.size)}
 
 # %% ../nbs/06_task.ipynb #815653d3
@@ -152,13 +179,17 @@ PICTURES = {"fine": (64, 16), "coarse": (128, 48)}
 "Training views by kind of labels: of the target a style, of a sibling a style."
 
 # %% ../nbs/06_task.ipynb #c1ff7c91
-def checked_names(clip: Clip, things: Pictures, target: str, siblings: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+def checked_names(
+    clip: Clip, things: Pictures, target: str, siblings: Sequence[str]
+) -> tuple[list[str], tuple[str, ...]]:
     "All names that the model knows, and the siblings, by the rule above if none are given. ValueError for an unknown target or sibling."
     names = known_names(clip, things)
     if target in clip.held_out:
         raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
     choose("target", target, names)
-    chosen = tuple(choose("sibling", s, names) for s in siblings) or nearest_siblings(clip, things, target, allowed=names)
+    chosen = tuple(choose("sibling", s, names) for s in siblings) or nearest_siblings(
+        clip, things, target, allowed=names
+    )
     if target in chosen:
         raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {chosen}.")
     return names, chosen
@@ -181,33 +212,55 @@ def emoji_task(
     things = load_pictograms()
     names, chosen = checked_names(clip, things, target, siblings)
     mine, every = [STYLES.index(choose("style", s, STYLES)) for s in styles], range(len(STYLES))
-    of = dict(zip(things.names, things.subcategories))
-    answer: Callable[[str], str] = (lambda n: n) if labels == "fine" else of.__getitem__
+    of = dict(zip(things.names, things.names if labels == "fine" else things.subcategories))
     classes = names if labels == "fine" else sorted({of[n] for n in names})
 
     def draw(name: str, who: Sequence[str], split: str, views: int, at: int, of_styles: Sequence[int]) -> ImageSet:
-        return view_set(name, things, who, [answer(n) for n in who], classes, split, views, at, of_styles, clip.size)
+        return view_set(name, things, who, [of[n] for n in who], classes, split, views, at, of_styles, clip.size)
 
     start = 10_000 + 10 * seed
-    evaluation = {"target": draw("target", [target], "evaluation", n_evaluation, EVALUATION_SEED + 10, mine),
-                  "siblings": draw("siblings", chosen, "evaluation", n_evaluation // 5, EVALUATION_SEED + 11, every)}
+    evaluation = {
+        "target": draw("target", [target], "evaluation", n_evaluation, EVALUATION_SEED + 10, mine),
+        "siblings": draw("siblings", chosen, "evaluation", n_evaluation // 5, EVALUATION_SEED + 11, every),
+    }
     if len(mine) < len(STYLES):
-        rest = [s for s in every if s not in mine]
-        evaluation["target, other style"] = draw("target, other style", [target], "evaluation", n_evaluation, EVALUATION_SEED + 12, rest)
-    return Task("emoji", target, chosen, labels, seed,
-                draw("forget", [target], "train", n_forget, start, mine),
-                draw("retain", chosen, "train", n_retain, start + 1, every),
-                draw("calibration, forget", [target], "calibration", n_forget, start + 2, mine),
-                draw("calibration, retain", chosen, "calibration", n_retain, start + 3, every),
-                evaluation, emoji_suite(clip, target))
+        rest, other = [s for s in every if s not in mine], "target, other style"
+        evaluation[other] = draw(other, [target], "evaluation", n_evaluation, EVALUATION_SEED + 12, rest)
+    training = (
+        draw("forget", [target], "train", n_forget, start, mine),
+        draw("retain", chosen, "train", n_retain, start + 1, every),
+        draw("calibration, forget", [target], "calibration", n_forget, start + 2, mine),
+        draw("calibration, retain", chosen, "calibration", n_retain, start + 3, every),
+    )
+    return Task("emoji", target, chosen, labels, seed, *training, evaluation, emoji_suite(clip, target))
 
-# %% ../nbs/06_task.ipynb #e44a0a89
-TRIED_ON = ("turtle", "monkey face", "violin", "automobile", "red apple", "bicycle", "rocket", "banana", "face in clouds", "mending heart", "dango",
-            "flushed face", "third place medal", "bell with cancellation stroke", "clown face", "one-piece swimsuit", "people hugging", "soft ice cream",
-            "person lifting weights", "person climbing", "person bouncing ball")
+# %% ../nbs/06_task.ipynb #ada93ce1
+TRIED_ON = (
+    "turtle",
+    "monkey face",
+    "violin",
+    "automobile",
+    "red apple",
+    "bicycle",
+    "rocket",
+    "banana",
+    "face in clouds",
+    "mending heart",
+    "dango",
+    "flushed face",
+    "third place medal",
+    "bell with cancellation stroke",
+    "clown face",
+    "one-piece swimsuit",
+    "people hugging",
+    "soft ice cream",
+    "person lifting weights",
+    "person climbing",
+    "person bouncing ball",
+)
 "Names on which settings were chosen, or whose results were seen while they were; no benchmark draws them."
 
-
+# %% ../nbs/06_task.ipynb #e44a0a89
 def draw_targets(
     clip: Clip,  # the original model
     count: int,  # how many
@@ -229,27 +282,54 @@ def draw_targets(
     for k in torch.randperm(len(groups), generator=generator).tolist():
         mine = members[groups[k]]
         for i in torch.randperm(len(mine), generator=generator).tolist():
-            part = view_set(mine[i], things, [mine[i]], [mine[i]], names, "train", views, seed + 1, range(len(STYLES)), clip.size)
+            part = view_set(
+                mine[i], things, [mine[i]], [mine[i]], names, "train", views, seed + 1, range(len(STYLES)), clip.size
+            )
             if mine[i] not in exclude and accuracy(encode_images(clip, part.images), text, part.labels) >= known:
                 drawn.append(mine[i])
                 break
         if len(drawn) == count:
             return drawn
-    raise ValueError(f"{count} targets were asked for, but only {len(drawn)} sub-categories have one that the model knows.")
+    raise ValueError(
+        f"{count} targets were asked for, but only {len(drawn)} sub-categories have one that the model knows."
+    )
 
 # %% ../nbs/06_task.ipynb #342a94bb
 def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
     "The pictures of sets that choose among the same classes, in one set."
-    return ImageSet(name, torch.cat([pixels(p.images) for p in parts]), torch.cat([p.labels for p in parts]), parts[0].classes, parts[0].templates)
+    return ImageSet(
+        name,
+        torch.cat([pixels(p.images) for p in parts]),
+        torch.cat([p.labels for p in parts]),
+        parts[0].classes,
+        parts[0].templates,
+    )
 
 
 def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
     "One task that forgets all the targets, judged on `suite`. ValueError if the classes differ or a target is another's sibling."
     targets, kept = [t.target for t in tasks], [n for t in tasks for n in t.siblings]
     if len({t.forget.classes for t in tasks}) > 1:
-        raise ValueError(f"The tasks of {', '.join(targets)} choose among different classes; they can be joined only if those are the same.")
+        raise ValueError(
+            f"The tasks of {', '.join(targets)} choose among different classes; they can be joined only if those are the same."
+        )
     for target in set(targets) & set(kept):
-        raise ValueError(f"{target!r} is to be forgotten and is a sibling of another target; name the siblings of every task.")
+        raise ValueError(
+            f"{target!r} is to be forgotten and is a sibling of another target; name the siblings of every task."
+        )
     both = {name: together(name, [t.evaluation[name] for t in tasks]) for name in ("target", "siblings")}
-    parts = {k: together(k, [getattr(t, k) for t in tasks]) for k in ("forget", "retain", "calibration_forget", "calibration_retain")}
-    return Task(tasks[0].dataset, "; ".join(targets), tuple(dict.fromkeys(kept)), tasks[0].labels, tasks[0].seed, **parts, evaluation=both, suite=dict(suite), templates=tasks[0].templates)
+    parts = {
+        k: together(k, [getattr(t, k) for t in tasks])
+        for k in ("forget", "retain", "calibration_forget", "calibration_retain")
+    }
+    return Task(
+        tasks[0].dataset,
+        "; ".join(targets),
+        tuple(dict.fromkeys(kept)),
+        tasks[0].labels,
+        tasks[0].seed,
+        **parts,
+        evaluation=both,
+        suite=dict(suite),
+        templates=tasks[0].templates,
+    )

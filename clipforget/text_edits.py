@@ -25,11 +25,15 @@ from .task import Task
 def before_projection(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
     "What the text tower makes of sentences in front of its last matrix, [n, width]. ValueError for a tower without one."
     if not isinstance(clip.model, CLIP) or not isinstance(clip.model.text_projection, nn.Parameter):
-        raise ValueError(f"{clip.name!r} has no matrix at the end of its text tower; text edits need one, as all CLIPs of OpenAI's kind have it.")
+        raise ValueError(
+            f"{clip.name!r} has no matrix at the end of its text tower; text edits need one, as all CLIPs of OpenAI's kind have it."
+        )
     bare = deepcopy(clip.model, {id(clip.model.visual): clip.model.visual})
     bare.text_projection = nn.Parameter(torch.eye(len(clip.model.text_projection), device=clip.device))
     with torch.no_grad():
-        return torch.cat([truncated_text_features(bare, part) for part in tokenise_for(clip, texts).to(clip.device).split(256)])
+        return torch.cat(
+            [truncated_text_features(bare, part) for part in tokenise_for(clip, texts).to(clip.device).split(256)]
+        )
 
 
 def with_text(clip: Clip, change: Callable[[CLIP], None]) -> Clip:
@@ -49,14 +53,14 @@ def prompts(task: Task, names: Sequence[str]) -> list[str]:
     "Every name in every template."
     return [t.format(n) for n in names for t in task.templates]
 
-# %% ../nbs/22_text_edits.ipynb #188cf453
+# %% ../nbs/22_text_edits.ipynb #e55faea2
 def kept_names(task: Task, count: int) -> list[str]:
     "At most `count` class names other than the target's, by the task's seed."
     others = [n for k, n in enumerate(task.forget.classes) if k != task.caption]
     order = torch.randperm(len(others), generator=torch.Generator().manual_seed(task.seed)).tolist()
     return [others[k] for k in order[:count]]
 
-
+# %% ../nbs/22_text_edits.ipynb #188cf453
 def text_adaptation(
     clip: Clip,  # the original model
     task: Task,  # its names
@@ -70,7 +74,10 @@ def text_adaptation(
 ) -> Edit:
     "Low-rank change of the text projection that sends the target's name to the empty text."
     matrix = clip.model.text_projection.detach()
-    h_f, h_k, h_0 = (before_projection(clip, x) for x in (prompts(task, [task.forget.classes[task.caption]]), prompts(task, kept_names(task, names)), [""]))
+    h_f, h_k, h_0 = (
+        before_projection(clip, x)
+        for x in (prompts(task, [task.forget.classes[task.caption]]), prompts(task, kept_names(task, names)), [""])
+    )
     nothing, at = F.normalize(h_0 @ matrix, dim=-1), F.normalize(h_k @ matrix, dim=-1)
     g = torch.Generator().manual_seed(task.seed)
     a = (torch.randn(rank, matrix.shape[1], generator=g) / matrix.shape[1] ** 0.5).to(clip.device).requires_grad_(True)
@@ -79,7 +86,11 @@ def text_adaptation(
     for _ in range(steps):
         change = b @ a
         t_f, t_k = (F.normalize(h @ (matrix + change), dim=-1) for h in (h_f, h_k))
-        loss = forget * (1 - (t_f * nothing).sum(1)).mean() + keep * (1 - (t_k * at).sum(1)).mean() + size * change.square().sum() / matrix.square().sum()
+        loss = (
+            forget * (1 - (t_f * nothing).sum(1)).mean()
+            + keep * (1 - (t_k * at).sum(1)).mean()
+            + size * change.square().sum() / matrix.square().sum()
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -112,13 +123,31 @@ def null_space(
         tried.append((strength, edited, calibrate(edited, task)))
         if tried[-1][2]["risk"] <= allowed_risk:
             break
-    strength, edited, figures = min(tried, key=lambda x: (x[2]["risk"] > allowed_risk, x[2]["risk"] if x[2]["risk"] > allowed_risk else x[0]))
+    strength, edited, figures = min(
+        tried, key=lambda x: (x[2]["risk"] > allowed_risk, x[2]["risk"] if x[2]["risk"] > allowed_risk else x[0])
+    )
     return Edit(edited, info={"strength": strength, **figures})
 
 # %% ../nbs/22_text_edits.ipynb #4d43102b
 TEXT_EDITS = {
-    "text-space adaptation": Method(text_adaptation, ("names",), "text tower", "Kravets and Namboodiri, TMLR 2025",
-                                    {"rank": (2, 5, 10), "forget": Range(0.5, 3.0), "keep": Range(0.1, 10.0, log=True), "size": Range(0.1, 10.0, log=True), "names": (100, 400)}),
-    "null-space projection": Method(null_space, ("names",), "text tower", "arXiv 2512.14137, 2512.14113",
-                                    {"dimensions": (1, 2, 3), "allowed_risk": Range(1e-3, 10.0, log=True)}),
+    "text-space adaptation": Method(
+        text_adaptation,
+        ("names",),
+        "text tower",
+        "Kravets and Namboodiri, TMLR 2025",
+        {
+            "rank": (2, 5, 10),
+            "forget": Range(0.5, 3.0),
+            "keep": Range(0.1, 10.0, log=True),
+            "size": Range(0.1, 10.0, log=True),
+            "names": (100, 400),
+        },
+    ),
+    "null-space projection": Method(
+        null_space,
+        ("names",),
+        "text tower",
+        "arXiv 2512.14137, 2512.14113",
+        {"dimensions": (1, 2, 3), "allowed_risk": Range(1e-3, 10.0, log=True)},
+    ),
 }

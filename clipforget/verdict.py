@@ -43,7 +43,9 @@ def compare(
     table = pd.DataFrame({"original": value(original), "edited": value(edited)}).dropna()
     full, never = ([value(rows) for rows in group] for group in (twins, oracles))
     table["oracle"] = pd.concat(never, axis=1).mean(axis=1).reindex(table.index) if never else math.nan
-    table["spread"] = [spread([[table.loc[k, "original"], *(t[k] for t in full)], [o[k] for o in never]]) for k in table.index]
+    table["spread"] = [
+        spread([[table.loc[k, "original"], *(t[k] for t in full)], [o[k] for o in never]]) for k in table.index
+    ]
     table["distance"] = (table["edited"] - table["oracle"]).abs()
     table["in spreads"] = table["distance"] / table["spread"].clip(lower=FLOOR)
     gap = table["original"] - table["oracle"]
@@ -51,8 +53,17 @@ def compare(
     table["way"] = ((table["original"] - table["edited"]) / gap).where(told)
     return table
 
-# %% ../nbs/30_verdict.ipynb #17cf2175
-OUTSIDE = {"as they are": GATE, "other pictures": 3.0, "other words": 3.0, "rounded weights": 2.0, "undoing": 10.0, "by the forgotten name": 10.0, "no memory": GATE, "siblings in the memory": 3.0}
+# %% ../nbs/30_verdict.ipynb #1da4065f
+OUTSIDE = {
+    "as they are": GATE,
+    "other pictures": 3.0,
+    "other words": 3.0,
+    "rounded weights": 2.0,
+    "undoing": 10.0,
+    "by the forgotten name": 10.0,
+    "no memory": GATE,
+    "siblings in the memory": 3.0,
+}
 "Limits (percent left) of the questions that use the target's caption, by question or by how it was asked."
 
 INSIDE = {"linear probe": 3.0, "features": 5.0, "relearning": 10.0, "retrieval": 10.0, "membership": 10.0}
@@ -62,8 +73,10 @@ ABOUT_OTHERS = ("siblings,", "forget pairs")  # answers that say nothing about t
 
 
 def limit_of(question: str, how: str) -> tuple[str, float]:
-    "\"outside\", \"inside\" or \"other\", and the limit that goes with it."
-    if (how.startswith(ABOUT_OTHERS) and question in ("rounded weights", "memory")) or how.startswith(("top five", "rank")):
+    '"outside", "inside" or "other", and the limit that goes with it.'
+    if (how.startswith(ABOUT_OTHERS) and question in ("rounded weights", "memory")) or how.startswith(
+        ("top five", "rank")
+    ):
         return "other", math.nan
     for side, limits in (("outside", OUTSIDE), ("inside", INSIDE)):
         for key in (how, how.partition(",")[0], question):
@@ -71,7 +84,7 @@ def limit_of(question: str, how: str) -> tuple[str, float]:
                 return side, limits[key]
     return "other", math.nan
 
-
+# %% ../nbs/30_verdict.ipynb #17cf2175
 def light(side: str, limit: float, row: pd.Series) -> str:
     "The light of one answer (a row of `compare`)."
     unit = max(FLOOR, row["spread"]) if not math.isnan(row["spread"]) else FLOOR
@@ -87,7 +100,11 @@ def light(side: str, limit: float, row: pd.Series) -> str:
 def lights(table: pd.DataFrame) -> pd.DataFrame:
     "The table of `compare` with each answer's side, limit and light."
     found = [limit_of(*k) for k in table.index]
-    return table.assign(side=[s for s, _ in found], limit=[v for _, v in found], light=[light(*f, row) for f, (_, row) in zip(found, table.iterrows())])
+    return table.assign(
+        side=[s for s, _ in found],
+        limit=[v for _, v in found],
+        light=[light(*f, row) for f, (_, row) in zip(found, table.iterrows())],
+    )
 
 # %% ../nbs/30_verdict.ipynb #7d86c38e
 NEAR_THE_NAME = ("by the forgotten name", "top five", "rank")
@@ -97,7 +114,7 @@ NEAR_THE_NAME = ("by the forgotten name", "top five", "rank")
 def judge(
     table: pd.DataFrame,  # from `lights`
 ) -> dict[str, object]:
-    "verdict (\"not forgotten\", \"hidden\", \"forgotten, with traces\", \"gone\", or \"passes from outside\" where no oracle allows more), the mean distance, and what it rests on."
+    'verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes from outside" where no oracle allows more), the mean distance, and what it rests on.'
     left = table.xs("as they are", level="how")["edited"].iloc[0]
     inside, how = table[table["side"] == "inside"], table.index.get_level_values("how").str
     way = table[(table["side"] == "inside") | how.startswith(NEAR_THE_NAME)]["way"].dropna().clip(-1, 1).median()
@@ -111,9 +128,21 @@ def judge(
     elif way < 0.5 or back:
         verdict = "hidden"
     else:
-        verdict = "gone" if not counts.get("red", 0) and (inside["light"] == "green").mean() >= 0.75 else "forgotten, with traces"
-    return {"verdict": verdict, "left": left, "back": back, "way": way, "distance": inside["distance"].mean(), "distance before": (inside["original"] - inside["oracle"]).abs().mean(),
-            "in spreads": inside["in spreads"].mean(), **{c: int(counts.get(c, 0)) for c in ("green", "amber", "red", "grey")}}
+        verdict = (
+            "gone"
+            if not counts.get("red", 0) and (inside["light"] == "green").mean() >= 0.75
+            else "forgotten, with traces"
+        )
+    return {
+        "verdict": verdict,
+        "left": left,
+        "back": back,
+        "way": way,
+        "distance": inside["distance"].mean(),
+        "distance before": (inside["original"] - inside["oracle"]).abs().mean(),
+        "in spreads": inside["in spreads"].mean(),
+        **{c: int(counts.get(c, 0)) for c in ("green", "amber", "red", "grey")},
+    }
 
 # %% ../nbs/30_verdict.ipynb #e44a6d2c
 def sentence(
@@ -125,16 +154,26 @@ def sentence(
     says = {
         "not forgotten": f"{target!r} is not forgotten: {j['left']:.1f} % of its held-out pictures are still recognised by name, more than the {GATE:g} % of the gate.",
         "passes from outside": f"{target!r} is no longer recognised by name ({j['left']:.1f} %). Whether it is gone or hidden cannot be said without models that never saw it.",
-        "hidden": f"{target!r} is hidden, not gone: its name no longer finds it ({j['left']:.1f} %), but " + (
-            f"it comes back without a picture of it ({j['back']:.1f} %)." if j["back"] else "what else is asked finds it more as in the original than as in models that never saw it."),
+        "hidden": f"{target!r} is hidden, not gone: its name no longer finds it ({j['left']:.1f} %), but "
+        + (
+            f"it comes back without a picture of it ({j['back']:.1f} %)."
+            if j["back"]
+            else "what else is asked finds it more as in the original than as in models that never saw it."
+        ),
         "forgotten, with traces": f"{target!r} is forgotten by name ({j['left']:.1f} %) and mostly inside, with traces that a determined user can find.",
         "gone": f"{target!r} is gone: neither by name ({j['left']:.1f} %) nor inside does the model differ from models that never saw it by more than the limits.",
     }[str(j["verdict"])]
     if math.isnan(float(j["distance"])):
         return says
-    way = f" The edit went {100 * j['way']:.0f} % of the way from the original to them (median)." if not math.isnan(float(j["way"])) else ""
-    return (f"{says} From inside, its answers are {j['distance']:.1f} points away from those of models that never saw the target ({j['in spreads']:.1f} times what two such models differ by); "
-            f"the original's are {j['distance before']:.1f}.{way} Lights: {j['green']} green, {j['amber']} amber, {j['red']} red, {j['grey']} grey.")
+    way = (
+        f" The edit went {100 * j['way']:.0f} % of the way from the original to them (median)."
+        if not math.isnan(float(j["way"]))
+        else ""
+    )
+    return (
+        f"{says} From inside, its answers are {j['distance']:.1f} points away from those of models that never saw the target ({j['in spreads']:.1f} times what two such models differ by); "
+        f"the original's are {j['distance before']:.1f}.{way} Lights: {j['green']} green, {j['amber']} amber, {j['red']} red, {j['grey']} grey."
+    )
 
 # %% ../nbs/30_verdict.ipynb #6f9d2d8f
 MARKS = {"green": "●", "amber": "▲", "red": "■", "grey": "○"}

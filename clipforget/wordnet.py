@@ -41,8 +41,10 @@ class Synset:
 def read_table(path: Path = TABLE) -> dict[str, Synset]:
     "The synsets of a table by id: first the classes in ImageNet's order, then what lies above them."
     with open(path, newline="", encoding="utf-8") as file:
-        rows = [Synset(r["wnid"], int(r["index"]), r["name"], tuple(r["lemmas"].split(", ")), tuple(r["parents"].split()))
-                for r in csv.DictReader(file)]
+        rows = [
+            Synset(r["wnid"], int(r["index"]), r["name"], tuple(r["lemmas"].split(", ")), tuple(r["parents"].split()))
+            for r in csv.DictReader(file)
+        ]
     return {row.wnid: row for row in rows}
 
 
@@ -78,7 +80,9 @@ def distinct_names(
     lemmas: Sequence[Sequence[str]],  # WordNet's words of each
 ) -> list[str]:
     "`names`, where of several that are equal those get WordNet's first word whose first word differs."
-    return [words[0] if list(names).count(name) > 1 and words[0] != name else name for name, words in zip(names, lemmas)]
+    return [
+        words[0] if list(names).count(name) > 1 and words[0] != name else name for name, words in zip(names, lemmas)
+    ]
 
 # %% ../nbs/07_wordnet.ipynb #b0fd6ae1
 def make_table(
@@ -92,14 +96,17 @@ def make_table(
     ids = info.label_names()
     wrong = [i for i in ids if i not in nouns or ", ".join(nouns[i][0]) != info.label_name_to_description(i)]
     if wrong:
-        raise ValueError(f"{len(wrong)} of ImageNet's 1,000 ids ({wrong[0]}, ...) mean something else there: data.noun of WordNet 3.0 is wanted.")
+        raise ValueError(
+            f"{len(wrong)} of ImageNet's 1,000 ids ({wrong[0]}, ...) mean something else there: data.noun of WordNet 3.0 is wanted."
+        )
     names = distinct_names(IMAGENET_CLASSNAMES, [nouns[i][0] for i in ids])
     above, level = set(), list(ids)
     while level:
         level = [p for i in level for p in nouns[i][1] if p not in above]
         above.update(level)
-    return [Synset(i, k, name, *nouns[i]) for k, (i, name) in enumerate(zip(ids, names))] + \
-           [Synset(i, -1, nouns[i][0][0], *nouns[i]) for i in sorted(above)]
+    return [Synset(i, k, name, *nouns[i]) for k, (i, name) in enumerate(zip(ids, names))] + [
+        Synset(i, -1, nouns[i][0][0], *nouns[i]) for i in sorted(above)
+    ]
 
 
 def write_table(rows: Iterable[Synset], path: Path) -> None:
@@ -117,14 +124,21 @@ def main(
 ) -> None:
     "Make the table anew from WordNet's data.noun."
     parser = argparse.ArgumentParser(prog="python -m clipforget.wordnet", description=main.__doc__)
-    parser.add_argument("nouns", nargs="?", type=Path, default=DEBIAN, help=f"WordNet 3.0's data.noun ({DEBIAN} by default)")
+    parser.add_argument(
+        "nouns", nargs="?", type=Path, default=DEBIAN, help=f"WordNet 3.0's data.noun ({DEBIAN} by default)"
+    )
     path = parser.parse_args(arguments).nouns
     if not path.is_file():
-        parser.error(f"there is no file {path}; Debian's package wordnet-base has it, and so has WordNet 3.0 itself, in dict/")
+        parser.error(
+            f"there is no file {path}; Debian's package wordnet-base has it, and so has WordNet 3.0 itself, in dict/"
+        )
     lines = path.read_text(encoding="utf-8").splitlines()
     write_table(make_table(read_nouns(lines)), table)
     with write_atomic(licence) as temporary:  # the numbered lines at the head of the file
-        temporary.write_text("\n".join(re.sub(r"^ +\d+ ", "", x).rstrip() for x in lines if re.match(r" +\d+ ", x)) + "\n", encoding="utf-8")
+        temporary.write_text(
+            "\n".join(re.sub(r"^ +\d+ ", "", x).rstrip() for x in lines if re.match(r" +\d+ ", x)) + "\n",
+            encoding="utf-8",
+        )
     print(f"{table}: {table.stat().st_size / 1000:.0f} kB")
 
 # %% ../nbs/07_wordnet.ipynb #ebba9162
@@ -184,7 +198,9 @@ def find_class(
     above = [s for s in wordnet().values() if s.index < 0 and _plain(text) in map(_plain, (s.wnid, *s.lemmas))]
     for s in above:
         below = [c.name for c in classes_below(s.wnid)]
-        raise ValueError(f"{text!r} is no class of ImageNet; {len(below)} classes are kinds of it: {', '.join(below[:8])}{', ...' if len(below) > 8 else ''}.")
+        raise ValueError(
+            f"{text!r} is no class of ImageNet; {len(below)} classes are kinds of it: {', '.join(below[:8])}{', ...' if len(below) > 8 else ''}."
+        )
     by_id = re.fullmatch(r"n\d{8}", text)
     classes = {word: c for c in imagenet_classes() for word in ([c.wnid] if by_id else [c.name, *c.lemmas])}
     return classes[choose("ImageNet class", text, classes)]
@@ -197,9 +213,12 @@ def wordnet_siblings(
 ) -> tuple[Synset, tuple[Synset, ...]]:
     "The synset that makes them siblings, and the siblings of a class, nearest first."
     if not 1 <= least <= most or least > 999:
-        raise ValueError(f"At least {least} and at most {most} siblings were asked for; 1 <= least <= most and least <= 999 is needed.")
+        raise ValueError(
+            f"At least {least} and at most {most} siblings were asked for; 1 <= least <= most and least <= 999 is needed."
+        )
     mine = find_class(wnid)
     height = steps_up(mine.wnid)
     above = min((s for s in height if len(classes_below(s)) > least), key=lambda s: (height[s], len(classes_below(s))))
     others = [c for c in classes_below(above) if c != mine]
-    return wordnet()[above], tuple(sorted(others, key=lambda c: tree_distance(mine.wnid, c.wnid))[:most])  # a stable sort: ties stay in order
+    # a stable sort: ties stay in order
+    return wordnet()[above], tuple(sorted(others, key=lambda c: tree_distance(mine.wnid, c.wnid))[:most])

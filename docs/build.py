@@ -15,12 +15,65 @@ PREPARES = {"use_style()", "before = set(globals())"}
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
     "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
-    "The method": ["10_importance", "11_adapters", "12_forgetting", "13a_alignment", "13b_holding", "13_reminding", "14_restoring", "16_scores"],
-    "Experiments": ["run", "benchmark", "rivals", "audit", "deeper", "ablation", "siblings", "continual", "photos", "executed/run-cifar10", "executed/run-style", "coarse", "search", "speed", "pretrain", "sweep"],
+    "The method": [
+        "10_importance",
+        "11_adapters",
+        "12_forgetting",
+        "13a_alignment",
+        "13b_holding",
+        "13_reminding",
+        "14_restoring",
+        "16_scores",
+    ],
+    "Experiments": [
+        "run",
+        "benchmark",
+        "rivals",
+        "audit",
+        "deeper",
+        "ablation",
+        "siblings",
+        "continual",
+        "photos",
+        "executed/run-cifar10",
+        "executed/run-style",
+        "coarse",
+        "search",
+        "speed",
+        "pretrain",
+        "sweep",
+    ],
     "Judging": ["27_audit", "30_verdict"],
-    "Rivals": ["15_methods", "20_ascent", "21_interpolation", "22_text_edits", "23_noise", "24_saliency", "25_regularised", "26_rivals"],
-    "Data": ["02_pictograms", "03_photos", "06_task", "07_wordnet", "08_suite", "09_datasets", "19_kinds", "29_siblings"],
-    "Machinery": ["00_core", "01_figures", "04_clip", "05_pretraining", "17_results", "18_papermill", "28_sweeping", "31_explorer"],
+    "Rivals": [
+        "15_methods",
+        "20_ascent",
+        "21_interpolation",
+        "22_text_edits",
+        "23_noise",
+        "24_saliency",
+        "25_regularised",
+        "26_rivals",
+    ],
+    "Data": [
+        "02_pictograms",
+        "03_photos",
+        "06_task",
+        "07_wordnet",
+        "08_suite",
+        "09_datasets",
+        "19_kinds",
+        "29_siblings",
+    ],
+    "Machinery": [
+        "00_core",
+        "01_figures",
+        "04_clip",
+        "05_pretraining",
+        "17_results",
+        "18_papermill",
+        "28_sweeping",
+        "31_explorer",
+    ],
 }
 
 
@@ -37,14 +90,18 @@ def shown(cell: dict) -> bool:
 
 def only_prepares(source: str) -> bool:
     """Whether a cell does no more than import and set the figures' style: a reader unfolds it if need be."""
-    return all(isinstance(part, (ast.Import, ast.ImportFrom)) or ast.unparse(part) in PREPARES for part in ast.parse(source).body)
+    return all(
+        isinstance(part, (ast.Import, ast.ImportFrom)) or ast.unparse(part) in PREPARES
+        for part in ast.parse(source).body
+    )
 
 
 def cleaned(notebook: dict) -> dict:
     """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell, notes beside the code go to the margin."""
     cells: list[dict] = []
     for cell in filter(shown, notebook["cells"]):
-        if "beside" in cell["metadata"].get("tags", []):  # a formula and the lines that compute it: in the margin where there is room
+        # a formula and the lines that compute it: in the margin where there is room
+        if "beside" in cell["metadata"].get("tags", []):
             cell["source"] = f"````{{margin}}\n{''.join(cell['source'])}\n````"
         if cell["cell_type"] == "code":
             cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
@@ -57,7 +114,10 @@ def cleaned(notebook: dict) -> dict:
                     cells[-1]["source"] += "\n\n" + cell["source"]
                     continue
         if "hide-output" in cell["metadata"].get("tags", []):
-            cell["metadata"]["mystnb"] = {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
+            cell["metadata"]["mystnb"] = {
+                "code_prompt_show": "Show what it prints",
+                "code_prompt_hide": "Hide what it prints",
+            }
         cells.append(cell)
     return {**notebook, "cells": cells}
 
@@ -89,7 +149,12 @@ def write_source(source: Path) -> None:
     """All pages and the table of contents."""
     shutil.rmtree(source, ignore_errors=True)
     (source / "api").mkdir(parents=True)
-    names = [p.relative_to(ROOT / "nbs") for folder in ("", "executed") for p in sorted((ROOT / "nbs" / folder).glob("*.ipynb")) if p.stem != "index"]
+    names = [
+        p.relative_to(ROOT / "nbs")
+        for folder in ("", "executed")
+        for p in sorted((ROOT / "nbs" / folder).glob("*.ipynb"))
+        if p.stem != "index"
+    ]
     titles = {n.with_suffix("").as_posix(): copy_notebook(ROOT / "nbs" / n, source / "nbs" / n) for n in names}
     modules = {p.stem: module_of(p) for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))}
     for stem, module in modules.items():
@@ -103,8 +168,16 @@ def write_source(source: Path) -> None:
         shutil.copytree(origin, source / folder, dirs_exist_ok=True)
     for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         shutil.copy(page, source / page.name)
-    toc = {"root": "index", "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in PARTS.items()]}
-    toc["parts"].append({"caption": "Reference", "chapters": [f"api/{m}" for m in modules.values()] + ["CONTRIBUTING", "CHANGELOG", "NOTICE"]})
+    toc = {
+        "root": "index",
+        "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in PARTS.items()],
+    }
+    toc["parts"].append(
+        {
+            "caption": "Reference",
+            "chapters": [f"api/{m}" for m in modules.values()] + ["CONTRIBUTING", "CHANGELOG", "NOTICE"],
+        }
+    )
     add_contents(source / "index.ipynb", toc["parts"])
     shutil.copy(ROOT / "docs" / "conf.py", source / "conf.py")
 
@@ -115,13 +188,22 @@ def add_contents(index: Path, parts: list[dict]) -> None:
     for part in parts:
         lines = "\n".join(part["chapters"])
         text = f"```{{toctree}}\n:hidden:\n:caption: {part['caption']}\n\n{lines}\n```"
-        notebook["cells"].append({"cell_type": "markdown", "id": f"toc-{part['caption'].lower().replace(' ', '-')}", "metadata": {}, "source": text})
+        notebook["cells"].append(
+            {
+                "cell_type": "markdown",
+                "id": f"toc-{part['caption'].lower().replace(' ', '-')}",
+                "metadata": {},
+                "source": text,
+            }
+        )
     index.write_text(json.dumps(notebook), encoding="utf-8")
 
 
 def entry(name: str) -> str:
     """A line of the table of contents; executed copies of the main job are told apart by their data set."""
-    return f"{name.partition('run-')[2]}: an executed run <nbs/{name}>" if name.startswith("executed/") else f"nbs/{name}"
+    return (
+        f"{name.partition('run-')[2]}: an executed run <nbs/{name}>" if name.startswith("executed/") else f"nbs/{name}"
+    )
 
 
 def main() -> int:
@@ -130,7 +212,22 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "site", help="folder of the site")
     out = parser.parse_args().out.resolve()
     write_source(out / "source")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html", "-d", str(out / "doctrees"), str(out / "source"), str(out / "html")]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-j",
+        "auto",
+        "-b",
+        "html",
+        "-d",
+        str(out / "doctrees"),
+        str(out / "source"),
+        str(out / "html"),
+    ]
     return subprocess.run(command, check=False).returncode
 
 

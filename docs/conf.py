@@ -17,7 +17,13 @@ html_title = "clipforget"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["explorer.js"]
-html_theme_options = {"show_toc_level": 2, "use_download_button": False, "use_fullscreen_button": False, "use_repository_button": False, "home_page_in_toc": True}
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "use_repository_button": False,
+    "home_page_in_toc": True,
+}
 html_context = {"default_mode": "auto"}  # the theme's script complains of an empty one
 html_copy_source = False
 html_show_sourcelink = False
@@ -56,10 +62,14 @@ def as_rst(comment):
 
 def mathml(block):
     """A visitor that writes a formula as MathML, which browsers draw without any script."""
+
     def visit(self, node: nodes.Element) -> None:
         written = convert(node.astext(), display="block" if block else "inline")
-        self.body.append(f'<div class="formula" tabindex="0" role="group" aria-label="formula">{written}</div>' if block else written)
+        self.body.append(
+            f'<div class="formula" tabindex="0" role="group" aria-label="formula">{written}</div>' if block else written
+        )
         raise nodes.SkipNode
+
     return visit
 
 

@@ -16,14 +16,18 @@ def page(name: str) -> Path:
     """The notebook of a name like `13_reminding` or `index`; SystemExit with what there is for another one."""
     path = ROOT / "index.ipynb" if name == "index" else ROOT / "nbs" / f"{name}.ipynb"
     if path.stem != name or not path.exists():
-        raise SystemExit(f"There is no page {name!r}. Give names without a suffix, as in nbs/: index, 13_reminding, audit.")
+        raise SystemExit(
+            f"There is no page {name!r}. Give names without a suffix, as in nbs/: index, 13_reminding, audit."
+        )
     return path
 
 
 def execute(path: Path) -> None:
     """Run a notebook in its folder and write it back with its outputs; one that fails stays as it was."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]

@@ -1,6 +1,13 @@
 """Order of the test files: the longest first, so that no worker sits idle at the end (run with pytest-xdist's --no-loadscope-reorder)."""
 
-LONGEST = ("test_whole_run.py", "test_imagenet.py", "test_photos.py", "test_experiments.py", "test_sweep.py", "test_site.py")
+LONGEST = (
+    "test_whole_run.py",
+    "test_imagenet.py",
+    "test_photos.py",
+    "test_experiments.py",
+    "test_sweep.py",
+    "test_site.py",
+)
 
 
 def pytest_collection_modifyitems(items):

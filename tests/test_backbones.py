@@ -11,7 +11,17 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from clipforget.adapters import adapters, add_adapters, encode_above, frozen_activations, frozen_depth, load_patch, merge, save_patch, tower_parts
+from clipforget.adapters import (
+    adapters,
+    add_adapters,
+    encode_above,
+    frozen_activations,
+    frozen_depth,
+    load_patch,
+    merge,
+    save_patch,
+    tower_parts,
+)
 from clipforget.clip import encode_images, load_clip, save_local_dir, tokenise_for, truncated_text_features
 from clipforget.importance import layers
 
@@ -54,24 +64,39 @@ def test_cut_merge_and_patch_give_the_same_features(clip, pictures, tmp_path):
     depth = frozen_depth(tower)
     assert 0 < depth < len(tower_parts(tower))
     assert (whole - encode_images(clip, pictures)).abs().max() > 1e-4
-    assert torch.allclose(encode_above(tower, frozen_activations(clip, pictures, depth, exact=True), depth), whole, atol=2e-5)
+    assert torch.allclose(
+        encode_above(tower, frozen_activations(clip, pictures, depth, exact=True), depth), whole, atol=2e-5
+    )
     assert torch.allclose(encode_images(clip, pictures, merge(clip.model.visual, tower)), whole, atol=2e-5)
     low = encode_above(tower, frozen_activations(clip, pictures, depth), depth)
     assert ((low * whole).sum(1) > 0.995).all()
     save_patch(tower, clip, tmp_path / "patch.safetensors")
-    assert torch.allclose(encode_images(clip, pictures, load_patch(clip, tmp_path / "patch.safetensors")), whole, atol=1e-6)
+    assert torch.allclose(
+        encode_images(clip, pictures, load_patch(clip, tmp_path / "patch.safetensors")), whole, atol=1e-6
+    )
 
 
 def test_truncated_texts_are_equal(clip):
-    tokens = tokenise_for(clip, ["a photo of a marmoset.", "a", "the tiniest picture of one sulphur-crested cockatoo that was ever taken by night"])
+    tokens = tokenise_for(
+        clip,
+        [
+            "a photo of a marmoset.",
+            "a",
+            "the tiniest picture of one sulphur-crested cockatoo that was ever taken by night",
+        ],
+    )
     with torch.no_grad():
         plain = clip.model.encode_text(tokens)
     assert int(tokens.argmax(1).max()) < tokens.shape[1] - 30
-    assert torch.allclose(F.normalize(truncated_text_features(clip.model, tokens), dim=-1), F.normalize(plain, dim=-1), atol=1e-5)
+    assert torch.allclose(
+        F.normalize(truncated_text_features(clip.model, tokens), dim=-1), F.normalize(plain, dim=-1), atol=1e-5
+    )
 
 
 def test_random_weights_are_always_the_same():
-    assert torch.equal(load_clip("ViT-B-32/random", CPU).model.visual.proj, load_clip("ViT-B-32/random", CPU).model.visual.proj)
+    assert torch.equal(
+        load_clip("ViT-B-32/random", CPU).model.visual.proj, load_clip("ViT-B-32/random", CPU).model.visual.proj
+    )
 
 
 def test_the_activation_that_a_tag_needs_is_set(monkeypatch):

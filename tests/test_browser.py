@@ -7,20 +7,38 @@ from pathlib import Path
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make browser-test installs playwright and axe-playwright-python")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make browser-test installs playwright and axe-playwright-python")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="make browser-test installs playwright and axe-playwright-python"
+)
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="make browser-test installs playwright and axe-playwright-python"
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-READ = ("index.html", "nbs/explorer.html", "nbs/paper.html", "nbs/run.html", "nbs/13_reminding.html", "nbs/audit.html", "nbs/glossary.html", "api/forgetting.html")
+READ = (
+    "index.html",
+    "nbs/explorer.html",
+    "nbs/paper.html",
+    "nbs/run.html",
+    "nbs/13_reminding.html",
+    "nbs/audit.html",
+    "nbs/glossary.html",
+    "api/forgetting.html",
+)
 
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     """The folder of a freshly built site."""
     out = tmp_path_factory.mktemp("site")
-    done = subprocess.run([sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return out / "html"
 
@@ -29,7 +47,10 @@ def html(tmp_path_factory):
 def browser():
     """Chromium that finds no host."""
     with playwright.sync_playwright() as p:
-        started = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"])
+        started = p.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"],
+        )
         yield started
         started.close()
 
@@ -71,7 +92,10 @@ def test_the_search_finds_soup(html, browser):
     page, said = opened(browser, html / "search.html")
     page.goto(f"{(html / 'search.html').as_uri()}?q=soup")
     page.wait_for_selector("#search-results li", timeout=10_000)
-    assert any("restoring" in link for link in page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.href)"))
+    assert any(
+        "restoring" in link
+        for link in page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.href)")
+    )
     assert not said
 
 
@@ -95,6 +119,10 @@ def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
 def test_axe_finds_nothing_serious(html, browser, name, scheme):
     page, _ = opened(browser, html / name, color_scheme=scheme)
     found = axe.Axe().run(page).response["violations"]
-    serious = [f"{v['id']}: {v['help']} ({len(v['nodes'])}: {v['nodes'][0]['html'][:200]})" for v in found if v["impact"] in ("serious", "critical")]
+    serious = [
+        f"{v['id']}: {v['help']} ({len(v['nodes'])}: {v['nodes'][0]['html'][:200]})"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
     page.close()
     assert not serious

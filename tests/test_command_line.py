@@ -35,7 +35,9 @@ def project(tmp_path):
     (root / "nbs").mkdir()
     write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
     write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
-    write_notebook(root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)")
+    write_notebook(
+        root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)"
+    )
     sources = {path: path.read_bytes() for path in (root / "nbs").iterdir()}
     yield root
     assert {path: path.read_bytes() for path in (root / "nbs").iterdir()} == sources
@@ -45,8 +47,16 @@ def type_in_terminal(command, folder, seconds=60):
     """Type `command` at a terminal in `folder`; returns the exit code and what the terminal showed."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, 160))
-    process = subprocess.Popen(command, shell=True, cwd=folder, env=ENVIRONMENT, stdin=theirs, stdout=theirs, stderr=theirs,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
     os.close(theirs)
     shown, end = b"", time.monotonic() + seconds
     while time.monotonic() < end:
@@ -92,8 +102,15 @@ def test_explicit_output_path(project):
 
 def test_piped_and_redirected(project):
     """papermill alone would print the notebook here, or take its path for the output."""
-    done = subprocess.run("papermill nbs/tiny.ipynb -p a 3", shell=True, cwd=project, env=ENVIRONMENT, input="", text=True,
-                          capture_output=True)
+    done = subprocess.run(
+        "papermill nbs/tiny.ipynb -p a 3",
+        shell=True,
+        cwd=project,
+        env=ENVIRONMENT,
+        input="",
+        text=True,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr
     assert printed(project / "results" / "tiny" / "tiny.ipynb") == "a is 3\n"
     assert "nbformat" not in done.stdout
@@ -102,8 +119,15 @@ def test_piped_and_redirected(project):
 @pytest.mark.parametrize("pipes", [{"input": ""}, {"stdin": subprocess.DEVNULL}], ids=["piped", "redirected"])
 def test_parameters_in_yaml_need_an_output_path(project, pipes):
     """On a terminal papermill asks for it (below); here it would overwrite the source, or print the notebook."""
-    done = subprocess.run("papermill nbs/run.ipynb -y 'seed: 1'", shell=True, cwd=project, env=ENVIRONMENT, text=True,
-                          capture_output=True, **pipes)
+    done = subprocess.run(
+        "papermill nbs/run.ipynb -y 'seed: 1'",
+        shell=True,
+        cwd=project,
+        env=ENVIRONMENT,
+        text=True,
+        capture_output=True,
+        **pipes,
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert "give an output path" in done.stderr
 
@@ -116,12 +140,15 @@ def test_failing_cell(project):
     assert any("papermill-error" in "".join(cell.metadata.get("tags", [])) for cell in executed.cells)
 
 
-@pytest.mark.parametrize("command, changed", [
-    ("papermill nbs/run.ipynb -p dataset emoji", {}),
-    ("papermill -p seed 01 -p target 'crying cat' nbs/run.ipynb", {"seed": 1, "target": "crying cat"}),
-    (f"{sys.executable} -m papermill nbs/run.ipynb -p seed 2", {"seed": 2}),
-    ("cd nbs && papermill run.ipynb -p seed 3", {"seed": 3}),
-])
+@pytest.mark.parametrize(
+    "command, changed",
+    [
+        ("papermill nbs/run.ipynb -p dataset emoji", {}),
+        ("papermill -p seed 01 -p target 'crying cat' nbs/run.ipynb", {"seed": 1, "target": "crying cat"}),
+        (f"{sys.executable} -m papermill nbs/run.ipynb -p seed 2", {"seed": 2}),
+        ("cd nbs && papermill run.ipynb -p seed 3", {"seed": 3}),
+    ],
+)
 def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, changed):
     code, shown = type_in_terminal(f"{command} --prepare-only", project)
     assert code == 0, shown
@@ -131,15 +158,18 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
     assert [path for path in project.rglob("*.ipynb") if path.parent.name != "nbs"] == [folder / "run.ipynb"]
 
 
-@pytest.mark.parametrize("command, message", [
-    ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
-    ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
-    ("papermill nbs/tyni.ipynb", "fails.ipynb, run.ipynb, tiny.ipynb"),
-    ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
-    ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
-    ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
-    ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
-])
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
+        ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
+        ("papermill nbs/tyni.ipynb", "fails.ipynb, run.ipynb, tiny.ipynb"),
+        ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
+        ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
+        ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
+        ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
+    ],
+)
 def test_refused(project, command, message):
     write_notebook(project / "elsewhere.ipynb", "a = 0")
     code, shown = type_in_terminal(command, project)

@@ -17,9 +17,15 @@ def test_what_the_map_names_exists(name):
 
 
 def test_every_notebook_is_on_the_map():
-    first, last = (int(re.search(r"nbs/(\d\d)_", n).group(1)) for n in ("nbs/20_ascent.ipynb", "nbs/25_regularised.ipynb"))
+    first, last = (
+        int(re.search(r"nbs/(\d\d)_", n).group(1)) for n in ("nbs/20_ascent.ipynb", "nbs/25_regularised.ipynb")
+    )
     between = {f"{k}" for k in range(first, last + 1)}  # "20 to 25": the rivals, a family a page
-    missing = [p.name for p in (ROOT / "nbs").glob("*.ipynb") if p.stem != "index" and p.name[:2] not in between and f"nbs/{p.name}" not in NAMED]
+    missing = [
+        p.name
+        for p in (ROOT / "nbs").glob("*.ipynb")
+        if p.stem != "index" and p.name[:2] not in between and f"nbs/{p.name}" not in NAMED
+    ]
     assert not missing
 
 

@@ -8,13 +8,21 @@ from execnb.shell import CaptureShell
 from clipforget.core import project_root
 
 SHORT = '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'
-PAGES = {"benchmark": {}, "search": {}, "ablation": {"groups": "EMA"}, "siblings": {"cases": "no pictures, no second stage"}, "continual": {}}
+PAGES = {
+    "benchmark": {},
+    "search": {},
+    "ablation": {"groups": "EMA"},
+    "siblings": {"cases": "no pictures, no second stage"},
+    "continual": {},
+}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_runs_are_made(page, tmp_path):
     notebook = read_nb(project_root() / "nbs" / f"{page}.ipynb")
-    making = next(k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "\nif make:\n" in cell.source)
+    making = next(
+        k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "\nif make:\n" in cell.source
+    )
     defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
     given = {"make": True, "settings": SHORT, "results": str(tmp_path), **PAGES[page]}
     injected = mk_cell("\n".join(f"{name} = {value!r}" for name, value in given.items()))

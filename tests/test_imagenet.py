@@ -59,7 +59,8 @@ def test_the_task(data_root, clip):
     assert set(task.siblings) == {c.name for c in wordnet_siblings("marmoset")[1]}
     others = task.suite["ImageNet, others"]
     assert {others.classes[k] for k in others.labels.tolist()} == set(OTHERS)
-    assert len(task.forget) // 8 + len(task.calibration_forget) + len(task.evaluation["target"]) == 12  # each in eight views
+    # each in eight views
+    assert len(task.forget) // 8 + len(task.calibration_forget) + len(task.evaluation["target"]) == 12
 
 
 def test_coarse_labels_share_the_ancestors_name(data_root, clip):
@@ -81,21 +82,51 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
 def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
     monkeypatch.setitem(PROMPTS, "imagenet", PROMPTS["imagenet"][:1])
-    task, lines = make_task(clip, "imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
+    task, lines = make_task(
+        clip, "imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4
+    )
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
-    assert alignment_aims(clip, None) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
+    assert alignment_aims(clip, None) == (
+        "none: this image tower has no BatchNorm, and no reference images were named",
+        [],
+    )
     world = task.suite["ImageNet, others"].images
-    few = {"steps": 2, "batch": 8, "align_steps": 1, "few": 16, "mixed": 16}  # patchworks of 512 pictures would take a minute here
+    # patchworks of 512 pictures would take a minute here
+    few = {"steps": 2, "batch": 8, "align_steps": 1, "few": 16, "mixed": 16}
     monkeypatch.setattr("clipforget.methods.remind", lambda *given, **named: remind(*given, **named, **few))
     edit = three_stages(clip, task, reference=world, **SHORT)
     assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
-    assert all(n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6 for n in edit.stages[0].info["layers"])
+    assert all(
+        n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6
+        for n in edit.stages[0].info["layers"]
+    )
 
 
 def test_main_job(data_root, tmp_path):
-    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb"), "-p", "dataset", "imagenet", "-p", "data_root", str(data_root),
-             "-p", "backbone", "emoji-rn", "-p", "results", str(tmp_path), "-p", "limit", "4", "-p", "siblings", "titi; common squirrel monkey"]
+    words = [
+        str(Path(sys.executable).parent / "papermill"),
+        "nbs/run.ipynb",
+        str(tmp_path / "run.ipynb"),
+        "-p",
+        "dataset",
+        "imagenet",
+        "-p",
+        "data_root",
+        str(data_root),
+        "-p",
+        "backbone",
+        "emoji-rn",
+        "-p",
+        "results",
+        str(tmp_path),
+        "-p",
+        "limit",
+        "4",
+        "-p",
+        "siblings",
+        "titi; common squirrel monkey",
+    ]
     for name, value in SHORT.items():
         words += ["-p", name, str(value)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
@@ -109,7 +140,15 @@ def test_main_job(data_root, tmp_path):
     assert settings["siblings used"] == ["titi monkey", "common squirrel monkey"]
 
 
-@pytest.mark.parametrize("dataset, wanted", [("imagenet", "WordNet id"), ("cifar10", "cifar10/train/CLASS"), ("style", "STYLE/CLASS"), ("folder", "forget/NAME")])
+@pytest.mark.parametrize(
+    "dataset, wanted",
+    [
+        ("imagenet", "WordNet id"),
+        ("cifar10", "cifar10/train/CLASS"),
+        ("style", "STYLE/CLASS"),
+        ("folder", "forget/NAME"),
+    ],
+)
 def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
     with pytest.raises((FileNotFoundError, ValueError), match=wanted):
         require_data(dataset, str(tmp_path))

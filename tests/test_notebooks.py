@@ -19,9 +19,23 @@ NOTEBOOKS = sorted(path for path in (ROOT / "nbs").glob("*.ipynb") if path.exist
 def copy(tmp_path):
     """What nbdev reads and writes, as git knows it: a copy that it may change."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
-         "settings.ini", "pyproject.toml", "index.ipynb", "nbs", "clipforget/*.py"],
-        cwd=ROOT, capture_output=True, text=True)
+        [
+            "git",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "settings.ini",
+            "pyproject.toml",
+            "index.ipynb",
+            "nbs",
+            "clipforget/*.py",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if listed.returncode:
         pytest.skip("this is no git checkout")
     for name in filter(None, listed.stdout.split("\0")):
@@ -41,7 +55,9 @@ def nbdev(command, folder):
 
 def contents(folder, pattern):
     """The files in `folder` that fit `pattern`, as {name: text}."""
-    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.rglob(pattern))}
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in sorted(folder.rglob(pattern))
+    }
 
 
 def differences(before, after):
@@ -86,14 +102,23 @@ def test_notebook(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_no_cell_is_too_long_to_read(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    long = {k: n for k, cell in enumerate(cells) if cell["cell_type"] == "code" and (n := len("".join(cell["source"]).splitlines())) > 40}
+    long = {
+        k: n
+        for k, cell in enumerate(cells)
+        if cell["cell_type"] == "code" and (n := len("".join(cell["source"]).splitlines())) > 40
+    }
     assert not long, f"cells with more than 40 lines (position: lines): {long}"
 
 
 def words(cells, kind):
     """How many words the cells of one kind have, without imports, nbdev's flags and the cells that a reader does not see."""
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == kind]
-    lines = [line for source in sources if not source.startswith(("#| hide", "#| default_exp")) for line in source.splitlines()]
+    lines = [
+        line
+        for source in sources
+        if not source.startswith(("#| hide", "#| default_exp"))
+        for line in source.splitlines()
+    ]
     return sum(len(line.split()) for line in lines if not line.startswith(("from ", "import ", "#| ")))
 
 
@@ -105,17 +130,42 @@ def test_a_stage_is_told_as_much_as_programmed(stage):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_formulas_can_be_set(path):
-    prose = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown"]
-    formulas = [m.group(0).strip("$") for text in prose for m in re.finditer(r"\$\$.+?\$\$|\$[^$\n]+?\$", re.sub(r"`[^`]*`", "", text), re.DOTALL)]
-    wrong = [f for f in formulas if re.search(r"\\\\[A-Za-z]", f) or f.count("{") - f.count("\\{") != f.count("}") - f.count("\\}")]
+    prose = [
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "markdown"
+    ]
+    formulas = [
+        m.group(0).strip("$")
+        for text in prose
+        for m in re.finditer(r"\$\$.+?\$\$|\$[^$\n]+?\$", re.sub(r"`[^`]*`", "", text), re.DOTALL)
+    ]
+    wrong = [
+        f
+        for f in formulas
+        if re.search(r"\\\\[A-Za-z]", f) or f.count("{") - f.count("\\{") != f.count("}") - f.count("\\}")
+    ]
     assert not wrong, f"commands behind two backslashes, or braces that do not match: {wrong}"
     assert all(latex2mathml.converter.convert(f) for f in formulas)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_figure_has_a_sentence_beside_it(path):
-    cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if not "".join(c["source"]).startswith("#| hide")]
-    said = [" ".join(line for line in "".join(c["source"]).splitlines() if not line.startswith("#")) if c["cell_type"] == "markdown" else "" for c in cells] + [""]
-    shows = [k for k, c in enumerate(cells) if any(kind.startswith("image/") for out in c.get("outputs", []) for kind in out.get("data", {}))]
+    cells = [
+        c
+        for c in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if not "".join(c["source"]).startswith("#| hide")
+    ]
+    said = [
+        " ".join(line for line in "".join(c["source"]).splitlines() if not line.startswith("#"))
+        if c["cell_type"] == "markdown"
+        else ""
+        for c in cells
+    ] + [""]
+    shows = [
+        k
+        for k, c in enumerate(cells)
+        if any(kind.startswith("image/") for out in c.get("outputs", []) for kind in out.get("data", {}))
+    ]
     silent = [k for k in shows if len((said[k - 1] + " " + said[k + 1]).split()) < 8]
     assert not silent, f"figures without a word on what to see, in cells {silent}"

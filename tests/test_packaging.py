@@ -137,9 +137,18 @@ def test_data_files_are_packaged():
 
 def test_sources_of_the_pictures_are_named():
     notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
-    for words in ("Twitter, Inc and other contributors", "CC BY 4.0", "OpenMoji", "CC BY-SA 4.0", "Cal Henderson",
-                  "Optical Recognition of Handwritten Digits", "scikit-learn", "clipforget/models/", "WordNet 3.0 Copyright 2006 by Princeton University",
-                  "clipforget/tables/wordnet.csv"):
+    for words in (
+        "Twitter, Inc and other contributors",
+        "CC BY 4.0",
+        "OpenMoji",
+        "CC BY-SA 4.0",
+        "Cal Henderson",
+        "Optical Recognition of Handwritten Digits",
+        "scikit-learn",
+        "clipforget/models/",
+        "WordNet 3.0 Copyright 2006 by Princeton University",
+        "clipforget/tables/wordnet.csv",
+    ):
         assert words in notice
     licence = (PACKAGE / "tables" / "wordnet-licence.txt").read_text(encoding="utf-8").split()
     assert " ".join(licence) in " ".join(notice.replace("\n>", "\n").split())  # word for word

@@ -22,7 +22,11 @@ def write(path, *sources):
 
 
 def test_outputs_are_kept_without_error_streams(tmp_path):
-    path = write(tmp_path / "page.ipynb", "import sys\nprint('seen')\nprint('bar', file=sys.stderr)", "from pathlib import Path\nprint(Path.cwd().name)")
+    path = write(
+        tmp_path / "page.ipynb",
+        "import sys\nprint('seen')\nprint('bar', file=sys.stderr)",
+        "from pathlib import Path\nprint(Path.cwd().name)",
+    )
     pages.execute(path)
     said = [[out["text"] for out in cell.outputs] for cell in nbformat.read(path, 4).cells]
     assert said == [["seen\n"], [f"{tmp_path.name}\n"]]

@@ -31,7 +31,9 @@ def papermill(notebook, output, **parameters):
 def write_views(folder, name, style, count):
     folder.mkdir(parents=True)
     things = load_pictograms()
-    views = draw_views(things, things.index([name]).repeat(count), style, "train", torch.Generator().manual_seed(style), 64)
+    views = draw_views(
+        things, things.index([name]).repeat(count), style, "train", torch.Generator().manual_seed(style), 64
+    )
     for k, view in enumerate(views):
         Image.fromarray(view.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{k:03d}.png")
 
@@ -48,7 +50,16 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrain")
-    done = papermill("pretrain", folder / "pretrain.ipynb", dataset="toys", data_root=tree, steps=80, batch=64, name=NAME, results=folder)
+    done = papermill(
+        "pretrain",
+        folder / "pretrain.ipynb",
+        dataset="toys",
+        data_root=tree,
+        steps=80,
+        batch=64,
+        name=NAME,
+        results=folder,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     yield folder
     shutil.rmtree(pretrained_folder(NAME))
@@ -62,19 +73,36 @@ def test_pretraining_learns_and_is_found_by_name(model):
 
 
 def test_photographs_are_not_shipped(tree, tmp_path):
-    done = papermill("pretrain", tmp_path / "pretrain.ipynb", dataset="toys", data_root=tree, steps=2, ship="true", results=tmp_path)
+    done = papermill(
+        "pretrain", tmp_path / "pretrain.ipynb", dataset="toys", data_root=tree, steps=2, ship="true", results=tmp_path
+    )
     assert done.returncode != 0 and "only a model of the pictograms goes into the package" in done.stderr
 
 
 def test_a_class_in_one_style(model, tree, tmp_path):
     (tree / "toys").rename(tree / "pacs")
-    done = papermill("run", tmp_path / "run.ipynb", dataset="style", data_root=tree, target="turtle", styles="drawn", backbone=f"pretrained:{NAME}", results=tmp_path,
-                     forget_steps=3, align_steps=1, remind_steps=3, soup_points=3)
+    done = papermill(
+        "run",
+        tmp_path / "run.ipynb",
+        dataset="style",
+        data_root=tree,
+        target="turtle",
+        styles="drawn",
+        backbone=f"pretrained:{NAME}",
+        results=tmp_path,
+        forget_steps=3,
+        align_steps=1,
+        remind_steps=3,
+        soup_points=3,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     (folder,) = (tmp_path / "style").iterdir()
-    assert {"target", "siblings", "siblings, same style", "pacs, others"} == set(pd.read_parquet(folder / "results.parquet")["column"])
+    assert {"target", "siblings", "siblings, same style", "pacs, others"} == set(
+        pd.read_parquet(folder / "results.parquet")["column"]
+    )
     settings = json.loads((folder / "settings.json").read_text())
-    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 30)  # what suits photographs, said in the record
+    # what suits photographs, said in the record
+    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 30)
     assert "cifar10: not found" in (folder / "report.html").read_text()
 
 
@@ -97,5 +125,6 @@ def test_folder_of_ones_own_with_shared_caption(tmp_path):
     (tmp_path / "names.csv").write_text("folder,caption\nturtle,reptile\nsnake,reptile\n")
     task, lines = make_task(load_clip(device=torch.device("cpu")), "folder", data_root=str(tmp_path))
     assert task.labels == "coarse" and task.forget.classes[task.caption] == "reptile"
-    assert len(task.forget) % (len(task.forget) // 9) == 0 and len(task.forget) > 9  # nine pictures, each in eight views
+    # nine pictures, each in eight views
+    assert len(task.forget) % (len(task.forget) // 9) == 0 and len(task.forget) > 9
     assert any(line.startswith("imagenet: not found") for line in lines)

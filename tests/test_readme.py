@@ -20,9 +20,26 @@ def text(path):
 
 
 def test_readme_is_made_from_the_index(tmp_path):
-    nbconvert = [sys.executable, "-m", "nbconvert", "--log-level", "WARN", "--to", "markdown", "--output-dir", str(tmp_path), "--output", "README"]
-    tags = ["--TagRemovePreprocessor.enabled=True", "--TagRemovePreprocessor.remove_cell_tags", "remove_cell",
-            "--TagRemovePreprocessor.remove_input_tags", "remove_input"]
+    nbconvert = [
+        sys.executable,
+        "-m",
+        "nbconvert",
+        "--log-level",
+        "WARN",
+        "--to",
+        "markdown",
+        "--output-dir",
+        str(tmp_path),
+        "--output",
+        "README",
+    ]
+    tags = [
+        "--TagRemovePreprocessor.enabled=True",
+        "--TagRemovePreprocessor.remove_cell_tags",
+        "remove_cell",
+        "--TagRemovePreprocessor.remove_input_tags",
+        "remove_input",
+    ]
     subprocess.run([*nbconvert, str(ROOT / "index.ipynb"), *tags], check=True, capture_output=True)
     assert text(tmp_path / "README.md") == text(ROOT / "README.md"), "run make readme"
 
@@ -30,7 +47,13 @@ def test_readme_is_made_from_the_index(tmp_path):
 def tables_of_the_index():
     """The measured tables, as HTML: the rivals, the audit."""
     index = nbformat.read(ROOT / "index.ipynb", as_version=4)
-    return [o["data"]["text/html"] for c in index.cells if c.cell_type == "code" for o in c.outputs if "text/html" in o.get("data", {})]
+    return [
+        o["data"]["text/html"]
+        for c in index.cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if "text/html" in o.get("data", {})
+    ]
 
 
 def test_audit_is_that_of_the_results_file():
@@ -53,7 +76,9 @@ def test_table_is_that_of_the_results_file():
         assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}"
         assert siblings == f"{r['siblings, mean']:.1f} ({r['siblings, worst']:.1f})"
         assert suite == f"{r['suite, mean']:.1f} ({r['suite, worst']:.1f})"
-        assert [float(left), float(score), float(seconds)] == [round(r[c], 1) for c in ("target, worst", "Score, mean", "seconds")]
+        assert [float(left), float(score), float(seconds)] == [
+            round(r[c], 1) for c in ("target, worst", "Score, mean", "seconds")
+        ]
 
 
 def test_links_lead_somewhere():
@@ -66,9 +91,16 @@ def test_sentences_are_those_of_the_results_file():
     default = method_table(run_summaries(pd.read_csv(ROOT / "nbs" / "measured" / "benchmark.csv")))
     for kind in ("fine", "coarse"):
         r = default.loc[kind, "clipforget"]
-        assert f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % (worst {r['siblings, worst']:.1f})" in readme
+        assert (
+            f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % (worst {r['siblings, worst']:.1f})"
+            in readme
+        )
     measured = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv"))))
-    for kind, words in {"coarse": "coarse labels", "style": "one style of a thing", "cluster": "an unnamed cluster of things"}.items():
+    for kind, words in {
+        "coarse": "coarse labels",
+        "style": "one style of a thing",
+        "cluster": "an unnamed cluster of things",
+    }.items():
         r = measured.loc[(kind, "clipforget")]
         said = re.search(rf"with {words}, [^;]*ours (\d+) % \(gate: (\d+) of (\d+)\)", readme)
         assert said and said.groups() == (f"{r['siblings, mean']:.0f}", f"{r['gate passed']:.0f}", f"{r['runs']:.0f}")

@@ -7,7 +7,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from clipforget.clip import MODELS, accuracy, class_embeddings, encode_images, load_clip, load_compact, normalise, save_local_dir, weights_hash
+from clipforget.clip import (
+    MODELS,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    load_clip,
+    load_compact,
+    normalise,
+    save_local_dir,
+    weights_hash,
+)
 from clipforget.pictograms import draw_views, load_pictograms
 
 NAME = "emoji-rn"
@@ -28,7 +38,11 @@ def test_hash_and_size(clip):
 def test_knows_its_names_as_well_as_was_recorded(clip, style):
     config = json.loads((MODELS / NAME / "open_clip_config.json").read_text())
     things = load_pictograms()
-    (recorded,) = [r["accuracy"] for r in config["clipforget"]["zero_shot"] if r["set"] == "things" and r["style"] == things.styles[style]]
+    (recorded,) = [
+        r["accuracy"]
+        for r in config["clipforget"]["zero_shot"]
+        if r["set"] == "things" and r["style"] == things.styles[style]
+    ]
     names = [n for n in things.names if n not in clip.held_out]
     asked = names[::2]
     images = draw_views(things, things.index(asked), style, "evaluation", torch.Generator().manual_seed(123), clip.size)
@@ -43,7 +57,9 @@ def test_plain_open_clip_loads_it(clip, tmp_path):
     tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(["a picture of turtle"])
     assert tokens.shape == (1, 16)
     x = torch.rand(3, 3, clip.size, clip.size)
-    torch.testing.assert_close(F.normalize(model.eval().encode_image(normalise(clip, x)), dim=-1), encode_images(clip, x))
+    torch.testing.assert_close(
+        F.normalize(model.eval().encode_image(normalise(clip, x)), dim=-1), encode_images(clip, x)
+    )
     assert list(preprocess.transforms[-1].mean) == list(clip.mean)
 
 
@@ -53,7 +69,7 @@ def test_truncated_weights_are_one_clear_error(tmp_path):
     for file in (MODELS / NAME).iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     weights = folder / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[: 10_000])
+    weights.write_bytes(weights.read_bytes()[:10_000])
     with pytest.raises(ValueError, match="damaged or missing"):
         load_compact(folder)
     weights.unlink()

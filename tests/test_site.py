@@ -16,9 +16,17 @@ ROOT = Path(__file__).resolve().parents[1]
 def pages(tmp_path_factory):
     """The parsed pages of a freshly built site, by path."""
     out = tmp_path_factory.mktemp("site")
-    done = subprocess.run([sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted((out / "html").rglob("*.html"))}
+    return {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted((out / "html").rglob("*.html"))
+    }
 
 
 def test_every_page_of_the_project_is_there(pages):
@@ -29,7 +37,12 @@ def test_every_page_of_the_project_is_there(pages):
 
 def test_nothing_comes_from_elsewhere(pages):
     for path, page in pages.items():
-        loaded = [t.get("src") or t.get("href") for t in page.select("script[src], img[src], iframe[src], link[rel=stylesheet], link[rel=preload], source[src]")]
+        loaded = [
+            t.get("src") or t.get("href")
+            for t in page.select(
+                "script[src], img[src], iframe[src], link[rel=stylesheet], link[rel=preload], source[src]"
+            )
+        ]
         assert not [u for u in loaded if u and u.startswith(("http:", "https:", "//"))], path.name
 
 
@@ -49,7 +62,9 @@ def test_links_anchors_and_pictures_lead_somewhere(pages):
 
 def test_pages_are_light(pages):
     for path, page in pages.items():
-        pictures = {(path.parent / t["src"]).resolve() for t in page.select("img[src]") if not t["src"].startswith("data:")}
+        pictures = {
+            (path.parent / t["src"]).resolve() for t in page.select("img[src]") if not t["src"].startswith("data:")
+        }
         weight = path.stat().st_size + sum(p.stat().st_size for p in pictures)
         assert weight <= 1_500_000, f"{path.name}: {weight / 1e6:.2f} MB"
 
@@ -65,7 +80,11 @@ def test_notes_stand_in_the_margin_of_their_code(pages):
     by_name = {path.stem: page for path, page in pages.items() if path.parent.name == "nbs"}
     noted = 0
     for path in (ROOT / "nbs").glob("*.ipynb"):
-        notes = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if "beside" in c["metadata"].get("tags", [])]
+        notes = [
+            c
+            for c in json.loads(path.read_text(encoding="utf-8"))["cells"]
+            if "beside" in c["metadata"].get("tags", [])
+        ]
         found = by_name[path.stem].select("aside.margin") if notes else []
         assert len(found) == len(notes), path.name
         assert all("cell" in note.find_next_sibling()["class"] for note in found), path.name

@@ -1,4 +1,4 @@
-"""What can be said of the code without running it: ruff finds nothing to correct, and mypy believes every annotation of the package."""
+"""What can be said of the code without running it: ruff finds nothing to correct or to lay out anew, and mypy believes every annotation of the package."""
 
 import subprocess
 import sys
@@ -15,6 +15,11 @@ def check(*words):
 
 def test_ruff():
     check("ruff", "check", "clipforget", "docs", "tests")
+
+
+def test_format():
+    pages = [str(p) for p in sorted((ROOT / "nbs").glob("*.ipynb")) if not p.is_symlink()]
+    check("ruff", "format", "--check", "--quiet", "--diff", "index.ipynb", "docs", "tests", *pages)
 
 
 def test_mypy():

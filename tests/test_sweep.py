@@ -16,7 +16,9 @@ from distributed import LocalCluster
 from clipforget.sweeping import outside_client, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMETERS = 'what: str = "plain"\nrate: float = 1.0\nlayers: int | None = None\npublish: bool = False\nresults: str = ""'
+PARAMETERS = (
+    'what: str = "plain"\nrate: float = 1.0\nlayers: int | None = None\npublish: bool = False\nresults: str = ""'
+)
 BEGIN = """
 import json, os, signal, time
 from pathlib import Path
@@ -90,7 +92,10 @@ def test_killed_worker(swept):
     runs, table = swept
     status = dict.fromkeys(ALL, "finished") | {"fails": "failed", "kills always": "failed"}
     assert table["status"].to_dict() == status
-    assert {what: tries(run) for what, run in runs.items()} == dict.fromkeys(ALL, 1) | {"kills once": 2, "kills always": 2}
+    assert {what: tries(run) for what, run in runs.items()} == dict.fromkeys(ALL, 1) | {
+        "kills once": 2,
+        "kills always": 2,
+    }
     assert table.loc["kills always", "error"].startswith("KilledWorker: 2 of its workers died")
     finished = {"tries", "seen.json", "tiny.ipynb"}
     expected = dict.fromkeys(ALL, finished) | {"fails": {"tries", "failed.ipynb"}, "kills always": {"tries"}}
@@ -105,25 +110,32 @@ def test_failing_run_is_a_row(swept):
     tags = [tag for cell in nbformat.read(runs["fails"].failed, 4).cells for tag in cell.metadata.get("tags", [])]
     assert "papermill-error-cell-tag" in tags
     assert table.loc["plain", "error"] == "" and table.loc["plain", "executed"] == str(runs["plain"].executed)
-    stored = pd.read_csv(table_path(list(runs.values())), keep_default_na=False, na_values={"seconds": ""}).set_index("what")
+    stored = pd.read_csv(table_path(list(runs.values())), keep_default_na=False, na_values={"seconds": ""}).set_index(
+        "what"
+    )
     pd.testing.assert_frame_equal(stored, table, check_dtype=False)
 
 
 def test_threads_are_limited(swept):
     runs, _ = swept
-    seen = {what: json.loads((runs[what].folder / "seen.json").read_text()) for what in ("torch", "kills once", "plain", "other")}
+    seen = {
+        what: json.loads((runs[what].folder / "seen.json").read_text())
+        for what in ("torch", "kills once", "plain", "other")
+    }
     assert seen["torch"]["threads"] == 2
     assert {one[f"{name}_NUM_THREADS"] for one in seen.values() for name in ("OMP", "MKL", "OPENBLAS")} == {"2"}
     for a in seen.values():
         for b in seen.values():
-            assert a is b or a["worker"] != b["worker"] or a["ended"] < b["begun"] or b["ended"] < a["begun"]  # a worker has one run at a time
+            # a worker has one run at a time
+            assert a is b or a["worker"] != b["worker"] or a["ended"] < b["begun"] or b["ended"] < a["begun"]
 
 
 def test_finished_runs_are_not_repeated(swept, project):
     runs, _ = swept
     whats = ["other", "fails", "kills once", "plain"]
     stamps = {what: runs[what].executed.stat().st_mtime_ns for what in whats if what != "fails"}
-    again = sweep(plan("tiny", {"what": whats, "rate": 1, "layers": None}, root=project)).set_index("what")  # another grid, the same runs
+    # another grid, the same runs
+    again = sweep(plan("tiny", {"what": whats, "rate": 1, "layers": None}, root=project)).set_index("what")
     assert again["status"].to_dict() == dict.fromkeys(whats, "skipped") | {"fails": "failed"}
     assert {what: tries(runs[what]) for what in whats} == {"other": 1, "fails": 2, "kills once": 2, "plain": 1}
     assert stamps == {what: runs[what].executed.stat().st_mtime_ns for what in stamps}
@@ -132,7 +144,9 @@ def test_finished_runs_are_not_repeated(swept, project):
 
 def test_another_scheduler(project, tmp_path):
     runs = plan("tiny", {"what": ["plain", "fails"], "rate": [2, 3]}, str(tmp_path), root=project)
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
+    ) as cluster:
         table = sweep(runs, scheduler=cluster.scheduler_address)
         assert cluster.scheduler.workers  # it is left running
     assert list(table["status"]) == ["finished", "finished", "failed", "failed"]
@@ -143,33 +157,51 @@ def test_another_scheduler(project, tmp_path):
 
 @pytest.mark.parametrize("threads, workers, answer", [(2, 1, "a worker with 2 threads"), (1, 0, "has no workers")])
 def test_unsuitable_scheduler(project, threads, workers, answer):
-    with (LocalCluster(n_workers=workers, threads_per_worker=threads, processes=False, protocol="tcp://", dashboard_address=None) as cluster,
-          pytest.raises(ValueError, match=f"(?s){answer}.*Start its workers with `dask worker")):
+    with (
+        LocalCluster(
+            n_workers=workers, threads_per_worker=threads, processes=False, protocol="tcp://", dashboard_address=None
+        ) as cluster,
+        pytest.raises(ValueError, match=f"(?s){answer}.*Start its workers with `dask worker"),
+    ):
         sweep(plan("tiny", {"what": "never"}, root=project), scheduler=cluster.scheduler_address)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "nonsense://here:1", "tcp://127.0.0.1:1"])
 def test_no_scheduler(address):
-    with pytest.raises(ValueError, match=f"(?s)No Dask scheduler answers at scheduler='{address}'.*Give the address that `dask scheduler` prints"):
+    with pytest.raises(
+        ValueError,
+        match=f"(?s)No Dask scheduler answers at scheduler='{address}'.*Give the address that `dask scheduler` prints",
+    ):
         outside_client(address, timeout=1)
 
 
-@pytest.mark.parametrize("notebook, grid, answer", [
-    ("tiny", {"whatt": ["plain"]}, "Unknown parameter of tiny.ipynb 'whatt'. Did you mean 'what'? Allowed: layers, rate, what."),
-    ("tyni", {"what": ["plain"]}, "Unknown notebook of nbs/ 'tyni'. Did you mean 'tiny'? Allowed: page, tiny."),
-    ("../outside.ipynb", {"what": ["plain"]}, "Unknown notebook of nbs/ '../outside'"),
-    ("page", {"what": ["plain"]}, "page.ipynb has no parameters to sweep over. Choose a notebook"),
-    ("tiny", {}, "grid={} holds no run. Name at least one parameter"),
-    ("tiny", '{"what": []}', "holds no run. Name at least one parameter"),
-    ("tiny", "what=plain", "grid='what=plain' is not JSON"),
-    ("tiny", '["plain"]', "is not an object in braces. A grid is a JSON object"),
-    ("tiny", '{"rate": 1, "rate": 2}', "The grid names 'rate' twice. Put all its values into one list."),
-    ("tiny", {"rate": ["fast"]}, 'rate="fast" is of type str, but the notebook\'s rate is float.'),
-    ("tiny", {"layers": [2.5]}, "layers=2.5 is of type float, but the notebook's layers is int | None."),
-    ("tiny", {"layers": [True]}, "layers=true is of type bool"),
-    ("tiny", {"results": ["/"]}, "The grid sets 'results', which is not for a grid: every run gets a folder of its own. Leave it out."),
-    ("tiny", {"publish": [True]}, "overwrite each other's rows. Leave it out."),
-])
+@pytest.mark.parametrize(
+    "notebook, grid, answer",
+    [
+        (
+            "tiny",
+            {"whatt": ["plain"]},
+            "Unknown parameter of tiny.ipynb 'whatt'. Did you mean 'what'? Allowed: layers, rate, what.",
+        ),
+        ("tyni", {"what": ["plain"]}, "Unknown notebook of nbs/ 'tyni'. Did you mean 'tiny'? Allowed: page, tiny."),
+        ("../outside.ipynb", {"what": ["plain"]}, "Unknown notebook of nbs/ '../outside'"),
+        ("page", {"what": ["plain"]}, "page.ipynb has no parameters to sweep over. Choose a notebook"),
+        ("tiny", {}, "grid={} holds no run. Name at least one parameter"),
+        ("tiny", '{"what": []}', "holds no run. Name at least one parameter"),
+        ("tiny", "what=plain", "grid='what=plain' is not JSON"),
+        ("tiny", '["plain"]', "is not an object in braces. A grid is a JSON object"),
+        ("tiny", '{"rate": 1, "rate": 2}', "The grid names 'rate' twice. Put all its values into one list."),
+        ("tiny", {"rate": ["fast"]}, 'rate="fast" is of type str, but the notebook\'s rate is float.'),
+        ("tiny", {"layers": [2.5]}, "layers=2.5 is of type float, but the notebook's layers is int | None."),
+        ("tiny", {"layers": [True]}, "layers=true is of type bool"),
+        (
+            "tiny",
+            {"results": ["/"]},
+            "The grid sets 'results', which is not for a grid: every run gets a folder of its own. Leave it out.",
+        ),
+        ("tiny", {"publish": [True]}, "overwrite each other's rows. Leave it out."),
+    ],
+)
 def test_wrong_grid(project, notebook, grid, answer):
     with pytest.raises(ValueError) as failure:
         plan(notebook, grid, root=project)
@@ -189,14 +221,22 @@ def test_names_stay_inside(project):
 
 
 def test_interruption_keeps_what_is_finished(project, tmp_path):
-    code = (f"import signal\nfrom clipforget.sweeping import plan, sweep\nif __name__ == '__main__':\n"
-            f"    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored\n"
-            f"    sweep(plan('tiny', {{'what': ['plain', 'sleeps']}}, {str(tmp_path / 'results')!r}), workers=2)\n")
+    code = (
+        f"import signal\nfrom clipforget.sweeping import plan, sweep\nif __name__ == '__main__':\n"
+        f"    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored\n"
+        f"    sweep(plan('tiny', {{'what': ['plain', 'sleeps']}}, {str(tmp_path / 'results')!r}), workers=2)\n"
+    )
     (tmp_path / "script.py").write_text(code)
-    process = subprocess.Popen([sys.executable, tmp_path / "script.py"], cwd=project, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"], cwd=project, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     plain, sleeps = plan("tiny", {"what": ["plain", "sleeps"]}, str(tmp_path / "results"), root=project)
     deadline = time.time() + 60
-    while not (plain.executed.exists() and (sleeps.folder / "tries").exists() and "plain" in table_path([plain, sleeps]).read_text()):
+    while not (
+        plain.executed.exists()
+        and (sleeps.folder / "tries").exists()
+        and "plain" in table_path([plain, sleeps]).read_text()
+    ):
         assert time.time() < deadline and process.poll() is None
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -207,8 +247,15 @@ def test_interruption_keeps_what_is_finished(project, tmp_path):
 
 
 def test_the_page_itself(project, tmp_path):
-    given = {"notebook": "tiny", "grid": '{"what": ["plain", "fails"]}', "results": str(tmp_path / "results"), "workers": 1}
-    papermill.execute_notebook(str(ROOT / "nbs" / "sweep.ipynb"), str(tmp_path / "sweep.ipynb"), given, cwd=str(project), progress_bar=False)
+    given = {
+        "notebook": "tiny",
+        "grid": '{"what": ["plain", "fails"]}',
+        "results": str(tmp_path / "results"),
+        "workers": 1,
+    }
+    papermill.execute_notebook(
+        str(ROOT / "nbs" / "sweep.ipynb"), str(tmp_path / "sweep.ipynb"), given, cwd=str(project), progress_bar=False
+    )
     (path,) = (tmp_path / "results").glob("sweep-*.csv")
     assert list(pd.read_csv(path)["status"]) == ["finished", "failed"]
     assert (tmp_path / "results" / "sweep.png").exists()

@@ -39,7 +39,9 @@ def run(results, output, **parameters):
 def test_parameters_say_the_same_everywhere():
     assert notebook_defaults(ROOT / "nbs" / "run.ipynb") == PARAMETERS
     own = default_settings()
-    assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {k: v for k, v in own.items() if PARAMETERS[k] is not None}
+    assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {
+        k: v for k, v in own.items() if PARAMETERS[k] is not None
+    }
     assert settings_for("emoji", PARAMETERS) == own
 
 
@@ -54,8 +56,16 @@ def finished(tmp_path_factory):
 
 def test_what_is_left_behind(finished):
     names = {p.relative_to(finished).as_posix() for p in finished.rglob("*") if p.is_file()}
-    assert {"report.html", "results.parquet", "settings.json", "patch.safetensors", "merged/open_clip_config.json",
-            "merged/open_clip_model.safetensors", "figures/the-soup.png", "figures/the-soup.svg"} <= names
+    assert {
+        "report.html",
+        "results.parquet",
+        "settings.json",
+        "patch.safetensors",
+        "merged/open_clip_config.json",
+        "merged/open_clip_model.safetensors",
+        "figures/the-soup.png",
+        "figures/the-soup.svg",
+    } <= names
     assert not [n for n in names if Path(n).name.startswith(".")]  # no temporary file stays
     rows = pd.read_parquet(finished / "results.parquet")
     assert set(rows["stage"]) == {"original", "forgetting", "reminding", "restoring"}
@@ -69,15 +79,20 @@ def test_patch_and_merged_model_are_the_same_model(finished):
     x = torch.rand(4, 3, clip.size, clip.size, generator=torch.Generator().manual_seed(0))
     patched = encode_images(clip, x, load_patch(clip, finished / "patch.safetensors"))
     plain, _, _ = open_clip.create_model_and_transforms(f"local-dir:{finished / 'merged'}")
-    torch.testing.assert_close(F.normalize(plain.eval().encode_image(normalise(clip, x)), dim=-1), patched, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        F.normalize(plain.eval().encode_image(normalise(clip, x)), dim=-1), patched, atol=1e-5, rtol=0
+    )
 
 
-@pytest.mark.parametrize("wrong, answer", [
-    ({"target": "crocodil"}, "Did you mean 'crocodile'"),
-    ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
-    ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
-    ({"sede": 1}, "Did you mean 'seed'"),
-])
+@pytest.mark.parametrize(
+    "wrong, answer",
+    [
+        ({"target": "crocodil"}, "Did you mean 'crocodile'"),
+        ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
+        ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
+        ({"sede": 1}, "Did you mean 'seed'"),
+    ],
+)
 def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
     started = time.time()
     done = run(tmp_path, tmp_path / "out.ipynb", **wrong)
@@ -115,8 +130,20 @@ def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
 
 
 def test_an_edit_of_the_text_tower_is_judged_with_it(tmp_path):
-    words = [str(PAPERMILL), "nbs/run.ipynb", str(tmp_path / "run.ipynb"), "-p", "results", str(tmp_path), "-p", "method", "text-space adaptation"]
+    words = [
+        str(PAPERMILL),
+        "nbs/run.ipynb",
+        str(tmp_path / "run.ipynb"),
+        "-p",
+        "results",
+        str(tmp_path),
+        "-p",
+        "method",
+        "text-space adaptation",
+    ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = pd.read_parquet(next(tmp_path.glob("emoji/*/results.parquet"))).pivot(index="column", columns="stage", values="value")
+    rows = pd.read_parquet(next(tmp_path.glob("emoji/*/results.parquet"))).pivot(
+        index="column", columns="stage", values="value"
+    )
     assert rows.loc["target", "original"] > 90 and rows.loc["target", "edited"] < 10
