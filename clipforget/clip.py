@@ -7,10 +7,10 @@ __all__ = ['TEMPLATES', 'MODELS', 'TOKENS', 'MANY', 'KEPT', 'EncodedTexts', 'Cli
            'has_bfloat16', 'fast', 'batch_size', 'fast_copy', 'shipped_models', 'save_compact', 'load_compact',
            'pretrained_folder', 'check_local_dir', 'create_open_clip', 'load_named', 'load_clip', 'normalise',
            'image_features', 'encode_images', 'simple_tokenizer', 'tokenise_for', 'truncated_text_features',
-           'encode_texts', 'text_key', 'class_embeddings', 'accuracy', 'top_names', 'save_local_dir']
+           'encode_texts', 'kept_tensor', 'text_key', 'class_embeddings', 'accuracy', 'top_names', 'save_local_dir']
 
 # %% ../nbs/04_clip.ipynb #067ed420
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -335,6 +335,24 @@ MANY, KEPT = 5000, 500
 "More prompts than MANY are encoded in bfloat16; a classifier of more than KEPT prompts is kept on disk."
 
 
+def kept_tensor(
+    name: str,  # what it is, at the head of its file's name
+    key: Sequence,  # whatever it depends on
+    make: Callable[[], torch.Tensor],  # computes it where there is no copy
+) -> torch.Tensor:
+    "What `make` returns, on the CPU: computed once and kept in `cache_dir`. ValueError if the copy on disk is damaged."
+    file = cache_dir() / f"{name}-{short_hash(list(key), 20)}.safetensors"
+    if file.exists():
+        try:
+            return load_file(file)[name]
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ValueError(f"The kept file {file} is damaged ({error}). Delete it and run again.") from error
+    made = make().cpu().contiguous()
+    with write_atomic(file) as temporary:
+        save_file({name: made}, temporary)
+    return made
+
+
 def text_key(clip: Clip) -> str:
     "The hash of all weights but the image tower's; computed once."
     clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")
@@ -348,22 +366,14 @@ def class_embeddings(
 ) -> torch.Tensor:
     "The zero-shot classifier: for each name the unit mean of its prompts' embeddings, [c, d]. ValueError if its copy on disk is damaged."
     prompts = [t.format(n) for t in templates for n in names]
-    file = None
-    if len(prompts) > KEPT:
-        file = cache_dir() / f"classes-{short_hash([text_key(clip), list(names), list(templates)], 20)}.safetensors"
-        if file.exists():
-            try:
-                return load_file(file)["classes"].to(clip.device)
-            except (SafetensorError, OSError, KeyError) as error:
-                raise ValueError(
-                    f"The kept classifier {file} is damaged ({error}). Delete it and run again."
-                ) from error
-    features = encode_texts(clip, prompts, exact=len(prompts) <= MANY)
-    classes = F.normalize(features.view(len(templates), len(names), -1).mean(0), dim=-1)
-    if file:
-        with write_atomic(file) as temporary:
-            save_file({"classes": classes.cpu().contiguous()}, temporary)
-    return classes
+
+    def encoded() -> torch.Tensor:
+        features = encode_texts(clip, prompts, exact=len(prompts) <= MANY)
+        return F.normalize(features.view(len(templates), len(names), -1).mean(0), dim=-1)
+
+    if len(prompts) <= KEPT:
+        return encoded()
+    return kept_tensor("classes", [text_key(clip), list(names), list(templates)], encoded).to(clip.device)
 
 # %% ../nbs/04_clip.ipynb #8afabbdc
 def accuracy(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:

@@ -8,13 +8,26 @@ __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'centr
            'together', 'joined']
 
 # %% ../nbs/06_task.ipynb #41bf7f5c
+import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 
 import torch
 import torch.nn.functional as F
 
-from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images
+from clipforget.clip import (
+    TEMPLATES,
+    Clip,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    has_bfloat16,
+    kept_tensor,
+    weights_hash,
+)
 from .core import choose
 from .photos import Photos, image_keys, pixels
 from .pictograms import DIGITS, STYLES, Pictures, draw_views, load_digits, load_pictograms
@@ -79,19 +92,20 @@ class Task:
 
 # %% ../nbs/06_task.ipynb #63abb9d0
 def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int = 8, seed: int = 5) -> torch.Tensor:
-    "Unit mean feature of `views` training views a style for each of `names`, [n, d]."
-    g = torch.Generator().manual_seed(seed)
-    index = pictures.index(list(names)).repeat_interleave(views)
-    total = sum(
-        (
-            encode_images(clip, draw_views(pictures, index, s, "train", g, clip.size), exact=False)
-            .view(len(names), views, -1)
-            .mean(1)
-            for s in range(len(pictures.styles))
-        ),
-        torch.zeros(()),
-    )
-    return F.normalize(total, dim=-1)
+    "Unit mean feature of `views` training views a style for each of `names`, [n, d]; computed once and kept on disk."
+    index = pictures.index(list(names))
+
+    def mean_features() -> torch.Tensor:
+        g, every, total = torch.Generator().manual_seed(seed), index.repeat_interleave(views), torch.zeros(())
+        for style in range(len(pictures.styles)):
+            drawn = draw_views(pictures, every, style, "train", g, clip.size)
+            total = total + encode_images(clip, drawn, exact=False).view(len(names), views, -1).mean(1)
+        return F.normalize(total, dim=-1)
+
+    masters = sha256(pictures.masters[:, index].numpy().tobytes()).hexdigest()
+    drawing = inspect.getsource(importlib.import_module(draw_views.__module__))
+    key = [weights_hash(clip.model), has_bfloat16(clip.device), masters, drawing, views, seed, clip.size]
+    return kept_tensor("centroids", key, mean_features).to(clip.device)
 
 
 def nearest_siblings(
@@ -138,6 +152,7 @@ def view_set(
     return ImageSet(name, images, labels, tuple(classes))
 
 
+@cache
 def flag_set(size: int) -> ImageSet:
     "The country flags, one evaluation view a style."
     flags = load_pictograms(flags=True)
@@ -146,6 +161,7 @@ def flag_set(size: int) -> ImageSet:
     )
 
 
+@cache
 def digit_set(size: int) -> ImageSet:
     "The held-out handwritten digits, one evaluation view each."
     digits = load_digits(held_out=True)
