@@ -330,7 +330,7 @@ def encode_texts(
             known.update(zip([(new[k], exact) for k in index.tolist()], F.normalize(features.float(), dim=-1)))
     return torch.stack([known[t, exact] for t in texts])
 
-# %% ../nbs/04_clip.ipynb #17af09fb
+# %% ../nbs/04_clip.ipynb #1fc9c74e
 MANY, KEPT = 5000, 500
 "More prompts than MANY are encoded in bfloat16; a classifier of more than KEPT prompts is kept on disk."
 
@@ -352,7 +352,7 @@ def kept_tensor(
         save_file({name: made}, temporary)
     return made
 
-
+# %% ../nbs/04_clip.ipynb #17af09fb
 def text_key(clip: Clip) -> str:
     "The hash of all weights but the image tower's; computed once."
     clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")

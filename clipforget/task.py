@@ -125,7 +125,7 @@ def nearest_siblings(
     order = (similarity + 10 * same).argsort(descending=True)[:count]
     return tuple(others[k] for k in order.tolist())
 
-# %% ../nbs/06_task.ipynb #53b11e03
+# %% ../nbs/06_task.ipynb #e055947e
 def to_bytes(images: torch.Tensor) -> torch.Tensor:
     "Images in 0 to 1 as uint8."
     return images.mul(255).round().to(torch.uint8)
@@ -151,7 +151,7 @@ def view_set(
     labels = torch.tensor([where[a] for a in answers]).repeat_interleave(views).repeat(len(styles))
     return ImageSet(name, images, labels, tuple(classes))
 
-
+# %% ../nbs/06_task.ipynb #53b11e03
 @cache
 def flag_set(size: int) -> ImageSet:
     "The country flags, one evaluation view a style."
