@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TEXT_EDITS', 'before_projection', 'with_text', 'with_projection', 'prompts', 'kept_names', 'text_adaptation',
-           'without_span', 'null_space']
+           'without_span', 'calibrate_matrix', 'null_space']
 
 # %% ../nbs/22_text_edits.ipynb #6cace64a
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ from open_clip.model import CLIP
 from torch import nn
 
 from .ascent import calibrate
-from .clip import Clip, EncodedTexts, tokenise_for, truncated_text_features
+from .clip import Clip, EncodedTexts, accuracy, encode_images, tokenise_for, truncated_text_features
 from .methods import Edit, Method, Range
+from .restoring import highest_risk
 from .task import Task
 
 # %% ../nbs/22_text_edits.ipynb #9bf52e20
@@ -98,13 +99,26 @@ def text_adaptation(
     edited = with_projection(clip, matrix + (b @ a).detach())
     return Edit(edited, info={"losses": losses, **calibrate(edited, task)})
 
-# %% ../nbs/22_text_edits.ipynb #7c2cfd06
+# %% ../nbs/22_text_edits.ipynb #88acc0df
 def without_span(matrix: torch.Tensor, directions: torch.Tensor, strength: float) -> torch.Tensor:
     "`matrix` [w, d] without (a part of) what lies in the span of `directions` [k, d]."
     q = torch.linalg.svd(directions, full_matrices=False).Vh
     return matrix - strength * (matrix @ q.T) @ q
 
+# %% ../nbs/22_text_edits.ipynb #50654a6a
+def calibrate_matrix(clip: Clip, task: Task) -> Callable[[torch.Tensor], dict[str, float]]:
+    "`calibrate` as a function of the last matrix [width, d] of the text tower, with all else computed once."
+    hidden = before_projection(clip, prompts(task, task.forget.classes)).unflatten(0, (-1, len(task.templates)))
+    forget, retain = task.calibration_forget, task.calibration_retain
+    f, r = (encode_images(clip, part.images, exact=False) for part in (forget, retain))
 
+    def figures_of(matrix: torch.Tensor) -> dict[str, float]:
+        text = F.normalize(F.normalize(hidden @ matrix, dim=-1).mean(1), dim=-1)
+        return {"risk": highest_risk(f, text, forget.labels), "siblings": accuracy(r, text, retain.labels)}
+
+    return figures_of
+
+# %% ../nbs/22_text_edits.ipynb #7c2cfd06
 def null_space(
     clip: Clip,  # the original model
     task: Task,  # its names
@@ -113,20 +127,20 @@ def null_space(
     allowed_risk: float = 1.0,  # percent, on the calibration split
 ) -> Edit:
     "Take the target's name out of the text projection."
-    matrix = clip.model.text_projection.detach()
+    matrix, figures_of = clip.model.text_projection.detach(), calibrate_matrix(clip, task)
     embedded = F.normalize(before_projection(clip, prompts(task, [task.forget.classes[task.caption]])) @ matrix, dim=-1)
     directions = torch.linalg.svd(embedded, full_matrices=False).Vh[: min(dimensions, len(embedded))]
     tried = []
     for k in range(points):
         strength = (k + 1) / points
-        edited = with_projection(clip, without_span(matrix, directions, strength))
-        tried.append((strength, edited, calibrate(edited, task)))
+        edited = without_span(matrix, directions, strength)
+        tried.append((strength, edited, figures_of(edited)))
         if tried[-1][2]["risk"] <= allowed_risk:
             break
     strength, edited, figures = min(
         tried, key=lambda x: (x[2]["risk"] > allowed_risk, x[2]["risk"] if x[2]["risk"] > allowed_risk else x[0])
     )
-    return Edit(edited, info={"strength": strength, **figures})
+    return Edit(with_projection(clip, edited), info={"strength": strength, **figures})
 
 # %% ../nbs/22_text_edits.ipynb #4d43102b
 TEXT_EDITS = {
