@@ -13,7 +13,16 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from .ascent import RATE, STEPS, calibrate, descend, fine_tuning, finished, grad_diff, trainable_tower
+from clipforget.ascent import (
+    RATE,
+    STEPS,
+    calibration_risk,
+    descend,
+    fine_tuning,
+    finished,
+    grad_diff,
+    trainable_tower,
+)
 from .clip import Clip, class_embeddings
 from .core import choose
 from .importance import layers
@@ -47,7 +56,7 @@ def first_passing(
     "The first of (amount, tower) whose calibration risk (percent) is at most `allowed`, or the one of least risk."
     best, least = towers[0], float("inf")
     for amount, visual in towers:
-        risk = calibrate(clip, task, visual)["risk"]
+        risk = calibration_risk(clip, task, visual)
         if risk <= allowed:
             return amount, visual
         if risk <= least:

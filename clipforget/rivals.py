@@ -17,7 +17,7 @@ import pandas as pd
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from .ascent import ASCENT, calibrate
+from .ascent import ASCENT, calibration_risk
 from .clip import Clip, accuracy, class_embeddings, encode_images
 from .core import choose
 from .interpolation import INTERPOLATION
@@ -97,7 +97,7 @@ def columns_of(model: Clip, task: Task, others: Sequence[ImageSet] = ()) -> dict
         )
         for name, p in parts.items()
     }
-    return {"target": calibrate(model, task)["risk"], **found}
+    return {"target": calibration_risk(model, task), **found}
 
 
 def worth(

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .ascent import RATE, STEPS, STOP, Drawn, calibrate, descend, finished, trainable_tower
+from .ascent import RATE, STEPS, STOP, Drawn, calibrate, calibration_risk, descend, finished, trainable_tower
 from .clip import Clip, class_embeddings, image_features
 from .importance import layers, sample
 from .interpolation import along
@@ -62,12 +62,11 @@ def slug_step(
     low, high, step, tried = 0.0, None, first, []
     for _ in range(evaluations):
         visual = along(clip, {name: gradient}, step)
-        tried.append((step, visual, calibrate(clip, task, visual)))
-        low, high = (low, step) if tried[-1][2]["risk"] <= allowed_risk else (step, high)
+        tried.append((step, visual, calibration_risk(clip, task, visual)))
+        low, high = (low, step) if tried[-1][2] <= allowed_risk else (step, high)
         step = 2 * step if high is None else (low + high) / 2
-    return min(
-        tried, key=lambda x: (x[2]["risk"] > allowed_risk, x[2]["risk"] if x[2]["risk"] > allowed_risk else x[0])
-    )
+    step, visual, _ = min(tried, key=lambda x: (x[2] > allowed_risk, x[2] if x[2] > allowed_risk else x[0]))
+    return step, visual, calibrate(clip, task, visual)
 
 # %% ../nbs/24_saliency.ipynb #ce03f629
 def slug(
