@@ -162,13 +162,15 @@ def check_local_dir(folder: Path) -> None:
     "FileNotFoundError or ValueError unless `folder` has open_clip's configuration and weights as safetensors."
     if not (folder / "open_clip_config.json").is_file():
         raise FileNotFoundError(
-            f"{folder} has no open_clip_config.json. Wanted: a directory with open_clip_config.json and open_clip_model.safetensors."
+            f"{folder} has no open_clip_config.json. Wanted: a directory with "
+            "open_clip_config.json and open_clip_model.safetensors."
         )
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         others = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")) or "none"
         raise FileNotFoundError(
-            f"{folder} has no weights as safetensors (other weights: {others}). Pickled weights can run code and are not opened: "
+            f"{folder} has no weights as safetensors (other weights: {others}). Pickled weights "
+            "can run code and are not opened: "
             "save them with safetensors.torch.save_file as open_clip_model.safetensors."
         )
     for file in found:
@@ -188,14 +190,16 @@ def create_open_clip(name: str, **settings: object) -> CLIP:
     except RuntimeError as error:
         if "size mismatch" in str(error) or "Missing key" in str(error) or "Unexpected key" in str(error):
             raise ValueError(
-                f"The weights of {name} belong to another architecture than its configuration: {str(error).splitlines()[1].strip()}"
+                f"The weights of {name} belong to another architecture than its configuration: "
+                f"{str(error).splitlines()[1].strip()}"
             ) from error
         raise ConnectionError(
             f"The weights of {name} could not be had: {error}. Without a network, give a directory: local-dir:PATH."
         ) from error
     except OSError as error:
         raise ConnectionError(
-            f"The weights of {name} could not be downloaded ({error}). Without a network, give a directory: local-dir:PATH."
+            f"The weights of {name} could not be downloaded ({error}). Without a network, give a "
+            "directory: local-dir:PATH."
         ) from error
 
 # %% ../nbs/04_clip.ipynb #48d260ae
@@ -231,7 +235,8 @@ def load_clip(
         if not folder.is_dir():
             there = ", ".join(sorted(p.name for p in folder.parent.iterdir())) if folder.parent.is_dir() else "none"
             raise FileNotFoundError(
-                f"There is no pre-trained model {rest!r} in {folder.parent}; there are: {there}. Make it: papermill nbs/pretrain.ipynb -p dataset {rest} -p steps 4000"
+                f"There is no pre-trained model {rest!r} in {folder.parent}; there are: {there}. "
+                f"Make it: papermill nbs/pretrain.ipynb -p dataset {rest} -p steps 4000"
             )
         model, config = load_compact(folder)
         model_cfg, extra = config["model_cfg"], config.get("clipforget", {})

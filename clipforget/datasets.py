@@ -86,7 +86,8 @@ def three_parts(collection: Collection, group: str, seed: int) -> tuple[torch.Te
         evaluation, rest = order[:cut].sort().values, order[cut:]
     if len(mine) < FEWEST or len(rest) < 4:
         raise ValueError(
-            f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on; at least {FEWEST} are needed, "
+            f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, "
+            f"{len(rest)} of them to train on; at least {FEWEST} are needed, "
             "so that some can be trained on, some calibrated with and some kept for the evaluation."
         )
     order = shuffled(rest.sort().values, 10_000 + seed)
@@ -260,7 +261,9 @@ def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int
     mine = (collection.labels == label).nonzero()[:, 0]
     if clusters and not 2 <= clusters <= len(mine) // FEWEST:
         raise ValueError(
-            f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can, or 0 for as many as suit best."
+            f"clusters={clusters} cannot be made of {len(mine)} pictures of "
+            f"{collection.classes[label]!r}; 2 to {len(mine) // FEWEST} can, or 0 for as many as "
+            "suit best."
         )
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float().cpu().numpy()
     train = (~collection.held_out if collection.spared is None else collection.spared)[mine].numpy()
@@ -290,7 +293,8 @@ def indexed_groups(collection: Collection, label: int, positions: Sequence[int])
     wrong = sorted(set(positions) - set(mine.tolist()))
     if wrong:
         raise ValueError(
-            f"Position {wrong[0]} is no picture of class {collection.classes[label]!r}; its positions are {int(mine.min())} to {int(mine.max())}."
+            f"Position {wrong[0]} is no picture of class {collection.classes[label]!r}; its "
+            f"positions are {int(mine.min())} to {int(mine.max())}."
         )
     return renamed(collection, mine, [int(k in set(positions)) for k in mine.tolist()])
 
@@ -346,7 +350,8 @@ def style_collection(root: Path) -> Collection:
     styles = set(found.styles)
     if len(styles) < 2:
         raise ValueError(
-            f"{root} has the style {', '.join(styles)} alone; two are needed to forget a class in one and keep it in the other. "
+            f"{root} has the style {', '.join(styles)} alone; two are needed to forget a class "
+            "in one and keep it in the other. "
             "Wanted: STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/*.jpg."
         )
     return listed_collection(
@@ -386,7 +391,8 @@ def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
         table = pd.read_csv(file, dtype=str)
         if not {"folder", "caption"} <= set(table.columns) or table[["folder", "caption"]].isna().any(axis=None):
             raise ValueError(
-                f"{file} needs the columns folder and caption, both filled in every row; it has {', '.join(table.columns)}."
+                f"{file} needs the columns folder and caption, both filled in every row; it has "
+                f"{', '.join(table.columns)}."
             )
         given = {choose(f"folder in {file}", f, folders): c for f, c in zip(table["folder"], table["caption"])}
     return {f: given.get(f, readable(f)) for f in folders}
@@ -399,7 +405,8 @@ def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
     others = class_folders(root / "others", LAYOUT) if (root / "others").is_dir() else {}
     if len(forget) != 1:
         raise ValueError(
-            f"{root / 'forget'} has {len(forget)} folders ({', '.join(forget)}); one subgroup is forgotten at a time. Wanted: {LAYOUT}."
+            f"{root / 'forget'} has {len(forget)} folders ({', '.join(forget)}); one subgroup is "
+            f"forgotten at a time. Wanted: {LAYOUT}."
         )
     double = sorted((set(forget) & set(keep)) | (set(forget) & set(others)) | (set(keep) & set(others)))
     if double:
@@ -563,7 +570,8 @@ def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[
     "The zero-shot sets below `root`, without `dataset` itself, and a line for each that is not there."
     if not root.is_dir():
         return {}, [
-            f"No zero-shot set was judged: there is no folder {root}. Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."
+            f"No zero-shot set was judged: there is no folder {root}. Say where they lie with -p "
+            "data_root DIR or the variable CLIPFORGET_DATA."
         ]
     return zero_shot_suite(root, size, [s for s in ZERO_SHOT_SETS if s != dataset], limit)
 

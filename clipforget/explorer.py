@@ -61,14 +61,18 @@ def answers_page(
         cards = []
         for image, best in zip(pictures, best_names(model, pictures, text, k)):
             bars = "".join(
-                f"<div style='background:linear-gradient(90deg,{colour}55 {p}%,transparent {p}%)'>{html.escape(classes[j])} <small>{p} %</small></div>"
+                f"<div style='background:linear-gradient(90deg,{colour}55 {p}%,transparent "
+                f"{p}%)'>{html.escape(classes[j])} <small>{p} %</small></div>"
                 for j, p in best
             )
             cards.append(
-                f"<div style='width:10rem;font:13px/1.4 sans-serif'><img src='{as_png(image)}' width=64 height=64 alt='{html.escape(column)}' style='border:3px solid {colour}'>{bars}</div>"
+                f"<div style='width:10rem;font:13px/1.4 sans-serif'><img src='{as_png(image)}' "
+                f"width=64 height=64 alt='{html.escape(column)}' style='border:3px solid "
+                f"{colour}'>{bars}</div>"
             )
         rows.append(
-            f"<p style='margin:.6rem 0 .2rem'>{html.escape(column)}</p><div style='display:flex;flex-wrap:wrap;gap:.8rem'>{''.join(cards)}</div>"
+            f"<p style='margin:.6rem 0 .2rem'>{html.escape(column)}</p><div "
+            f"style='display:flex;flex-wrap:wrap;gap:.8rem'>{''.join(cards)}</div>"
         )
     return "".join(rows)
 

@@ -128,7 +128,8 @@ def thing_clusters(clip: Clip, subcategory: str, clusters: int = 3) -> list[list
     names = [n for n, c in zip(things.names, things.subcategories) if c == subcategory and n in known]
     if len(names) < 3 * clusters:
         raise ValueError(
-            f"The sub-category {subcategory!r} has {len(names)} things; {clusters} clusters need at least {3 * clusters}."
+            f"The sub-category {subcategory!r} has {len(names)} things; {clusters} clusters need "
+            f"at least {3 * clusters}."
         )
     found = KMeans(clusters, n_init=10, random_state=0).fit_predict(centroids(clip, things, names).cpu().numpy())
     return sorted(([n for n, k in zip(names, found) if k == c] for c in range(clusters)), key=len, reverse=True)

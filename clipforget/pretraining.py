@@ -482,7 +482,8 @@ def load_corpus(
     names = [n.strip() for n in dataset.split(";") if n.strip()]
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            f"dataset={dataset!r} names {'a data set twice' if names else 'no data set'}; wanted: names such as emoji, cifar10 or pacs with semicolons between them."
+            f"dataset={dataset!r} names {'a data set twice' if names else 'no data set'}; "
+            "wanted: names such as emoji, cifar10 or pacs with semicolons between them."
         )
     for name in names:
         if name != "emoji":
@@ -564,7 +565,7 @@ def start_training(
     )
     return Training(model, (first, torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.98))), rows, config=config)
 
-# %% ../nbs/05_pretraining.ipynb #cd36b3ac
+# %% ../nbs/05_pretraining.ipynb #5535769d
 def save_training(training: Training, path: Path) -> None:
     "Write a checkpoint, whole or not at all."
     with write_atomic(path) as temporary:
@@ -593,7 +594,7 @@ def resume_training(training: Training, path: Path) -> None:
         raise ValueError(f"The checkpoint {path} cannot be used ({error}). Delete it to start again.") from error
     training.step, training.history = saved["step"], saved["history"]
 
-
+# %% ../nbs/05_pretraining.ipynb #cd36b3ac
 def keep_settings(folder: Path, settings: dict) -> None:
     "Write `settings` to settings.json in `folder`; ValueError if the training that is there has others, since going on would mix the two."
     path = Path(folder) / "settings.json"
@@ -601,7 +602,8 @@ def keep_settings(folder: Path, settings: dict) -> None:
     for name in sorted(set(settings) | set(there)):
         if settings.get(name) != there.get(name):
             raise ValueError(
-                f"{folder} holds a training with {name}={there.get(name)!r}, not {settings.get(name)!r}. Choose another folder, or delete it to start again."
+                f"{folder} holds a training with {name}={there.get(name)!r}, not "
+                f"{settings.get(name)!r}. Choose another folder, or delete it to start again."
             )
     write_json(path, settings)
 

@@ -296,7 +296,8 @@ def plot_embedding(
 
 # %% ../nbs/17_results.ipynb #a3771942
 PAPER_NOTE = (
-    "The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary notes. Its Food and ObjectNet columns look odd for the original RN50 and may be "
+    "The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary "
+    "notes. Its Food and ObjectNet columns look odd for the original RN50 and may be "
     "swapped at the source; which siblings it kept is not known."
 )
 PAPER_COLUMNS = {
@@ -368,13 +369,16 @@ def verdict(rows: pd.DataFrame, stage: str) -> tuple[bool, str]:
     n = int(rows.loc[rows["column"] == "target", "n"].iloc[0])
     passed = s["gate"] == "passed"
     text = (
-        f"gate: {s['gate']}. {s['target']:.1f} % of {n} held-out pictures of the target are still recognised (at most {GATE:.0f} % allowed). "
-        f"Siblings keep {s['retention, siblings']:.1f} % of their accuracy; the worst column, {s['worst column']}, keeps {s['worst retention']:.1f} %. "
-        f"Score {s['Score']:.1f} (doing nothing: {summary(by_column(rows, 'original'), by_column(rows, 'original'))['Score']:.1f})."
+        f"gate: {s['gate']}. {s['target']:.1f} % of {n} held-out pictures of the target are "
+        f"still recognised (at most {GATE:.0f} % allowed). "
+        f"Siblings keep {s['retention, siblings']:.1f} % of their accuracy; the worst column, "
+        f"{s['worst column']}, keeps {s['worst retention']:.1f} %. "
+        f"Score {s['Score']:.1f} (doing nothing: "
+        f"{summary(by_column(rows, 'original'), by_column(rows, 'original'))['Score']:.1f})."
     )
     return passed, text
 
-# %% ../nbs/17_results.ipynb #40133a27
+# %% ../nbs/17_results.ipynb #e5e11714
 def report_page(
     rows: pd.DataFrame,  # tidy rows with the stage "original"
     stage: str,  # the last stage: the verdict is about it
@@ -394,20 +398,23 @@ def report_page(
     beside = (
         ""
         if paper is None
-        else f"<h2>Beside the paper's figures</h2><p>{html.escape(PAPER_NOTE)}</p><div class=scroll>{paper.round(1).to_html(na_rep='-')}</div>"
+        else f"<h2>Beside the paper's figures</h2><p>{html.escape(PAPER_NOTE)}</p><div "
+        f"class=scroll>{paper.round(1).to_html(na_rep='-')}</div>"
     )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width,initial-scale=1">'
         f"<title>Forgetting {html.escape(task.target)}</title><style>{STYLE}</style></head><body>"
         f"<h1>Forgetting &ldquo;{html.escape(task.target)}&rdquo;</h1>"
-        f"<p>Data set {html.escape(task.dataset)}, {html.escape(task.labels)} labels, seed {task.seed}. Siblings to keep: {html.escape(siblings)}.</p>"
+        f"<p>Data set {html.escape(task.dataset)}, {html.escape(task.labels)} labels, seed "
+        f"{task.seed}. Siblings to keep: {html.escape(siblings)}.</p>"
         f'<p class="verdict {"passed" if passed else "failed"}">{html.escape(text)}</p>{remarks}{beside}'
         f"<h2>Stage by stage (accuracy in %)</h2><div class=scroll>{tables[0]}</div>"
         f"<h2>Column by column, with 95 % intervals</h2><div class=scroll>{tables[1]}</div>{shown}"
         f"<h2>Settings</h2><pre>{html.escape(lines)}</pre></body></html>"
     )
 
-
+# %% ../nbs/17_results.ipynb #40133a27
 def save_report(page: str, folder: Path) -> Path:
     "Write the page to `folder`/report.html, whole or not at all."
     path = Path(folder) / "report.html"

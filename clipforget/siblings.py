@@ -130,7 +130,8 @@ def dreamt(
     where = [classes.index(n) for n in task.siblings if n in classes]
     if not where:
         raise ValueError(
-            "The siblings' names are not among the captions, so no picture can be made of them. Use fine labels, or give pictures."
+            "The siblings' names are not among the captions, so no picture can be made of them. "
+            "Use fine labels, or give pictures."
         )
     labels = torch.tensor(where).repeat_interleave(each)
     text = class_embeddings(clip, classes, task.templates)

@@ -77,7 +77,8 @@ def image_set(
     if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(classes):
         found = f"labels from {numbers.min()} to {numbers.max()}" if len(numbers) else "no pictures"
         raise ValueError(
-            f"{name}: it has {found}, and {len(classes)} classes. Every picture needs a label from 0 to {len(classes) - 1}."
+            f"{name}: it has {found}, and {len(classes)} classes. Every picture needs a label "
+            f"from 0 to {len(classes) - 1}."
         )
     return ImageSet(name, images, numbers, tuple(classes), tuple(templates))
 
@@ -116,7 +117,8 @@ def folder_set(
 # %% ../nbs/08_suite.ipynb #463b551a
 IMAGENET_HOMES = ("imagenet", "ILSVRC2012", ".")
 IMAGENET_LAYOUT = (
-    "a folder for every class, called by its WordNet id (n02490219) or name (marmoset); the validation archive has its 50,000 pictures "
+    "a folder for every class, called by its WordNet id (n02490219) or name (marmoset); the "
+    "validation archive has its 50,000 pictures "
     "in one folder, and they must be sorted into such folders first"
 )
 
@@ -132,7 +134,8 @@ def imagenet_folders(
     tree = next((p for p in places if p.is_dir()), None)
     if tree is None and required:
         raise FileNotFoundError(
-            f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder. Wanted in it: {IMAGENET_LAYOUT}."
+            f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder. Wanted "
+            f"in it: {IMAGENET_LAYOUT}."
         )
     folders: dict[Synset, Path] = {}
     for d in sorted(tree.iterdir()) if tree else ():
@@ -336,7 +339,8 @@ def zero_shot_suite(
     names = [choose("zero-shot set", n, ZERO_SHOT_SETS) for n in names] or list(ZERO_SHOT_SETS)
     if not root.is_dir():
         raise FileNotFoundError(
-            f"There is no data root {root}. Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
+            f"There is no data root {root}. Give the folder below which the data sets lie, such "
+            f"as {ZERO_SHOT_SETS[names[0]].layout}."
         )
     sets, lines = {}, []
     for name in names:
@@ -417,7 +421,8 @@ def _sample_labels(
     if found and all(number.isdecimal() for number, _ in found.values()):
         if not classes:
             raise ValueError(
-                f"The samples of {name} have class numbers (cls) and no names; give the names of the classes in their order."
+                f"The samples of {name} have class numbers (cls) and no names; give the names of "
+                "the classes in their order."
             )
         return {key: int(number) for key, (number, _) in found.items()}, tuple(classes)
     words = [word for _, word in found.values()]
@@ -474,7 +479,8 @@ class Encoded(Sequence):
         cell = self.data[k][self.column]
         if cell["bytes"] is None:
             raise ValueError(
-                f"Row {k} of {self.where} names the file {cell['path']!r} instead of holding a picture. Save the data set with its pictures inside."
+                f"Row {k} of {self.where} names the file {cell['path']!r} instead of holding a "
+                "picture. Save the data set with its pictures inside."
             )
         return open_rgb(_Bytes(cell["bytes"], f"in row {k} of {self.where}"))
 

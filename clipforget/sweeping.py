@@ -88,7 +88,8 @@ def parameter_types(notebook: Path) -> dict[str, str]:
     defaults = notebook_defaults(notebook)
     if not defaults:
         raise ValueError(
-            f"{notebook.name} has no parameters to sweep over. Choose a notebook with a cell that is tagged `parameters`."
+            f"{notebook.name} has no parameters to sweep over. Choose a notebook with a cell "
+            "that is tagged `parameters`."
         )
     cell = next(c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", []))
     written = {
@@ -106,7 +107,8 @@ def typed(name: str, value: object, allowed: str) -> object:
         return float(value)
     if allowed and kind not in kinds:
         raise ValueError(
-            f"{name}={json.dumps(value, default=str)} is of type {kind}, but the notebook's {name} is {allowed}. Give a value of that type."
+            f"{name}={json.dumps(value, default=str)} is of type {kind}, but the notebook's "
+            f"{name} is {allowed}. Give a value of that type."
         )
     return value
 
@@ -252,7 +254,8 @@ def outside_client(scheduler: str, timeout: float = 10) -> Client:
         client = Client(scheduler, timeout=timeout)
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
-            f"No Dask scheduler answers at scheduler={scheduler!r} ({last_line(error)}). Give the address that `dask scheduler` prints, "
+            f"No Dask scheduler answers at scheduler={scheduler!r} ({last_line(error)}). Give "
+            "the address that `dask scheduler` prints, "
             "such as 'tcp://127.0.0.1:8786', or leave it empty for workers on this machine."
         ) from error
     threads = client.nthreads()
@@ -265,7 +268,8 @@ def outside_client(scheduler: str, timeout: float = 10) -> Client:
         else "has no workers"
     )
     raise ValueError(
-        f"The scheduler at {scheduler!r} {found}. Start its workers with `dask worker {scheduler} --nthreads 1 --nworkers N`."
+        f"The scheduler at {scheduler!r} {found}. Start its workers with `dask worker "
+        f"{scheduler} --nthreads 1 --nworkers N`."
     )
 
 # %% ../nbs/28_sweeping.ipynb #60e8f1b3

@@ -87,7 +87,8 @@ class Task:
             for key in image_keys(part.images):
                 if seen.setdefault(key, k) != k:
                     raise ValueError(
-                        f"An image of {splits[seen[key]].name!r} is also in {part.name!r}; every split needs images of its own."
+                        f"An image of {splits[seen[key]].name!r} is also in {part.name!r}; every "
+                        "split needs images of its own."
                     )
 
 # %% ../nbs/06_task.ipynb #63abb9d0
@@ -327,7 +328,8 @@ def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
     targets, kept = [t.target for t in tasks], [n for t in tasks for n in t.siblings]
     if len({t.forget.classes for t in tasks}) > 1:
         raise ValueError(
-            f"The tasks of {', '.join(targets)} choose among different classes; they can be joined only if those are the same."
+            f"The tasks of {', '.join(targets)} choose among different classes; they can be "
+            "joined only if those are the same."
         )
     for target in set(targets) & set(kept):
         raise ValueError(

@@ -27,7 +27,8 @@ def before_projection(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
     "What the text tower makes of sentences in front of its last matrix, [n, width]. ValueError for a tower without one."
     if not isinstance(clip.model, CLIP) or not isinstance(clip.model.text_projection, nn.Parameter):
         raise ValueError(
-            f"{clip.name!r} has no matrix at the end of its text tower; text edits need one, as all CLIPs of OpenAI's kind have it."
+            f"{clip.name!r} has no matrix at the end of its text tower; text edits need one, as "
+            "all CLIPs of OpenAI's kind have it."
         )
     bare = deepcopy(clip.model, {id(clip.model.visual): clip.model.visual})
     bare.text_projection = nn.Parameter(torch.eye(len(clip.model.text_projection), device=clip.device))

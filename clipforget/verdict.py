@@ -152,16 +152,22 @@ def sentence(
     "The verdict in words that can be put before a reviewer."
     j = judged
     says = {
-        "not forgotten": f"{target!r} is not forgotten: {j['left']:.1f} % of its held-out pictures are still recognised by name, more than the {GATE:g} % of the gate.",
-        "passes from outside": f"{target!r} is no longer recognised by name ({j['left']:.1f} %). Whether it is gone or hidden cannot be said without models that never saw it.",
+        "not forgotten": f"{target!r} is not forgotten: {j['left']:.1f} % of its held-out "
+        f"pictures are still recognised by name, more than the {GATE:g} % of "
+        "the gate.",
+        "passes from outside": f"{target!r} is no longer recognised by name ({j['left']:.1f} %). "
+        "Whether it is gone or hidden cannot be said without models that "
+        "never saw it.",
         "hidden": f"{target!r} is hidden, not gone: its name no longer finds it ({j['left']:.1f} %), but "
         + (
             f"it comes back without a picture of it ({j['back']:.1f} %)."
             if j["back"]
             else "what else is asked finds it more as in the original than as in models that never saw it."
         ),
-        "forgotten, with traces": f"{target!r} is forgotten by name ({j['left']:.1f} %) and mostly inside, with traces that a determined user can find.",
-        "gone": f"{target!r} is gone: neither by name ({j['left']:.1f} %) nor inside does the model differ from models that never saw it by more than the limits.",
+        "forgotten, with traces": f"{target!r} is forgotten by name ({j['left']:.1f} %) and "
+        "mostly inside, with traces that a determined user can find.",
+        "gone": f"{target!r} is gone: neither by name ({j['left']:.1f} %) nor inside does the "
+        "model differ from models that never saw it by more than the limits.",
     }[str(j["verdict"])]
     if math.isnan(float(j["distance"])):
         return says
@@ -171,8 +177,11 @@ def sentence(
         else ""
     )
     return (
-        f"{says} From inside, its answers are {j['distance']:.1f} points away from those of models that never saw the target ({j['in spreads']:.1f} times what two such models differ by); "
-        f"the original's are {j['distance before']:.1f}.{way} Lights: {j['green']} green, {j['amber']} amber, {j['red']} red, {j['grey']} grey."
+        f"{says} From inside, its answers are {j['distance']:.1f} points away from those of "
+        f"models that never saw the target ({j['in spreads']:.1f} times what two such models "
+        "differ by); "
+        f"the original's are {j['distance before']:.1f}.{way} Lights: {j['green']} green, "
+        f"{j['amber']} amber, {j['red']} red, {j['grey']} grey."
     )
 
 # %% ../nbs/30_verdict.ipynb #6f9d2d8f

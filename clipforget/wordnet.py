@@ -97,7 +97,8 @@ def make_table(
     wrong = [i for i in ids if i not in nouns or ", ".join(nouns[i][0]) != info.label_name_to_description(i)]
     if wrong:
         raise ValueError(
-            f"{len(wrong)} of ImageNet's 1,000 ids ({wrong[0]}, ...) mean something else there: data.noun of WordNet 3.0 is wanted."
+            f"{len(wrong)} of ImageNet's 1,000 ids ({wrong[0]}, ...) mean something else there: "
+            "data.noun of WordNet 3.0 is wanted."
         )
     names = distinct_names(IMAGENET_CLASSNAMES, [nouns[i][0] for i in ids])
     above, level = set(), list(ids)
@@ -199,7 +200,8 @@ def find_class(
     for s in above:
         below = [c.name for c in classes_below(s.wnid)]
         raise ValueError(
-            f"{text!r} is no class of ImageNet; {len(below)} classes are kinds of it: {', '.join(below[:8])}{', ...' if len(below) > 8 else ''}."
+            f"{text!r} is no class of ImageNet; {len(below)} classes are kinds of it: "
+            f"{', '.join(below[:8])}{', ...' if len(below) > 8 else ''}."
         )
     by_id = re.fullmatch(r"n\d{8}", text)
     classes = {word: c for c in imagenet_classes() for word in ([c.wnid] if by_id else [c.name, *c.lemmas])}
@@ -214,7 +216,8 @@ def wordnet_siblings(
     "The synset that makes them siblings, and the siblings of a class, nearest first."
     if not 1 <= least <= most or least > 999:
         raise ValueError(
-            f"At least {least} and at most {most} siblings were asked for; 1 <= least <= most and least <= 999 is needed."
+            f"At least {least} and at most {most} siblings were asked for; 1 <= least <= most "
+            "and least <= 999 is needed."
         )
     mine = find_class(wnid)
     height = steps_up(mine.wnid)
