@@ -37,7 +37,7 @@ METHODS: dict[str, Method] = {
         three_stages,
         ("names", "forget images", "siblings"),
         "image tower",
-        "Zhang et al., CVPR 2025, with the choices of this project",
+        "Zhang et al., CVPR 2025; our choices",
         {
             "margin": Range(0.02, 0.2, log=True),
             "distillation": Range(3.0, 30.0, log=True),
