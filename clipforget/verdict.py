@@ -192,5 +192,6 @@ MARKS = {"green": "●", "amber": "▲", "red": "■", "grey": "○"}
 def light_table(table: pd.DataFrame, colours: Mapping[str, str]) -> "pd.io.formats.style.Styler":
     "The answers with their lights as a sign, a word and a colour."
     seen = table.drop(columns=["side"]).assign(light=[f"{MARKS[v]} {v}" for v in table["light"]])
-    paint = lambda text: f"color: {colours[text.split()[1]]}; font-weight: 600"
-    return seen.style.format(precision=1, na_rep="–").map(paint, subset=["light"])
+    paint = lambda text: f"color: {colours[text.split()[1]]}; font-weight: 600; white-space: nowrap"
+    plain = {"selector": "th.row_heading", "props": "font-weight: normal; text-align: left"}
+    return seen.style.format(precision=1, na_rep="–").map(paint, subset=["light"]).set_table_styles([plain])
