@@ -8,6 +8,7 @@ __all__ = ['FLOOR', 'NOT_ASKED', 'OUTSIDE', 'INSIDE', 'ABOUT_OTHERS', 'NEAR_THE_
 
 # %% ../nbs/30_verdict.ipynb #1877609c
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -190,8 +191,11 @@ MARKS = {"green": "●", "amber": "▲", "red": "■", "grey": "○"}
 
 
 def light_table(table: pd.DataFrame, colours: Mapping[str, str]) -> "pd.io.formats.style.Styler":
-    "The answers with their lights as a sign, a word and a colour."
-    seen = table.drop(columns=["side"]).assign(light=[f"{MARKS[v]} {v}" for v in table["light"]])
+    "The answers with their lights as a sign, a word and a colour; 4 shots stand before 16."
+    in_order = lambda level: level.map(lambda text: re.sub(r"\d+", lambda m: m.group().zfill(4), text))
+    seen = (
+        table.sort_index(key=in_order).drop(columns=["side"]).assign(light=[f"{MARKS[v]} {v}" for v in table["light"]])
+    )
     paint = lambda text: f"color: {colours[text.split()[1]]}; font-weight: 600; white-space: nowrap"
     plain = {"selector": "th.row_heading", "props": "font-weight: normal; text-align: left"}
     return seen.style.format(precision=1, na_rep="–").map(paint, subset=["light"]).set_table_styles([plain])
