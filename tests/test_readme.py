@@ -45,7 +45,7 @@ def test_readme_is_made_from_the_index(tmp_path):
 
 
 def tables_of_the_index():
-    """The measured tables, as HTML: the rivals, the audit."""
+    """The measured tables, as HTML: the rivals, the kinds of subgroup, the audit."""
     index = nbformat.read(ROOT / "index.ipynb", as_version=4)
     return [
         o["data"]["text/html"]
@@ -57,7 +57,7 @@ def tables_of_the_index():
 
 
 def test_audit_is_that_of_the_results_file():
-    _, shown = tables_of_the_index()
+    *_, shown = tables_of_the_index()
     answers = pd.read_csv(ROOT / "nbs" / "measured" / "audit.csv")
     for how in ("as they are", "by the forgotten name", "linear probe, 16 shots", "16 pictures, 10 steps"):
         rows = answers[answers["how"] == how]
@@ -81,6 +81,22 @@ def test_table_is_that_of_the_results_file():
         ]
 
 
+def test_kinds_are_those_of_the_results_file():
+    measured = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv"))))
+    rows = BeautifulSoup(tables_of_the_index()[1], "html.parser").select("tbody tr")
+    assert len(rows) == 4
+    for kind, row in zip(("fine", "coarse", "style", "cluster"), rows):
+        gate, siblings, score, following, text = [cell.text for cell in row.select("td")]
+        mine, r = measured.loc[kind], measured.loc[(kind, "clipforget")]
+        assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}" and score == f"{r['Score, mean']:.1f}"
+        assert siblings == f"{r['siblings, mean']:.1f} ({r['siblings, worst']:.1f})"
+        least, most = sorted(mine.loc[["text-space adaptation", "null-space projection"], "siblings, mean"])
+        assert text == f"{least:.0f} to {most:.0f}"
+        name, value = following.rsplit(" ", 1)
+        others = mine.drop("clipforget").query("`gate passed` == runs")["Score, mean"]
+        assert name in others.index and float(value) == round(others.max(), 1) == round(others[name], 1)
+
+
 def test_links_lead_somewhere():
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert links and not [link for link in links if not (ROOT / link).exists()]
@@ -95,12 +111,3 @@ def test_sentences_are_those_of_the_results_file():
             f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % (worst {r['siblings, worst']:.1f})"
             in readme
         )
-    measured = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv"))))
-    for kind, words in {
-        "coarse": "coarse labels",
-        "style": "one style of a thing",
-        "cluster": "an unnamed cluster of things",
-    }.items():
-        r = measured.loc[(kind, "clipforget")]
-        said = re.search(rf"with {words}, [^;]*ours (\d+) % \(gate: (\d+) of (\d+)\)", readme)
-        assert said and said.groups() == (f"{r['siblings, mean']:.0f}", f"{r['gate passed']:.0f}", f"{r['runs']:.0f}")
