@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'UNIT', 'PAPER_NOTE', 'PAPER_COLUMNS', 'STYLE', 'git_commit', 'provenance', 'save_rows', 'load_rows',
-           'stored_rows', 'publish_rows', 'wide_runs', 'tidy_runs', 'plot_stages', 'suite_curve', 'plot_soup',
-           'plot_history', 'short_name', 'examples', 'plot_examples', 'name_bars', 'plot_top_names', 'plot_embedding',
-           'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
+           'read_rows', 'stored_rows', 'publish_rows', 'wide_runs', 'tidy_runs', 'plot_stages', 'suite_curve',
+           'plot_soup', 'plot_history', 'short_name', 'examples', 'plot_examples', 'name_bars', 'plot_top_names',
+           'plot_embedding', 'paper_figures', 'beside_paper', 'picture_tag', 'verdict', 'report_page', 'save_report']
 
 # %% ../nbs/17_results.ipynb #b65fc633
 import base64
@@ -83,18 +83,23 @@ def load_rows(folder: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is missing or damaged ({error}). Run the experiment again.") from error
 
 
+def read_rows(path: Path) -> pd.DataFrame:
+    "The rows in a CSV file; hashes stay text, also one such as 336e83, which could be a number."
+    return pd.read_csv(path, dtype={"settings": str, "key": str})
+
+
 def stored_rows(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     "The tidy rows in the CSV file `path`, or those that `make` computes, which are then stored: an experiment goes on where it was interrupted."
     if not Path(path).exists():
         rows = make()
         with write_atomic(path) as temporary:
             rows.to_csv(temporary, index=False)
-    return pd.read_csv(path)
+    return read_rows(path)
 
 
 def publish_rows(path: Path, rows: pd.DataFrame, mine: Mapping[str, Sequence]) -> None:
     "Write `rows` into the CSV file `path`, in the place of those whose columns have the values `mine`; the others stay."
-    old = pd.read_csv(path) if Path(path).exists() else rows.head(0)
+    old = read_rows(path) if Path(path).exists() else rows.head(0)
     replaced = pd.Series(True, index=old.index)
     for column, values in mine.items():
         replaced &= old[column].isin(list(values))
