@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Loss', 'RATE', 'STEPS', 'STOP', 'ASCENT', 'calibration_risk', 'calibrate', 'trainable_tower', 'Drawn', 'batches',
-           'descend', 'finished', 'fine_tuning', 'away', 'gradient_ascent', 'grad_diff']
+           'descend', 'finished', 'trained_on', 'fine_tuning', 'away', 'gradient_ascent', 'grad_diff']
 
 # %% ../nbs/20_ascent.ipynb #fd1d6cd7
 from collections.abc import Callable, Iterator, Sequence
@@ -110,6 +110,21 @@ def finished(clip: Clip, task: Task, visual: nn.Module, **info: object) -> Edit:
     return Edit(clip.with_visual(visual.requires_grad_(False).eval()), info=info | calibrate(clip, task, visual))
 
 # %% ../nbs/20_ascent.ipynb #19169443
+def trained_on(
+    clip: Clip,  # the original model
+    task: Task,  # its forget and retain images
+    side: str,  # "forget" or "retain": whose pictures and captions are learned
+    learning_rate: float,
+    steps: int,
+    batch: int,  # pictures a step
+) -> tuple[nn.Module, list[float]]:
+    "A copy of the image tower after contrastive training on one side, and the losses, one a step."
+    visual, weights = trainable_tower(clip)
+    text = class_embeddings(clip, task.forget.classes, task.templates)
+    loss = lambda x: contrastive_loss(x[side].u, text, x[side].labels)
+    return visual, descend(clip, task, visual, list(weights.values()), loss, (side,), learning_rate, steps, batch)
+
+
 def fine_tuning(
     clip: Clip,  # the original model
     task: Task,  # its retain images are trained on
@@ -118,19 +133,7 @@ def fine_tuning(
     batch: int = 32,  # retain images a step
 ) -> Edit:
     "Fine-tuning on the siblings only."
-    visual, weights = trainable_tower(clip)
-    text = class_embeddings(clip, task.forget.classes, task.templates)
-    losses = descend(
-        clip,
-        task,
-        visual,
-        list(weights.values()),
-        lambda x: contrastive_loss(x["retain"].u, text, x["retain"].labels),
-        ("retain",),
-        learning_rate,
-        steps,
-        batch,
-    )
+    visual, losses = trained_on(clip, task, "retain", learning_rate, steps, batch)
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/20_ascent.ipynb #9133ff42

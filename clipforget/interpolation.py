@@ -13,21 +13,11 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from clipforget.ascent import (
-    RATE,
-    STEPS,
-    calibration_risk,
-    descend,
-    fine_tuning,
-    finished,
-    grad_diff,
-    trainable_tower,
-)
-from .clip import Clip, class_embeddings
+from .ascent import RATE, STEPS, calibration_risk, fine_tuning, finished, grad_diff, trained_on
+from .clip import Clip
 from .core import choose
 from .importance import layers
 from .methods import Edit, Method, Range
-from .reminding import contrastive_loss
 from .task import Task
 
 # %% ../nbs/21_interpolation.ipynb #fbb2a16f
@@ -86,22 +76,8 @@ def task_arithmetic(
     allowed_risk: float = 1.0,  # percent, on the calibration split
 ) -> Edit:
     "Subtract what fine-tuning on the forget images adds (task arithmetic; NegMerge for several models)."
-    text = class_embeddings(clip, task.forget.classes, task.templates)
-    vectors = []
-    for k in range(models):
-        visual, weights = trainable_tower(clip)
-        descend(
-            clip,
-            task,
-            visual,
-            list(weights.values()),
-            lambda x: contrastive_loss(x["forget"].u, text, x["forget"].labels),
-            ("forget",),
-            learning_rate / 2**k,
-            steps,
-            batch,
-        )
-        vectors.append(task_vector(clip, visual))
+    trained = (trained_on(clip, task, "forget", learning_rate / 2**k, steps, batch) for k in range(models))
+    vectors = [task_vector(clip, visual) for visual, _ in trained]
     merged = consensus(vectors)
     grid = [largest * (k + 1) / points for k in range(points)]
     amount, visual = first_passing([(x, along(clip, merged, -x)) for x in grid], clip, task, allowed_risk)
