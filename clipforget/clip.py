@@ -39,7 +39,7 @@ TEMPLATES = ("{}", "a picture of {}", "a small picture of the {}")
 class EncodedTexts:
     "What a text tower has encoded so far."
 
-    features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, float32) -> unit [d]
+    features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, exact) -> unit [d]
     key: str = ""  # hash of the text tower, once it was asked for
 
 
