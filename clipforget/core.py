@@ -161,7 +161,19 @@ def run_folder(
     for name in ("labels", "styles", "subgroup", "method"):
         if given[name] != PARAMETERS[name]:
             parts.append(slug(str(given[name])))
-    named = "dataset target seed labels styles subgroup backbone method results merged cache_gb".split()
+    named = {
+        "dataset",
+        "target",
+        "seed",
+        "labels",
+        "styles",
+        "subgroup",
+        "backbone",
+        "method",
+        "results",
+        "merged",
+        "cache_gb",
+    }
     changed = {k: v for k, v in parameters.items() if k not in named and v != PARAMETERS.get(k)}
     if changed:
         parts.append(short_hash(changed))
