@@ -37,7 +37,11 @@ LIGHTS = {"green": "#00664b", "amber": "#8a5a00", "red": "#a11d17", "grey": "#4b
 
 
 class Sheet(Figure):
-    "A figure of pictures. It is shown as PNG, which is half as large for them as SVG."
+    "A figure of pictures. It is shown as PNG, which is half as large for them as SVG; what it shows stands in its `repr`, for those who cannot see it."
+
+    def __repr__(self) -> str:
+        said = [self.get_suptitle(), *dict.fromkeys(" ".join(ax.get_title("center").split()) for ax in self.axes)]
+        return f"<Sheet of {len(self.axes)} parts: {'; '.join(filter(None, said)) or 'pictures'}>"
 
 
 def use_style() -> None:

@@ -103,9 +103,7 @@ def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()):
     ax.set_yticks(range(len(ranking)), ranking["layer"], fontsize=8)
     ax.invert_yaxis()
     ax.set_xscale("log")
-    label(
-        ax, "relative Fisher information $I_l$ (ratio), 95 % interval", "layer", "Diamonds: the layers that are adapted"
-    )
+    label(ax, "relative Fisher information $I_l$ (ratio), 95 % interval", "layer", "Diamonds: the chosen layers")
     return figure
 
 # %% ../nbs/10_importance.ipynb #5586d484

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,6 +97,38 @@ def only_prepares(source: str) -> bool:
     )
 
 
+def said_by_panels(svg: str) -> list[str]:
+    """What a figure's panels say, a line each: title, axes and legend, of which Matplotlib leaves comments beside the outlines."""
+    panels: dict[str, dict[str, list[str]]] = {}
+
+    def walk(element: ElementTree.Element, at: tuple[str, ...]) -> None:
+        for child in element:
+            if child.tag is ElementTree.Comment:
+                inside = [name.partition("_")[0].partition(".")[0] for name in at]
+                if "xtick" not in inside and "ytick" not in inside and len(at) > 1:
+                    words = panels.setdefault(at[1], {"axes": [], "matplotlib": [], "legend": []})
+                    words[inside[2] if len(at) > 3 and inside[2] in words else "axes"].append(child.text.strip())
+            else:
+                walk(child, (*at, child.get("id", "")))
+
+    walk(ElementTree.fromstring(svg, ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))), ())
+    parts = lambda words: (words["axes"][-1:], [" against ".join(words["matplotlib"][::-1])], words["legend"])
+    return ["; ".join(text for part in parts(words) for text in part if text) for words in panels.values()]
+
+
+def alternative(cell: dict) -> str:
+    """The alternative text of a cell's figures; empty if it has none."""
+    said = []
+    for output in (o.get("data", {}) for o in cell.get("outputs", [])):
+        if "image/svg+xml" in output:
+            said += said_by_panels("".join(output["image/svg+xml"]))
+        elif "image/png" in output:
+            said.append(
+                re.sub(r" size \S+ with (\d+) Axes", r" of \1 parts", "".join(output["text/plain"]).strip("<>"))
+            )
+    return " | ".join(filter(None, said)).replace("$", "")
+
+
 def cleaned(notebook: dict) -> dict:
     """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell, notes beside the code go to the margin."""
     cells: list[dict] = []
@@ -113,11 +146,11 @@ def cleaned(notebook: dict) -> dict:
                 if cells and cells[-1]["metadata"].get("tags") == ["hide-input"]:
                     cells[-1]["source"] += "\n\n" + cell["source"]
                     continue
+        settings = cell["metadata"].setdefault("mystnb", {})
+        if words := alternative(cell):
+            settings["image"] = {"alt": words}
         if "hide-output" in cell["metadata"].get("tags", []):
-            cell["metadata"]["mystnb"] = {
-                "code_prompt_show": "Show what it prints",
-                "code_prompt_hide": "Hide what it prints",
-            }
+            settings |= {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
         cells.append(cell)
     return {**notebook, "cells": cells}
 

@@ -90,3 +90,15 @@ def test_notes_stand_in_the_margin_of_their_code(pages):
         assert all("cell" in note.find_next_sibling()["class"] for note in found), path.name
         noted += len(notes)
     assert noted
+
+
+def test_figures_say_what_they_show(pages):
+    silent = [
+        f"{path.name}: {img['alt']!r}"
+        for path, page in pages.items()
+        for img in page.select("main img")
+        if not img["alt"] or img["alt"].endswith((".svg", ".png"))
+    ]
+    assert not silent, silent[:10]
+    stage = next(page for path, page in pages.items() if path.name == "12_forgetting.html")
+    assert "mean s(x, t) on forget images (cosine) against step" in stage.select_one("main img")["alt"]
