@@ -42,7 +42,7 @@ from .importance import layers
 from .photos import pixels
 from .reminding import contrastive_loss
 from .rivals import METHODS
-from .pictograms import line_drawings, load_pictograms
+from .pictograms import STYLES, line_drawings, load_pictograms
 from .task import EVALUATION_SEED, ImageSet, Task, view_set
 
 # %% ../nbs/27_audit.ipynb #b027c772
@@ -85,18 +85,21 @@ def other_renderings(task: Task, size: int, views: int = 60) -> dict[str, ImageS
     name = task.target.partition(",")[0]
     if task.dataset != "emoji" or name not in things.names:
         return {}
-    made = {}
+    made, style = {}, task.target.partition(", ")[2]  # one style alone may be to forget
+    asked = [STYLES.index(style)] if style in STYLES else [] if "target, other style" in task.evaluation else [0, 1]
     for how, pictures, styles in (
-        ("hard-edged backgrounds", things, (0, 1)),
-        ("line drawing", line_drawings([name]), (0,)),
+        ("hard-edged backgrounds", things, asked),
+        ("line drawing", line_drawings([name]), [0]),
     ):
+        if not styles:
+            continue
         made[how] = view_set(
             how,
             pictures,
             [name],
             [part.classes[task.caption]],
             part.classes,
-            "stress" if len(styles) > 1 else "evaluation",
+            "stress" if pictures is things else "evaluation",
             views,
             EVALUATION_SEED + 31,
             styles,
@@ -393,10 +396,11 @@ def edited_model(
     what: str,  # a method's name, a run's patch.safetensors or its folder, or a backbone (local-dir:PATH)
     clip: Clip,  # the original model
     task: Task,  # for a method that is called here
+    settings: Mapping[str, Any] | None = None,  # of that method; its defaults if None
 ) -> Clip:
     "The edited model that `what` names. ValueError or FileNotFoundError, with what is allowed, if there is none."
     if what in METHODS:
-        return METHODS[what].run(clip, task).clip
+        return METHODS[what].run(clip, task, **settings or {}).clip
     file = Path(what) / "patch.safetensors" if Path(what).is_dir() else Path(what)
     if file.suffix == ".safetensors":
         if not file.is_file():

@@ -40,11 +40,13 @@ def squared_gradients(
     for w in weights:
         w.requires_grad_(True)
     rows = []
-    for image, text in zip(images, texts):
-        similarity = (image_features(clip, image[None])[0] * text).sum()
-        rows.append(torch.stack([g.square().sum() for g in torch.autograd.grad(similarity, weights)]))
-    for w, flag in zip(weights, before):
-        w.requires_grad_(flag)
+    try:
+        for image, text in zip(images, texts):
+            similarity = (image_features(clip, image[None])[0] * text).sum()
+            rows.append(torch.stack([g.square().sum() for g in torch.autograd.grad(similarity, weights)]))
+    finally:  # the original asks for gradients only here, whatever happens
+        for w, flag in zip(weights, before):
+            w.requires_grad_(flag)
     return torch.stack(rows).cpu()
 
 # %% ../nbs/10_importance.ipynb #c8d5aef9

@@ -156,10 +156,11 @@ def three_stages(
     **settings: Any,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
-    what = [task.target, task.siblings, task.labels, task.seed]
+    captions = [task.forget.classes, task.templates, task.forget.labels.tolist(), task.retain.labels.tolist()]
+    what = [task.target, task.siblings, task.labels, task.seed, *captions]
     seen = [
         image_keys(pictures)
-        for pictures in (task.forget.images, task.retain.images, reference, *(pools or ()))
+        for pictures in (*(part.images for part in task.trained_and_calibrated), reference, *(pools or ()))
         if pictures is not None
     ]
     # anything else never finds these files

