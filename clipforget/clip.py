@@ -166,10 +166,13 @@ def check_local_dir(folder: Path) -> None:
             "open_clip_config.json and open_clip_model.safetensors."
         )
     found = sorted(folder.glob("*.safetensors"))
-    if not found:
-        others = ", ".join(p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")) or "none"
+    pickled = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")]
+    first = any(
+        (folder / name).is_file() for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+    )
+    if not found or (pickled and not first):  # open_clip would take a pickle before weights of another name
         raise FileNotFoundError(
-            f"{folder} has no weights as safetensors (other weights: {others}). Pickled weights "
+            f"{folder} has no weights as safetensors that come first (other weights: {', '.join(pickled) or 'none'}). Pickled weights "
             "can run code and are not opened: "
             "save them with safetensors.torch.save_file as open_clip_model.safetensors."
         )
@@ -294,7 +297,8 @@ def simple_tokenizer(context: int) -> open_clip.SimpleTokenizer:
 def tokenise_for(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
     "Token ids, long [n, context], by the tokenizer of the model."
     if clip.config["text_cfg"].get("hf_tokenizer_name"):
-        return open_clip.get_tokenizer(clip.name.partition("/")[0])(list(texts))
+        name = clip.name if clip.name.startswith("local-dir:") else clip.name.partition("/")[0]
+        return open_clip.get_tokenizer(name)(list(texts))
     return simple_tokenizer(clip.config["text_cfg"].get("context_length", 77))(list(texts))
 
 # %% ../nbs/04_clip.ipynb #827df814

@@ -155,10 +155,12 @@ def make_corpus(
     leave_out: Sequence[str] = (),  # further names to keep out, for a model that never knew them
     limit: int = 0,  # only so many names of things, for a quick look; 0 is all
 ) -> PictogramCorpus:
-    "The emoji corpus: things without the held-out names, country flags and handwritten digits."
+    "The emoji corpus: things without the held-out names, country flags and handwritten digits. ValueError for a name to leave out that is none, and for a part or a limit that makes no sense."
+    if not 0 <= fraction < 1 or limit < 0:
+        raise ValueError(f"held_out={fraction} must be from 0 to below 1, and limit={limit} not below 0.")
     things, flags, digits = load_pictograms(), load_pictograms(flags=True), load_digits(held_out=False)
     held_out = draw_held_out(things.names, fraction, seed)
-    hidden = set(held_out) | set(leave_out)
+    hidden = set(held_out) | {choose("name to leave out", name, things.names) for name in leave_out}
     items = [(0, n, c) for n, c in zip(things.names, things.subcategories) if n not in hidden]
     items = items[:: max(1, len(items) // limit)][:limit] if limit else items
     items += [(1, n, c) for n, c in zip(flags.names, flags.subcategories)][: limit or None]

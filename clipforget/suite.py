@@ -336,6 +336,8 @@ def zero_shot_suite(
 ) -> tuple[dict[str, ImageSet], list[str]]:
     "The sets that are there, and a line for each that is not, is not whole, or is not used whole."
     root = Path(root).expanduser()
+    if limit < 0:
+        raise ValueError(f"limit={limit} makes no sense: give how many pictures a set may have, or 0 for all.")
     names = [choose("zero-shot set", n, ZERO_SHOT_SETS) for n in names] or list(ZERO_SHOT_SETS)
     if not root.is_dir():
         raise FileNotFoundError(

@@ -91,6 +91,7 @@ def test_patch_and_merged_model_are_the_same_model(finished):
         ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
         ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
         ({"sede": 1}, "Did you mean 'seed'"),
+        ({"rank": -1}, "rank=-1: wanted is a whole number from 1"),
     ],
 )
 def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
