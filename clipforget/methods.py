@@ -184,7 +184,7 @@ def three_stages(
 
 # %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
-    "Layers for the ablations: the last `count`, or `count` at random; empty for the paper's choice."
+    "Layers for the ablations: the last `count`, or `count` at random among all, by the task's seed (the same for every target); empty for the paper's choice."
     choose("choice of layers", choice, ("fisher", "last", "random"))
     names = list(tower_layers(clip.model.visual))
     if choice == "fisher":

@@ -113,9 +113,11 @@ UNIT = " (%)"  # marks the columns of accuracies in a table that has a row a run
 
 
 def wide_runs(rows: pd.DataFrame, about: Sequence[str]) -> pd.DataFrame:
-    "Tidy rows as a table with a row a run: the columns `about`, and an accuracy for each `column`, marked (%). Smaller, and easier to read in a diff."
+    "Tidy rows as a table with a row a run: the columns `about`, and an accuracy for each `column`, marked (%). Smaller, and easier to read in a diff. ValueError for a run of which something is not known."
+    for name in [c for c in about if rows[c].isna().any()]:
+        raise ValueError(f"Rows without {name!r} belong to no run; give every row its {name}.")
     return (
-        rows.pivot_table(index=list(about), columns="column", values="value", sort=False, dropna=False)
+        rows.pivot_table(index=list(about), columns="column", values="value", sort=False)
         .round(3)
         .add_suffix(UNIT)
         .reset_index()
