@@ -87,12 +87,8 @@ def other_renderings(task: Task, size: int, views: int = 60) -> dict[str, ImageS
         return {}
     made, style = {}, task.target.partition(", ")[2]  # one style alone may be to forget
     asked = [STYLES.index(style)] if style in STYLES else [] if "target, other style" in task.evaluation else [0, 1]
-    for how, pictures, styles in (
-        ("hard-edged backgrounds", things, asked),
-        ("line drawing", line_drawings([name]), [0]),
-    ):
-        if not styles:
-            continue
+    of_things = [("hard-edged backgrounds", things, asked)] if asked else []
+    for how, pictures, styles in (*of_things, ("line drawing", line_drawings([name]), [0])):
         made[how] = view_set(
             how,
             pictures,

@@ -271,7 +271,7 @@ def write_atomic(
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
-
+# %% ../nbs/00_core.ipynb #d4c0re1b
 def write_json(path: Path, value: object) -> None:
     "Write `value` to `path` as indented JSON, atomically."
     with write_atomic(path) as temporary:

@@ -9,7 +9,7 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
            'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'subgroup_task', 'style_collection',
            'style_task', 'read_table', 'captions_in', 'folder_collection', 'labelled', 'folder_task', 'propose',
            'read_proposal', 'proposal_collection', 'propose_pool', 'background_names', 'style_folder', 'require_data',
-           'as_seen_by', 'suite_beside', 'check_applies', 'make_task']
+           'as_seen_by', 'suite_beside', 'one_style', 'check_applies', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
 from collections.abc import Callable, Mapping, Sequence
@@ -148,7 +148,7 @@ def check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tensor
         else:
             open_rgb(file)
 
-
+# %% ../nbs/09_datasets.ipynb #d4da001b
 def photo_task(
     clip: Clip,  # the original model
     collection: Collection,  # the photographs
@@ -434,7 +434,7 @@ def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
         given = {choose(f"folder in {file}", f, folders): c for f, c in zip(table["folder"], table["caption"])}
     return {f: given.get(f, readable(f)) for f in folders}
 
-
+# %% ../nbs/09_datasets.ipynb #d4da002b
 def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
     "The collection in the layout above, the subgroup to forget and those to keep. FileNotFoundError or ValueError with the layout if it is none."
     root = Path(root)
@@ -632,16 +632,25 @@ APPLY = {
 "Which parameters of `make_task` say something about a data set, besides the seed and where the data lie."
 
 
-def check_applies(dataset: str, heap: bool, **given: object) -> None:
-    "ValueError for a parameter that is not at its default and means nothing for the data set."
-    which = "folder with a pool" if dataset == "folder" and heap else dataset
-    for name, value in given.items():
-        if name not in APPLY[which] and str(value) != str(WHAT[name]):
+def one_style(styles: str) -> str:
+    "The style to forget in, of a data set of styles; its default if none is named, ValueError if there are several."
+    named = listed(styles) or [str(DATASETS["style"]["style"])]
+    if len(named) > 1:
+        raise ValueError(f"styles={styles!r}: a class is forgotten in one style at a time here; name one.")
+    return named[0]
+
+
+def check_applies(dataset: str, given: Mapping[str, object]) -> None:
+    "ValueError for an unknown data set, and for a parameter that is not at its default and means nothing for it."
+    choose("data set", dataset, DATASETS)
+    which = "folder with a pool" if dataset == "folder" and given["pool"] else dataset
+    for name in [n for n in WHAT if n in given and n not in {*APPLY[which], "dataset", "seed", "data_root"}]:
+        if str(given[name]) != str(WHAT[name]):
             raise ValueError(
-                f"{name}={value!r} means nothing for a {which} data set; it takes {', '.join(sorted(APPLY[which]))}."
+                f"{name}={given[name]!r} means nothing for a {which} data set; it takes {', '.join(sorted(APPLY[which]))}."
             )
 
-
+# %% ../nbs/09_datasets.ipynb #d4da003b
 def make_task(
     clip: Clip,  # the original model
     dataset: str = "emoji",  # one of DATASETS
@@ -658,21 +667,8 @@ def make_task(
     proposal: str = "",  # the CSV that sorts the pool
 ) -> tuple[Task, list[str]]:
     "The task that the parameters of the main job describe, and lines about what was left out. ValueError with the allowed names for an unknown one."
-    usual = DATASETS[choose("data set", dataset, DATASETS)]
-    check_applies(
-        dataset,
-        bool(pool),
-        labels=labels,
-        styles=styles,
-        siblings=siblings,
-        limit=limit,
-        subgroup=subgroup,
-        clusters=clusters,
-        pool=pool,
-        proposal=proposal,
-        target=target,
-    )
-    target = target or str(usual["target"])
+    check_applies(dataset, dict(locals()))
+    target = target or str(DATASETS[dataset]["target"])
     if dataset == "emoji":
         return emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings)), []
     root = data_folder(data_root)
@@ -688,9 +684,7 @@ def make_task(
             clip, as_seen_by(clip, cifar10_collection(root)), target, subgroup, clusters, seed, **more
         )
     else:
-        style = (listed(styles) or [str(usual["style"])])[0]
-        if len(listed(styles)) > 1:
-            raise ValueError(f"styles={styles!r}: a class is forgotten in one style at a time here; name one.")
+        style = one_style(styles)
         make = lambda **more: style_task(
             clip, as_seen_by(clip, style_collection(style_folder(root))), target, style, seed, **more
         )

@@ -53,7 +53,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return picture.convert("RGB")
 
-
+# %% ../nbs/03_photos.ipynb #d4ph001b
 def open_rgb(path: Path | BytesIO) -> Image.Image:
     "The picture in a file as RGB, upright. ValueError that names the file if it is no picture, damaged, cut short or too large."
     try:
