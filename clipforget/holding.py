@@ -32,7 +32,7 @@ def mirrored(
     "Unit features reflected in the hyperplane to which their caption's own direction is normal, [n, d]."
     out, near = features.clone(), min(near, len(text) - 1)
     for c in captions.unique().tolist():
-        next_to = (text @ text[c]).index_fill(0, torch.tensor(c), -2.0).topk(near).indices
+        next_to = (text @ text[c]).index_fill(0, torch.tensor(c, device=text.device), -2.0).topk(near).indices
         basis = torch.linalg.qr(text[next_to].T.float())[0]
         own = F.normalize(text[c].float() - basis @ (basis.T @ text[c].float()), dim=0).to(features.dtype)
         mine = captions == c
