@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EXAMPLE', 'COLUMNS', 'RESERVED', 'LIMITS', 'names_once', 'parse_grid', 'find_notebook', 'parameter_types', 'typed',
-           'typed_grid', 'Run', 'run_name', 'plan', 'code_of', 'is_finished', 'row', 'skipped', 'last_line', 'execute',
-           'outside_client', 'connected', 'deaths_in', 'outcome', 'places', 'hand_out', 'table_path', 'write_table',
-           'sweep', 'collected']
+           'typed_grid', 'Run', 'run_name', 'plan', 'code_of', 'is_finished', 'row', 'skipped', 'run_notebook',
+           'last_line', 'execute', 'outside_client', 'connected', 'deaths_in', 'outcome', 'places', 'hand_out',
+           'table_path', 'write_table', 'sweep', 'collected']
 
 # %% ../nbs/28_sweeping.ipynb #49329981
 import ast
@@ -203,6 +203,23 @@ def skipped(run: Run) -> dict:
     seconds = nbformat.read(run.executed, 4).metadata.get("papermill", {}).get("duration")
     return row(run, "skipped", "", seconds and round(seconds, 1), run.executed)
 
+# %% ../nbs/28_sweeping.ipynb #5ee9a702
+def run_notebook(run: Run, written: Path, starts: int = 3) -> None:
+    "Execute the run's notebook into `written`; a kernel that dies before it answers is started anew, at most `starts` times in all."
+    for left in reversed(range(starts)):
+        try:
+            papermill.execute_notebook(
+                str(run.notebook).replace("{", "{{").replace("}", "}}"),
+                written,
+                run.given,
+                cwd=run.notebook.parents[1],
+                progress_bar=False,
+            )
+            return
+        except RuntimeError as failure:
+            if not left or "before replying" not in str(failure):
+                raise
+
 # %% ../nbs/28_sweeping.ipynb #c6245700
 def last_line(failure: BaseException) -> str:
     "What went wrong in one line: the exception that the notebook's cell raised, or the failure itself."
@@ -220,13 +237,7 @@ def execute(run: Run) -> dict:
         written = Path(scratch) / "executed.ipynb"
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
-            papermill.execute_notebook(
-                str(run.notebook).replace("{", "{{").replace("}", "}}"),
-                written,
-                run.given,
-                cwd=run.notebook.parents[1],
-                progress_bar=False,
-            )
+            run_notebook(run, written)
         except Exception as failure:
             error = last_line(failure)
         place = run.failed if error else run.executed
