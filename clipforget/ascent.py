@@ -177,7 +177,7 @@ def grad_diff(
     batch: int = 32,  # pictures of each side a step
     weight: float = 1.0,  # alpha
     cosine: bool = False,  # see `gradient_ascent`
-    stop_at: float = 1.0,  # percent of calibration risk
+    stop_at: float | None = 1.0,  # percent of calibration risk; None: all steps
 ) -> Edit:
     "Ascent on the forget images, descent on the siblings, stopped at the gate."
     visual, weights = trainable_tower(clip)

@@ -93,13 +93,16 @@ def wise_ft(
     fine_tuned: str = "GradDiff",  # who makes the end of the line
     learning_rate: float = 1e-4,
     steps: int = 60,
+    weight: float = 1.0,  # alpha of GradDiff
+    cosine: bool = False,  # see `gradient_ascent`; of GradDiff
+    stop_at: float | None = 1.0,  # percent of calibration risk at which GradDiff stops; None: after all steps
     points: int = 10,  # values of a, evenly spaced up to 1
     allowed_risk: float = 1.0,  # percent, on the calibration split
 ) -> Edit:
     "The point of least a on the line from the original to a fine-tuned model that passes the gate on the calibration split."
-    end = FINE_TUNED[choose("fine-tuned model", fine_tuned, FINE_TUNED)](
-        clip, task, learning_rate=learning_rate, steps=steps
-    )
+    make = FINE_TUNED[choose("fine-tuned model", fine_tuned, FINE_TUNED)]
+    own = {"weight": weight, "cosine": cosine, "stop_at": stop_at} if make is grad_diff else {}
+    end = make(clip, task, learning_rate=learning_rate, steps=steps, **own)
     vector = task_vector(clip, end.clip.model.visual)
     a, visual = first_passing(
         [(x, along(clip, vector, x)) for x in ((k + 1) / points for k in range(points))], clip, task, allowed_risk
@@ -121,6 +124,14 @@ INTERPOLATION = {
         ("names", "forget images", "siblings"),
         "image tower",
         "WiSE-FT",
-        {"fine_tuned": tuple(FINE_TUNED), "learning_rate": RATE, "steps": STEPS, "allowed_risk": ALLOWED},
+        {
+            "fine_tuned": tuple(FINE_TUNED),
+            "learning_rate": RATE,
+            "steps": STEPS,
+            "weight": Range(0.1, 10.0, log=True),
+            "cosine": (True, False),
+            "stop_at": (1.0, None),
+            "allowed_risk": ALLOWED,
+        },
     ),
 }

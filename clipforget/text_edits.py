@@ -68,7 +68,7 @@ def text_adaptation(
     task: Task,  # its names
     rank: int = 5,
     learning_rate: float = 0.01,  # of Adam
-    steps: int = 500,  # each with all names
+    steps: int = 2000,  # each with all names
     forget: float = 1.0,  # lambda_f
     keep: float = 0.3,  # lambda_p
     size: float = 0.1,  # lambda_w
@@ -152,6 +152,7 @@ TEXT_EDITS = {
         "Kravets and Namboodiri, TMLR 2025",
         {
             "rank": (2, 5, 10),
+            "steps": Range(500, 4000, log=True, whole=True),
             "forget": Range(0.5, 3.0),
             "keep": Range(0.1, 10.0, log=True),
             "size": Range(0.1, 10.0, log=True),
