@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'centroids', 'nearest_siblings', 'to_bytes', 'view_set',
-           'flag_set', 'digit_set', 'known_names', 'emoji_suite', 'checked_names', 'emoji_task', 'draw_targets',
-           'together', 'joined']
+           'flag_set', 'digit_set', 'known_names', 'other_sets', 'emoji_suite', 'checked_names', 'emoji_task',
+           'draw_targets', 'together', 'joined']
 
 # %% ../nbs/06_task.ipynb #41bf7f5c
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 
 import torch
@@ -176,18 +176,22 @@ def known_names(clip: Clip, pictures: Pictures) -> list[str]:
     return [n for n in pictures.names if n not in clip.held_out]
 
 
-def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
-    "Zero-shot sets that no stage sees: all names but `targets` in each style, the country flags, the digits."
-    things = load_pictograms()
-    names = known_names(clip, things)
-    others = [n for n in names if n not in targets]
-    suite = {
+@lru_cache(maxsize=4)  # of some 30 MB each; the seeds and methods of a target share them
+def other_sets(names: tuple[str, ...], targets: tuple[str, ...], size: int) -> dict[str, ImageSet]:
+    "One evaluation view of every name but `targets`, a set a style."
+    others, things = [n for n in names if n not in targets], load_pictograms()
+    return {
         f"others, {style}": view_set(
-            f"others, {style}", things, others, others, names, "evaluation", 1, EVALUATION_SEED + s, [s], clip.size
+            f"others, {style}", things, others, others, names, "evaluation", 1, EVALUATION_SEED + s, [s], size
         )
         for s, style in enumerate(STYLES)
     }
-    return suite | {"flags": flag_set(clip.size), "digits": digit_set(clip.size)}
+
+
+def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
+    "Zero-shot sets that no stage sees: all names but `targets` in each style, the country flags, the digits."
+    others = other_sets(tuple(known_names(clip, load_pictograms())), targets, clip.size)
+    return others | {"flags": flag_set(clip.size), "digits": digit_set(clip.size)}
 
 # %% ../nbs/06_task.ipynb #815653d3
 PICTURES = {"fine": (64, 16), "coarse": (128, 48)}
