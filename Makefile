@@ -13,9 +13,6 @@ PAGES    ?=
 WORKERS ?= 2
 THREADS ?= 1
 
-# The environment of the notebooks' test: threads that do not fight, and the coverage of every program that it starts.
-MEASURED = OMP_NUM_THREADS=$(THREADS) COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage
-
 VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/clipforget.stamp
@@ -48,7 +45,7 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
 test: $(STAMP) ## execute the library's notebooks, then the tests
 	$(BIN)/coverage erase
-	$(MEASURED) $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/coverage run $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 	$(BIN)/coverage combine -q
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term tests
 
