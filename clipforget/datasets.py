@@ -29,7 +29,7 @@ from .core import DATASETS, WHAT, choose, data_folder, write_atomic
 from .photos import Photos, class_folders, open_rgb, pictures_in, pixels, readable
 from .pictograms import STYLES, load_pictograms
 from .pretraining import Listed, augment, list_cifar10, list_styles
-from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, zero_shot_suite
+from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
 from .task import ImageSet, Task, emoji_task, known_names
 from .wordnet import classes_below, find_class, imagenet_classes, wordnet_siblings
 
@@ -622,7 +622,7 @@ def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[
 
 # %% ../nbs/09_datasets.ipynb #f5cac0fc
 APPLY = {
-    "emoji": {"target", "labels", "styles", "siblings"},
+    "emoji": {"target", "labels", "styles", "siblings", "limit"},
     "imagenet": {"target", "labels", "siblings", "limit"},
     "cifar10": {"target", "labels", "subgroup", "clusters", "limit"},  # whose labels are coarse by nature
     "style": {"target", "labels", "styles", "limit"},
@@ -670,7 +670,10 @@ def make_task(
     check_applies(dataset, dict(locals()))
     target = target or str(DATASETS[dataset]["target"])
     if dataset == "emoji":
-        return emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings)), []
+        task = emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings))
+        few = {name: limited(part, limit) for name, part in task.suite.items()}
+        suite, lines = ({n: f[k] for n, f in few.items()} for k in (0, 1))
+        return replace(task, suite=suite), [line for line in lines.values() if line]
     root = data_folder(data_root)
     if dataset == "folder" and not pool:
         make: Callable[..., Task] = lambda **more: folder_task(clip, root, seed, **more)

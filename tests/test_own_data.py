@@ -121,7 +121,7 @@ def test_a_proposal_has_one_role_a_name(tmp_path):
 @pytest.mark.parametrize(
     "dataset, given",
     [
-        ("emoji", {"limit": 5}),
+        ("emoji", {"clusters": 5}),
         ("emoji", {"subgroup": "3"}),
         ("folder", {"siblings": "pug"}),
         ("style", {"siblings": "dog, photo"}),
@@ -131,6 +131,12 @@ def test_a_proposal_has_one_role_a_name(tmp_path):
 def test_a_parameter_that_means_nothing_is_refused(clip, dataset, given):
     with pytest.raises(ValueError, match="means nothing for"):
         make_task(clip, dataset, **given)
+
+
+def test_the_suite_of_pictograms_can_be_limited(clip):
+    task, lines = make_task(clip, "emoji", limit=7)
+    assert {len(part) for part in task.suite.values()} == {7} and len(lines) == len(task.suite)
+    assert len(task.evaluation["target"]) > 7  # what is to be forgotten is judged by all of its pictures
 
 
 def test_nonsense_is_refused(tmp_path):
