@@ -3,10 +3,10 @@
 LONGEST = (
     "test_whole_run.py",
     "test_imagenet.py",
-    "test_photos.py",
     "test_experiments.py",
-    "test_sweep.py",
     "test_site.py",
+    "test_photos.py",
+    "test_sweep.py",
 )
 
 
