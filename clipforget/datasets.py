@@ -9,7 +9,7 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
            'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'subgroup_task', 'style_collection',
            'style_task', 'read_table', 'captions_in', 'folder_collection', 'labelled', 'folder_task', 'propose',
            'read_proposal', 'proposal_collection', 'propose_pool', 'background_names', 'style_folder', 'require_data',
-           'as_seen_by', 'suite_beside', 'one_style', 'check_applies', 'make_task']
+           'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
 from collections.abc import Callable, Mapping, Sequence
@@ -632,6 +632,12 @@ APPLY = {
 "Which parameters of `make_task` say something about a data set, besides the seed and where the data lie."
 
 
+def with_fewer(task: Task, limit: int) -> tuple[Task, list[str]]:
+    "The task with at most `limit` pictures (0: all) in each set of its suite, and a line for each set that lost some."
+    few = {name: limited(part, limit) for name, part in task.suite.items()}
+    return replace(task, suite={n: part for n, (part, _) in few.items()}), [line for _, line in few.values() if line]
+
+
 def one_style(styles: str) -> str:
     "The style to forget in, of a data set of styles; its default if none is named, ValueError if there are several."
     named = listed(styles) or [str(DATASETS["style"]["style"])]
@@ -671,9 +677,7 @@ def make_task(
     target = target or str(DATASETS[dataset]["target"])
     if dataset == "emoji":
         task = emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings))
-        few = {name: limited(part, limit) for name, part in task.suite.items()}
-        suite, lines = ({n: f[k] for n, f in few.items()} for k in (0, 1))
-        return replace(task, suite=suite), [line for line in lines.values() if line]
+        return with_fewer(task, limit)
     root = data_folder(data_root)
     if dataset == "folder" and not pool:
         make: Callable[..., Task] = lambda **more: folder_task(clip, root, seed, **more)
