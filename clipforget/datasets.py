@@ -676,8 +676,7 @@ def make_task(
     check_applies(dataset, dict(locals()))
     target = target or str(DATASETS[dataset]["target"])
     if dataset == "emoji":
-        task = emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings))
-        return with_fewer(task, limit)
+        return with_fewer(emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings)), limit)
     root = data_folder(data_root)
     if dataset == "folder" and not pool:
         make: Callable[..., Task] = lambda **more: folder_task(clip, root, seed, **more)
