@@ -44,8 +44,9 @@ UNREADABLE = (
 def to_rgb(picture: Image.Image) -> Image.Image:
     "`picture` in mode RGB: 16-bit grey and grey in floating point (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture).astype(np.float64)
-        white = next((w for w in (1.0, 255.0) if values.max() <= w and (w > 1 or picture.mode == "F")), 65535.0)
+        values = np.asarray(picture, dtype=np.float64)
+        most = float(np.amax(values))
+        white = next((w for w in (1.0, 255.0) if most <= w and (w > 1 or picture.mode == "F")), 65535.0)
         return Image.fromarray((values / white * 255).round().clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layer = picture.convert("RGBA")
