@@ -36,7 +36,7 @@ from clipforget.adapters import (
 )
 from .clip import Clip, batch_size, encode_images, fast, image_features, weights_hash
 from .core import DATASETS, choose, short_hash
-from .forgetting import Stage, forget
+from .forgetting import Stage, candidates, forget
 from .importance import layers as tower_layers
 from .photos import Photos, image_keys, pixels
 from .reminding import remind
@@ -184,13 +184,15 @@ def three_stages(
 
 # %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
-    "Layers for the ablations: the last `count`, or `count` at random among all, by the task's seed (the same for every target); empty for the paper's choice."
+    "Layers for the ablations: the last `count`, or `count` that target and seed draw where the Fisher information would choose; empty for the paper's choice."
     choose("choice of layers", choice, ("fisher", "last", "random"))
     names = list(tower_layers(clip.model.visual))
     if choice == "fisher":
         return ()
-    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(task.seed)).tolist()
-    return tuple(names[-count:]) if choice == "last" else tuple(names[k] for k in order[:count])
+    if choice == "last":
+        return tuple(names[-count:])
+    within = candidates(clip, pd.DataFrame({"layer": names}))["layer"]
+    return tuple(within.sample(count, random_state=int(short_hash([task.target, task.seed]), 16)))
 
 # %% ../nbs/15_methods.ipynb #9fcf4b37
 def do_nothing(clip: Clip, task: Task) -> Edit:
