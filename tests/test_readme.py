@@ -10,7 +10,7 @@ import pandas as pd
 from bs4 import BeautifulSoup
 
 from clipforget.results import tidy_runs
-from clipforget.scores import method_table, run_summaries
+from clipforget.scores import GATE, method_table, run_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,7 +62,8 @@ def test_audit_is_that_of_the_results_file():
     for how in ("as they are", "by the forgotten name", "linear probe, 16 shots", "16 pictures, 10 steps"):
         rows = answers[answers["how"] == how]
         for model in ("original", "text only", "clipforget", "mirrored"):
-            assert f"<td>{rows[model].mean():.1f}</td>" in shown
+            x = rows[model]
+            assert f"<td>{x.median():.1f} ({x.min():.0f} to {x.max():.0f})</td>" in shown
 
 
 def test_table_is_that_of_the_results_file():
@@ -112,3 +113,6 @@ def test_sentences_are_those_of_the_results_file():
             f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % (worst {r['siblings, worst']:.1f})"
             in readme
         )
+    photos = pd.read_csv(ROOT / "nbs" / "measured" / "photos.csv")
+    left = photos[(photos["column"] == "target") & (photos["method"] == "clipforget")]
+    assert f"the gate is missed in {(left['value'] > GATE).sum()} of {len(left)} runs" in readme
