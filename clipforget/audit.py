@@ -24,7 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torchvision.transforms import v2
 
-from .adapters import load_patch, merge
+from .adapters import load_patch, merge, read_notes
 from .ascent import trainable_tower
 from clipforget.clip import (
     Clip,
@@ -394,7 +394,7 @@ def edited_model(
     task: Task,  # for a method that is called here
     settings: Mapping[str, Any] | None = None,  # of that method; its defaults if None
 ) -> Clip:
-    "The edited model that `what` names. ValueError or FileNotFoundError, with what is allowed, if there is none."
+    "The edited model that `what` names. ValueError or FileNotFoundError, with what is allowed, if there is none or it is a patch for another target."
     if what in METHODS:
         return METHODS[what].run(clip, task, **settings or {}).clip
     file = Path(what) / "patch.safetensors" if Path(what).is_dir() else Path(what)
@@ -402,6 +402,12 @@ def edited_model(
         if not file.is_file():
             raise FileNotFoundError(
                 f"There is no patch {file}. Give the patch.safetensors that a run has left, or the run's folder."
+            )
+        made_for = read_notes(file).get("target", task.target)
+        if made_for != task.target:
+            raise ValueError(
+                f"{file} was made to forget {made_for!r}, but the task's target is {task.target!r}. Name the target, "
+                "styles, subgroup and clusters that its run had, as its settings.json says."
             )
         return clip.with_visual(merge(clip.model.visual, load_patch(clip, file)))
     if ":" not in what and "/" not in what:

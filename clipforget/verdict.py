@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FLOOR', 'NOT_ASKED', 'OUTSIDE', 'INSIDE', 'ABOUT_OTHERS', 'NEAR_THE_NAME', 'MARKS', 'spread', 'compare', 'limit_of',
-           'light', 'lights', 'judge', 'sentence', 'light_table']
+           'light', 'lights', 'judge', 'opening', 'sentence', 'light_table']
 
 # %% ../nbs/30_verdict.ipynb #1877609c
 import math
@@ -115,73 +115,101 @@ NEAR_THE_NAME = ("by the forgotten name", "top five", "rank")
 def judge(
     table: pd.DataFrame,  # from `lights`
 ) -> dict[str, object]:
-    'verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes from outside" where no oracle allows more), the mean distance, and what it rests on.'
+    'verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes from outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what goes past the oracles taken off; NaN without a question that tells), and what they rest on.'
     left = table.xs("as they are", level="how")["edited"].iloc[0]
     inside, how = table[table["side"] == "inside"], table.index.get_level_values("how").str
-    way = table[(table["side"] == "inside") | how.startswith(NEAR_THE_NAME)]["way"].dropna().clip(-1, 1).median()
+    way = table[(table["side"] == "inside") | how.startswith(NEAR_THE_NAME)].dropna(subset=["way"])
     undone = table[(table.index.get_level_values("question") == "undoing") & table["light"].isin(["amber", "red"])]
     back = undone["edited"].max() if len(undone) else 0.0
-    counts = table["light"].value_counts()
+    counts, inner = table["light"].value_counts(), inside["light"].value_counts().drop("grey", errors="ignore")
+    green, asked = int(inner.get("green", 0)), int(inner.sum())
     if left > GATE:
         verdict = "not forgotten"
     elif inside["distance"].isna().all():
         verdict = "passes from outside"
-    elif way < 0.5 or back:
+    elif back or way["way"].clip(-1, 1).median() < 0.5:
         verdict = "hidden"
+    elif way.empty:
+        verdict = "passes from outside"
     else:
-        verdict = (
-            "gone"
-            if not counts.get("red", 0) and (inside["light"] == "green").mean() >= 0.75
-            else "forgotten, with traces"
-        )
+        verdict = "gone" if not counts.get("red", 0) and green >= 0.75 * len(inside) else "forgotten, with traces"
     return {
         "verdict": verdict,
         "left": left,
         "back": back,
-        "way": way,
+        "way": (1 - (1 - way["way"]).abs()).clip(lower=-1).median(),
+        "ways": len(way),
+        "ways inside": int((way["side"] == "inside").sum()),
         "distance": inside["distance"].mean(),
         "distance before": (inside["original"] - inside["oracle"]).abs().mean(),
         "in spreads": inside["in spreads"].mean(),
+        "inner": asked,
+        "inner green": green,
         **{c: int(counts.get(c, 0)) for c in ("green", "amber", "red", "grey")},
     }
 
 # %% ../nbs/30_verdict.ipynb #e44a6d2c
+def opening(
+    judged: Mapping[str, Any],  # from `judge`
+    target: str,  # its name
+) -> str:
+    "What the verdict is, in one or two sentences: the beginning of `sentence`."
+    j, left = judged, f"({judged['left']:.1f} %)"
+    outside = (
+        "Whether it is gone or hidden cannot be said without models that never saw it."
+        if math.isnan(j["distance"])
+        else "Whether it is gone or hidden cannot be said: none of the questions that look deeper tells the original "
+        "from models that never saw it."
+    )
+    near = "what else is asked finds it more as in the original than as in models that never saw it."
+    says = {
+        "not forgotten": f"not forgotten: {j['left']:.1f} % of its held-out pictures are still recognised by name, "
+        f"more than the {GATE:g} % of the gate.",
+        "passes from outside": f"no longer recognised by name {left}. {outside}",
+        "hidden": f"hidden, not gone: its name no longer finds it {left}, but "
+        + (f"it comes back without a picture of it ({j['back']:.1f} %)." if j["back"] else near),
+        "forgotten, with traces": f"forgotten by name {left} "
+        + (
+            "and mostly inside, with traces that a determined user can find."
+            if 2 * j["inner green"] > j["inner"]
+            else f"but not inside: only {j['inner green']} of {j['inner']} inner lights are green."
+        ),
+        "gone": f"gone: neither by name {left} nor inside does the model differ from models that "
+        "never saw it by more than the limits.",
+    }
+    return f"{target!r} is {says[str(j['verdict'])]}"
+
+# %% ../nbs/30_verdict.ipynb #e44a6d2e
 def sentence(
     judged: Mapping[str, Any],  # from `judge`
     target: str,  # its name
 ) -> str:
-    "The verdict in words that can be put before a reviewer."
-    j = judged
-    says = {
-        "not forgotten": f"{target!r} is not forgotten: {j['left']:.1f} % of its held-out "
-        f"pictures are still recognised by name, more than the {GATE:g} % of "
-        "the gate.",
-        "passes from outside": f"{target!r} is no longer recognised by name ({j['left']:.1f} %). "
-        "Whether it is gone or hidden cannot be said without models that "
-        "never saw it.",
-        "hidden": f"{target!r} is hidden, not gone: its name no longer finds it ({j['left']:.1f} %), but "
-        + (
-            f"it comes back without a picture of it ({j['back']:.1f} %)."
-            if j["back"]
-            else "what else is asked finds it more as in the original than as in models that never saw it."
-        ),
-        "forgotten, with traces": f"{target!r} is forgotten by name ({j['left']:.1f} %) and "
-        "mostly inside, with traces that a determined user can find.",
-        "gone": f"{target!r} is gone: neither by name ({j['left']:.1f} %) nor inside does the "
-        "model differ from models that never saw it by more than the limits.",
-    }[str(j["verdict"])]
-    if math.isnan(float(j["distance"])):
+    "The verdict in words that can be put before a reviewer: whether the target is gone, how far from models that never saw it, on what it rests."
+    j, says = judged, opening(judged, target)
+    if math.isnan(j["distance"]):
         return says
+    unit = (
+        f" ({j['in spreads']:.1f} times the spread between models of different seeds)"
+        if not math.isnan(j["in spreads"])
+        else ""
+    )
+    farther = (
+        ": the edit is farther from them than the original was"
+        if round(j["distance"], 1) > round(j["distance before"], 1)
+        else ""
+    )
+    closed = (
+        f"closed {100 * j['way']:.0f} % of the gap" if j["way"] >= 0 else f"widened the gap by {-100 * j['way']:.0f} %"
+    )
     way = (
-        f" The edit went {100 * j['way']:.0f} % of the way from the original to them (median)."
-        if not math.isnan(float(j["way"]))
+        f" On the {j['ways']} question{'s that tell' if j['ways'] > 1 else ' that tells'} the original from them "
+        f"({j['ways inside']} from inside) the edit {closed} (median; what goes past them is taken off)."
+        if j["ways"]
         else ""
     )
     return (
         f"{says} From inside, its answers are {j['distance']:.1f} points away from those of "
-        f"models that never saw the target ({j['in spreads']:.1f} times what two such models "
-        "differ by); "
-        f"the original's are {j['distance before']:.1f}.{way} Lights: {j['green']} green, "
+        f"models that never saw the target{unit}; the original's are {j['distance before']:.1f}{farther}.{way} Lights: {j['green']} green, "
         f"{j['amber']} amber, {j['red']} red, {j['grey']} grey."
     )
 
