@@ -61,7 +61,7 @@ def test_audit_is_that_of_the_results_file():
     answers = pd.read_csv(ROOT / "nbs" / "measured" / "audit.csv")
     for how in ("as they are", "by the forgotten name", "linear probe, 16 shots", "16 pictures, 10 steps"):
         rows = answers[answers["how"] == how]
-        for model in ("original", "text only", "clipforget", "mirrored"):
+        for model in ("original", "null space", "clipforget", "mirrored"):
             x = rows[model]
             assert f"<td>{x.median():.1f} ({x.min():.0f} to {x.max():.0f})</td>" in shown
 
