@@ -26,8 +26,8 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 
 # %% ../nbs/03_photos.ipynb #3930bee5
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-SUFFIXES += (".ppm", ".pgm", ".pbm", ".pnm", ".pfm")
+SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif")
+SUFFIXES += (".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm")
 MOST_PIXELS, NARROWEST = 100_000_000, 50
 # the library's own errors, and what its parsers of damaged headers let through
 UNREADABLE = (
