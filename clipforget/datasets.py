@@ -650,7 +650,7 @@ def check_agrees(file: Path, goal: str, keep: Sequence[str], target: str = "", s
             "Leave out siblings, or correct the file."
         )
 
-
+# %% ../nbs/09_datasets.ipynb #wa09own5
 def own_task(
     clip: Clip,
     root: Path,  # forget/, keep/ and others/, if there is no pool
@@ -688,7 +688,7 @@ def style_folder(root: Path) -> Path:
 
 def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
     "FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not there; nothing is opened."
-    root = data_folder(data_root)
+    root, pool = data_folder(str(data_root)), str(pool)  # papermill makes a number of a name that is one
     if dataset == "imagenet":
         imagenet_folders(root, "val")
     elif dataset == "cifar10":
@@ -697,10 +697,8 @@ def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
         style_collection(style_folder(root))
     elif dataset == "folder" and pool:
         if not Path(pool).is_dir() or not pictures_in(Path(pool)):
-            raise FileNotFoundError(
-                f"There are no pictures in the pool {pool}. Wanted: a folder with pictures, at any depth, in files "
-                f"called {', '.join(SUFFIXES)}."
-            )
+            wanted = f"a folder with pictures, at any depth, in files called {', '.join(SUFFIXES)}"
+            raise FileNotFoundError(f"There are no pictures in the pool {pool}. Wanted: {wanted}.")
     elif dataset == "folder":
         folder_collection(root)
 

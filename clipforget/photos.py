@@ -201,7 +201,7 @@ def files_in(folder: Path) -> list[Path]:
             inside(p, folder)
     return found
 
-
+# %% ../nbs/03_photos.ipynb #wa03pic2
 def pictures_in(folder: Path) -> list[Path]:
     "The picture files (by `SUFFIXES`) anywhere below `folder`, sorted, without hidden files and folders; ValueError for a link that leads out of it."
     folder = Path(folder).resolve()
