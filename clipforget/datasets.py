@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES', 'APPLY', 'Collection', 'shuffled', 'three_parts',
-           'others_in', 'with_views', 'checked_subgroups', 'check_files', 'photo_task', 'listed', 'imagenet_collection',
-           'under_one_name', 'imagenet_task', 'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups',
-           'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'subgroup_task', 'style_collection',
-           'style_task', 'read_table', 'captions_in', 'folder_collection', 'labelled', 'folder_task', 'propose',
-           'read_proposal', 'proposal_collection', 'propose_pool', 'background_names', 'style_folder', 'require_data',
-           'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'make_task']
+           'others_in', 'with_views', 'checked_subgroups', 'check_own', 'check_files', 'photo_task', 'listed',
+           'imagenet_collection', 'under_one_name', 'imagenet_task', 'listed_collection', 'cifar10_collection',
+           'best_count', 'cluster_groups', 'query_groups', 'indexed_groups', 'renamed', 'read_positions',
+           'subgroup_task', 'style_collection', 'style_task', 'read_table', 'captions_in', 'needed_folders',
+           'folder_collection', 'labelled', 'unused', 'folder_task', 'propose', 'read_proposal', 'proposal_collection',
+           'propose_pool', 'background_names', 'check_agrees', 'own_task', 'style_folder', 'require_data', 'as_seen_by',
+           'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,8 +26,19 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
-from .core import DATASETS, WHAT, choose, data_folder, write_atomic
-from .photos import Photos, class_folders, open_rgb, pictures_in, pixels, readable
+from .core import DATASETS, WHAT, choose, data_folder, shown, write_atomic
+from clipforget.photos import (
+    SUFFIXES,
+    Photos,
+    class_folders,
+    files_in,
+    folders_in,
+    kinds_of,
+    open_rgb,
+    pictures_in,
+    pixels,
+    readable,
+)
 from .pictograms import STYLES, load_pictograms
 from .pretraining import Listed, augment, list_cifar10, list_styles
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
@@ -46,6 +58,7 @@ class Collection:
     classes: tuple[str, ...]
     templates: tuple[str, ...] = TEMPLATES
     spared: torch.Tensor | None = None  # bool [n], not held out and never pre-trained on; None where nobody knows
+    own: bool = False  # sorted by a user: every file is looked at before there is a task
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -96,12 +109,11 @@ def three_parts(collection: Collection, group: str, seed: int) -> tuple[torch.Te
     return order[cut:], order[:cut], evaluation
 
 # %% ../nbs/09_datasets.ipynb #ec5b8b1a
-def others_in(collection: Collection, taken: Sequence[str], limit: int) -> torch.Tensor:
-    "Held-out positions of all groups but `taken` (all of theirs if nothing is held out), at most `limit` if it is not 0, by a fixed seed."
+def others_in(collection: Collection, taken: Sequence[str]) -> torch.Tensor:
+    "Held-out positions of all groups but `taken` (all of theirs if nothing is held out), ascending."
     rest = collection.where(sorted(set(collection.groups) - set(taken)))
     held = rest[collection.held_out[rest]]
-    rest = held if len(held) else rest
-    return shuffled(rest, 9_001)[:limit].sort().values if limit and limit < len(rest) else rest
+    return held if len(held) else rest
 
 
 def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet:
@@ -131,8 +143,21 @@ def checked_subgroups(collection: Collection, target: str, siblings: Sequence[st
     return keep
 
 # %% ../nbs/09_datasets.ipynb #08e88cbb
-def check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tensor) -> None:
-    "ValueError for a file to judge by that is damaged, or whose content is that of one which is trained on or calibrated with; before anything slow."
+def check_own(collection: Collection, size: int) -> None:
+    "ValueError, with the files' names, for a damaged picture anywhere in a collection of files, and for two that are the same at `size` pixels a side."
+    files = [Path(f) for f in collection.source]
+    marks = (sha256(square.numpy().tobytes()).hexdigest() for square in Photos(files, tuple(range(len(files))), size))
+    first: dict[str, Path] = {}
+    copies = [(file, first[mark]) for file, mark in zip(files, marks) if first.setdefault(mark, file) != file]
+    if copies:
+        more = f" So are {len(copies) - 1} more pairs." if len(copies) > 1 else ""
+        raise ValueError(f"{copies[0][0]} and {copies[0][1]} are the same picture.{more} Keep one of each.")
+
+
+def check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tensor, size: int) -> None:
+    "ValueError for files that are damaged or there twice, before anything slow: anywhere in a user's own collection (`check_own`); in others each of `judged` must open, and be none of `seen`."
+    if collection.own:
+        return check_own(collection, size)
     files = [collection.source[k] for k in (*seen.tolist(), *judged.tolist())]
     if not all(isinstance(f, str | Path) for f in files):
         return
@@ -159,10 +184,9 @@ def photo_task(
     n_forget: int = 1024,  # at most so many forget pictures
     n_retain: int = 4096,  # at most so many retain pictures in all
     n_views: int = 256,  # forget pictures with their further views, if they are few; see `with_views`
-    limit: int = 0,  # of each suite column; 0 is all
     suite: Mapping[str, ImageSet] | None = None,  # further columns
 ) -> Task:
-    "A task on photographs. ValueError for an unknown subgroup, an empty list of siblings, or too few pictures."
+    "A task on photographs. ValueError for an unknown subgroup, an empty list of siblings, too few pictures, or files that `check_files` refuses."
     keep = checked_subgroups(collection, target, [s for part in siblings.values() for s in part])
     train, calibrate, judge = three_parts(collection, target, seed)
     parts = {s: three_parts(collection, s, seed) for s in keep}
@@ -171,9 +195,10 @@ def photo_task(
     check = torch.cat([parts[s][1][: max(2, share // 3)] for s in keep])
     columns = {name: torch.cat([parts[s][2] for s in of]) for name, of in siblings.items()}
     mine = {"target": judge, **columns}
-    check_files(collection, torch.cat([train[:n_forget], retain, calibrate, check]), torch.cat(list(mine.values())))
+    seen = torch.cat([train[:n_forget], retain, calibrate, check])
+    check_files(collection, seen, torch.cat(list(mine.values())), clip.size)
     evaluation = {name: collection.part(name, index, clip.size) for name, index in mine.items()}
-    rest, name = others_in(collection, [target, *keep], limit), f"{collection.name}, others"
+    rest, name = others_in(collection, [target, *keep]), f"{collection.name}, others"
     first = {name: collection.part(name, rest, clip.size)} if len(rest) else {}
     drawn = {
         "forget": train[:n_forget],
@@ -189,9 +214,10 @@ def photo_task(
     return Task(*of, *training, evaluation, further, collection.templates)
 
 # %% ../nbs/09_datasets.ipynb #74a88d1c
-def listed(text: str | Sequence[str]) -> list[str]:
-    "The parts of a text between semicolons; a list as it is."
-    return [p.strip() for p in text.split(";") if p.strip()] if isinstance(text, str) else list(text)
+def listed(text: object) -> list[str]:
+    "The parts of a text between semicolons; the items of a list or tuple; anything else, such as a number that papermill made of a text, as its only item."
+    parts = text if isinstance(text, list | tuple) else str(text).split(";")
+    return [p for part in parts if (p := str(part).strip())]
 
 
 def imagenet_collection(root: Path, wanted: Sequence[str]) -> Collection:
@@ -353,9 +379,13 @@ def subgroup_task(
     seed: int = 0,
     **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget a subgroup without a name. The clusters do not depend on the task's seed."
+    "Forget a subgroup without a name. The clusters do not depend on the task's seed. ValueError for an unknown class or subgroup, and for `clusters` with a query or a file."
     label = collection.classes.index(choose("class", target, collection.classes))
     kind, _, rest = str(subgroup).partition(":")
+    if clusters and kind in ("query", "file"):
+        raise ValueError(
+            f"clusters={clusters} means nothing for subgroup={subgroup!r}: it is no cluster. Name one only."
+        )
     if kind == "query":
         groups, number = query_groups(clip, collection, label, rest.strip()), 1
     elif kind == "file":
@@ -371,8 +401,9 @@ def subgroup_task(
 
 # %% ../nbs/09_datasets.ipynb #3d2331b3
 def style_collection(root: Path) -> Collection:
-    "A tree STYLE/CLASS/picture, every (class, style) a subgroup. FileNotFoundError or ValueError with the layout if it is none."
+    "A tree STYLE/CLASS/picture, every (class, style) a subgroup. FileNotFoundError or ValueError with the layout if it is none; ValueError for a link that leads out of it."
     found = list_styles(root)
+    folders_in(root)  # refuses a style that is a link out of the tree
     styles = set(found.styles)
     if len(styles) < 2:
         raise ValueError(
@@ -435,10 +466,21 @@ def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
     return {f: given.get(f, readable(f)) for f in folders}
 
 # %% ../nbs/09_datasets.ipynb #d4da002b
+def needed_folders(root: Path) -> dict[str, list[Path]]:
+    "`class_folders` in the layout above; ValueError for a folder without a single picture, too."
+    found = class_folders(root, LAYOUT)
+    for empty in [d for d in folders_in(root) if d.name not in found]:
+        raise ValueError(
+            f"{empty} has no picture, only {kinds_of(files_in(empty)) or 'no files'}. Files called {', '.join(SUFFIXES)} "
+            "are read: convert what is there, or remove the folder."
+        )
+    return found
+
+
 def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
     "The collection in the layout above, the subgroup to forget and those to keep. FileNotFoundError or ValueError with the layout if it is none."
     root = Path(root)
-    forget, keep = (class_folders(root / part, LAYOUT) for part in ("forget", "keep"))
+    forget, keep = (needed_folders(root / part) for part in ("forget", "keep"))
     others = class_folders(root / "others", LAYOUT) if (root / "others").is_dir() else {}
     if len(forget) != 1:
         raise ValueError(
@@ -455,7 +497,7 @@ def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
 
 # %% ../nbs/09_datasets.ipynb #2b236a9e
 def labelled(rows: Sequence[tuple[Path, str]], captions: Mapping[str, str]) -> Collection:
-    "A collection of (picture, subgroup) pairs, nothing held out."
+    "A user's own collection of (picture, subgroup) pairs, nothing held out."
     classes = sorted(set(captions.values()))
     labels = torch.tensor([classes.index(captions[g]) for _, g in rows])
     return Collection(
@@ -465,7 +507,18 @@ def labelled(rows: Sequence[tuple[Path, str]], captions: Mapping[str, str]) -> C
         tuple(g for _, g in rows),
         torch.zeros(len(rows), dtype=torch.bool),
         tuple(classes),
+        own=True,
     )
+
+
+def unused(folders: Sequence[Path], used: Sequence[Path], where: str) -> list[str]:
+    "A line that counts the files below `folders` that are neither hidden nor `used`; no line if there are none. `where` says which files would be."
+    taken = {Path(p).resolve() for p in used}
+    left = [p for folder in folders if Path(folder).is_dir() for p in files_in(folder) if p.resolve() not in taken]
+    if not left:
+        return []
+    read = f"Files called {', '.join(SUFFIXES)} are read, {where}."
+    return [f"Not used: {kinds_of(left)} ({shown(left[0])}{', ...' if len(left) > 1 else ''}). {read}"]
 
 # %% ../nbs/09_datasets.ipynb #85033e5f
 def folder_task(clip: Clip, root: Path, seed: int = 0, **more: Any) -> Task:
@@ -522,18 +575,22 @@ def propose(
 
 # %% ../nbs/09_datasets.ipynb #bace7191
 def read_proposal(file: Path, pool: Path) -> pd.DataFrame:
-    "A proposal as the user left it. ValueError that names the row for a wrong role, a missing name, a missing picture or a path that leads out of the pool."
+    "A proposal as the user left it, names without blanks around them. ValueError that names the line for a wrong role, a missing name, a missing picture, one that has a line already, or a path that leads out of the pool."
     table, pool = read_table(file), Path(pool).resolve()
     missing = {"path", "role", "name"} - set(table.columns)
     if missing:
         raise ValueError(f"{file} lacks the column {', '.join(sorted(missing))}; it needs path, role and name.")
+    table["name"] = table["name"].str.strip()
+    lines: dict[Path, int] = {}
     for k, row in enumerate(table.itertuples(), 2):
         choose(f"role in line {k} of {file}", row.role, ROLES)
-        if row.role != "skip" and not row.name.strip():
+        if row.role != "skip" and not row.name:
             raise ValueError(f"Line {k} of {file} has the role {row.role} and no name.")
         picture = (pool / str(row.path)).resolve()
         if not picture.is_relative_to(pool) or not picture.is_file():
             raise ValueError(f"Line {k} of {file} names {row.path!r}, which is no picture in {pool}.")
+        if lines.setdefault(picture, k) != k:
+            raise ValueError(f"Lines {lines[picture]} and {k} of {file} are both for {row.path!r}. Remove one.")
     return table
 
 
@@ -562,9 +619,10 @@ def propose_pool(
     pool: Path,  # a folder of pictures
     target: str,  # the name to forget
     siblings: Sequence[str],  # names to keep
-    file: Path,  # where the CSV goes; one that is there already stays as it is
+    file: Path,  # where the CSV goes; one that is there already stays as it is, and `own_task` counts what it lacks
 ) -> Path:
     "Write a proposal for the pool unless there is one, and return its file. ValueError without a target or siblings."
+    target = str(target)  # papermill may have made a number of it
     if not target or not siblings:
         raise ValueError('A pool needs a name to forget and names to keep: -p target NAME -p siblings "NAME; NAME".')
     if not Path(file).exists():
@@ -579,6 +637,46 @@ def background_names(clip: Clip) -> list[str]:
     "Names for strangers: those of the pictograms for a model that was trained on them, ImageNet's for any other."
     return known_names(clip, load_pictograms()) if clip.held_out else [c.name for c in imagenet_classes()]
 
+# %% ../nbs/09_datasets.ipynb #wa09own2
+def check_agrees(file: Path, goal: str, keep: Sequence[str], target: str = "", siblings: Sequence[str] = ()) -> None:
+    "ValueError if the proposal in `file`, to forget `goal` and keep `keep`, is not what `target` and `siblings` say; empty ones say nothing."
+    if target and target != goal:
+        raise ValueError(
+            f"target={target!r} is to be forgotten, and {file} says {goal!r}. Leave out one, or correct it."
+        )
+    if siblings and set(siblings) != set(keep):
+        raise ValueError(
+            f"The siblings {'; '.join(siblings)!r} are to be kept, and {file} keeps {'; '.join(keep)!r}. "
+            "Leave out siblings, or correct the file."
+        )
+
+# %% ../nbs/09_datasets.ipynb #wa09own5
+def own_task(
+    clip: Clip,
+    root: Path,  # forget/, keep/ and others/, if there is no pool
+    pool: str = "",  # a folder of unlabelled pictures
+    proposal: str = "",  # the CSV that sorts them
+    target: str = "",  # what the proposal forgets, if it is to be compared
+    siblings: Sequence[str] = (),  # what it keeps, likewise
+    seed: int = 0,
+) -> tuple[Task, list[str]]:
+    "The task of a user's folder or sorted pool, and lines about files that take no part. ValueError for a pool without a proposal, or one that says something else than `target` and `siblings`."
+    if not pool:
+        task, used = folder_task(clip, root, seed), folder_collection(root)[0].source
+        parts = [Path(root) / part for part in ("forget", "keep", "others")]
+        return task, unused(parts, used, "in folders forget/NAME, keep/NAME and others/NAME")
+    if not proposal:
+        raise ValueError(f"The pool {pool} needs a CSV that sorts it (proposal=FILE); `propose_pool` writes one.")
+    table = read_proposal(Path(proposal), Path(pool))
+    collection, goal, keep = proposal_collection(table, Path(pool))
+    check_agrees(Path(proposal), goal, keep, target, siblings)
+    task = photo_task(clip, collection, goal, {"siblings": keep}, "fine", seed)
+    there, known = pictures_in(Path(pool)), {(Path(pool) / p).resolve() for p in table["path"]}
+    new = [p for p in there if p.resolve() not in known]
+    count = f"{len(new)} of {len(there)} pictures in the pool have no line in {shown(Path(proposal))} and take no part"
+    lines = [f"{count} ({shown(new[0])} is one). Add lines, or have a new proposal made."] if new else []
+    return task, lines + unused([Path(pool)], [*there, Path(proposal)], "at any depth")
+
 # %% ../nbs/09_datasets.ipynb #b032ce43
 def style_folder(root: Path) -> Path:
     "`root` if it is a tree STYLE/CLASS itself, else the first of its folders of a known name."
@@ -590,7 +688,7 @@ def style_folder(root: Path) -> Path:
 
 def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
     "FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not there; nothing is opened."
-    root = data_folder(data_root)
+    root, pool = data_folder(str(data_root)), str(pool)  # papermill makes a number of a name that is one
     if dataset == "imagenet":
         imagenet_folders(root, "val")
     elif dataset == "cifar10":
@@ -599,9 +697,8 @@ def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
         style_collection(style_folder(root))
     elif dataset == "folder" and pool:
         if not Path(pool).is_dir() or not pictures_in(Path(pool)):
-            raise FileNotFoundError(
-                f"There are no pictures in the pool {pool}. Wanted: a folder with pictures, at any depth."
-            )
+            wanted = f"a folder with pictures, at any depth, in files called {', '.join(SUFFIXES)}"
+            raise FileNotFoundError(f"There are no pictures in the pool {pool}. Wanted: {wanted}.")
     elif dataset == "folder":
         folder_collection(root)
 
@@ -632,9 +729,9 @@ APPLY = {
 "Which parameters of `make_task` say something about a data set, besides the seed and where the data lie."
 
 
-def with_fewer(task: Task, limit: int) -> tuple[Task, list[str]]:
-    "The task with at most `limit` pictures (0: all) in each set of its suite, and a line for each set that lost some."
-    few = {name: limited(part, limit) for name, part in task.suite.items()}
+def with_fewer(task: Task, limit: int, further: Mapping[str, ImageSet] | None = None) -> tuple[Task, list[str]]:
+    "The task with the `further` sets in its suite and at most `limit` pictures (0: all) in each, every class with its share, and a line for each set that lost some."
+    few = {name: limited(part, limit) for name, part in {**task.suite, **(further or {})}.items()}
     return replace(task, suite={n: part for n, (part, _) in few.items()}), [line for _, line in few.values() if line]
 
 
@@ -647,8 +744,9 @@ def one_style(styles: str) -> str:
 
 
 def check_applies(dataset: str, given: Mapping[str, object]) -> None:
-    "ValueError for an unknown data set, and for a parameter that is not at its default and means nothing for it."
+    "ValueError for an unknown data set or kind of labels, and for a parameter that is not at its default and means nothing for the data set."
     choose("data set", dataset, DATASETS)
+    choose("kind of labels", str(given["labels"]), ("fine", "coarse"))
     which = "folder with a pool" if dataset == "folder" and given["pool"] else dataset
     for name in [n for n in WHAT if n in given and n not in {*APPLY[which], "dataset", "seed", "data_root"}]:
         if str(given[name]) != str(WHAT[name]):
@@ -674,25 +772,19 @@ def make_task(
 ) -> tuple[Task, list[str]]:
     "The task that the parameters of the main job describe, and lines about what was left out. ValueError with the allowed names for an unknown one."
     check_applies(dataset, dict(locals()))
-    target = target or str(DATASETS[dataset]["target"])
+    goal, keep = str(target) or str(DATASETS[dataset]["target"]), listed(siblings)
     if dataset == "emoji":
-        return with_fewer(emoji_task(clip, target, labels, seed, listed(styles) or STYLES, listed(siblings)), limit)
-    root = data_folder(data_root)
-    if dataset == "folder" and not pool:
-        make: Callable[..., Task] = lambda **more: folder_task(clip, root, seed, **more)
-    elif dataset == "folder":
-        collection, goal, keep = proposal_collection(read_proposal(Path(proposal), Path(pool)), Path(pool))
-        make = lambda **more: photo_task(clip, collection, goal, {"siblings": keep}, "fine", seed, **more)
+        return with_fewer(emoji_task(clip, goal, labels, seed, listed(styles) or STYLES, keep), limit)
+    root, lines = data_folder(str(data_root)), list[str]()
+    if dataset == "folder":
+        task, lines = own_task(clip, root, str(pool), str(proposal), str(target), keep, seed)
     elif dataset == "imagenet":
-        make = lambda **more: imagenet_task(clip, root, target, labels, seed, listed(siblings), **more)
+        task = imagenet_task(clip, root, goal, labels, seed, keep)
     elif dataset == "cifar10":
-        make = lambda **more: subgroup_task(
-            clip, as_seen_by(clip, cifar10_collection(root)), target, subgroup, clusters, seed, **more
-        )
+        task = subgroup_task(clip, as_seen_by(clip, cifar10_collection(root)), goal, subgroup, clusters, seed)
     else:
-        style = one_style(styles)
-        make = lambda **more: style_task(
-            clip, as_seen_by(clip, style_collection(style_folder(root))), target, style, seed, **more
-        )
-    suite, lines = suite_beside(dataset, root, clip.size, limit)
-    return make(limit=limit, suite=suite), lines
+        collection = as_seen_by(clip, style_collection(style_folder(root)))
+        task = style_task(clip, collection, goal, one_style(styles), seed)
+    suite, absent = suite_beside(dataset, root, clip.size, limit)
+    task, fewer = with_fewer(task, limit, suite)
+    return task, [*lines, *fewer, *absent]

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUFFIXES', 'MOST_PIXELS', 'NARROWEST', 'UNREADABLE', 'to_rgb', 'open_rgb', 'to_square', 'picture_at',
-           'Photos', 'pixels', 'image_keys', 'readable', 'pictures_in', 'class_folders']
+           'Photos', 'pixels', 'image_keys', 'readable', 'inside', 'folders_in', 'files_in', 'pictures_in', 'kinds_of',
+           'class_folders']
 
 # %% ../nbs/03_photos.ipynb #ed3cdae0
 import os
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
@@ -24,7 +26,8 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 
 # %% ../nbs/03_photos.ipynb #3930bee5
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif")
+SUFFIXES += (".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm")
 MOST_PIXELS, NARROWEST = 100_000_000, 50
 # the library's own errors, and what its parsers of damaged headers let through
 UNREADABLE = (
@@ -140,7 +143,10 @@ class Photos:
         data = _Decoded(self.source, self.index, self.size)
         most = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         workers = self.workers if self.workers is not None else most if len(self) >= 1024 else 0
-        yield from DataLoader(data, batch, num_workers=workers, worker_init_fn=_one_thread)
+        try:
+            yield from DataLoader(data, batch, num_workers=workers, worker_init_fn=_one_thread)
+        except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
+            raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
 
     def keys(self) -> list[str]:
         "What tells two pictures apart: the file's path, or the source's name and the position."
@@ -169,32 +175,57 @@ def readable(folder: str) -> str:
     return " ".join(folder.replace("_", " ").split()).rstrip("?")
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    "The picture files anywhere below `folder`, sorted, without hidden files and folders; ValueError for a link that leads out of it."
-    folder = Path(folder).resolve()
-    found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)  # .ipynb_checkpoints holds copies
-        and p.is_file()
-    )
-    for p in found:
-        if not p.resolve().is_relative_to(folder):
-            raise ValueError(f"{p} is a link that leads out of {folder}. Copy the picture into the folder instead.")
+def inside(path: Path, folder: Path) -> Path:
+    "`path`; ValueError if it is a link that leads out of `folder`."
+    if path.is_symlink() and not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(
+            f"{path} is a link that leads out of {folder}. Copy what it points to into the folder instead."
+        )
+    return path
+
+
+def folders_in(root: Path) -> list[Path]:
+    "The folders directly in `root`, sorted, without hidden ones; ValueError for a link that leads out of it."
+    return [inside(d, root) for d in sorted(Path(root).iterdir()) if d.is_dir() and not d.name.startswith(".")]
+
+
+def files_in(folder: Path) -> list[Path]:
+    "The files anywhere below `folder`, sorted, without hidden files and folders; ValueError for a linked folder that leads out of it."
+    folder, found = Path(folder).resolve(), []
+    for p in sorted(folder.rglob("*")):
+        if any(part.startswith(".") for part in p.relative_to(folder).parts):  # .ipynb_checkpoints holds copies
+            continue
+        if p.is_file():
+            found.append(p)
+        elif p.is_symlink() and p.is_dir():
+            inside(p, folder)
     return found
 
+# %% ../nbs/03_photos.ipynb #wa03pic2
+def pictures_in(folder: Path) -> list[Path]:
+    "The picture files (by `SUFFIXES`) anywhere below `folder`, sorted, without hidden files and folders; ValueError for a link that leads out of it."
+    folder = Path(folder).resolve()
+    return [inside(p, folder) for p in files_in(folder) if p.suffix.lower() in SUFFIXES]
 
+
+def kinds_of(files: Iterable[Path]) -> str:
+    "How many files have which suffix, the commonest first: `3 .heic, 1 without a suffix`."
+    counts = Counter(Path(p).suffix.lower() or "without a suffix" for p in files)
+    return ", ".join(f"{n} {suffix}" for suffix, n in counts.most_common())
+
+# %% ../nbs/03_photos.ipynb #wa03fold2
 def class_folders(
     root: Path,  # the tree CLASS/picture
     wanted: str = "a folder for every class with its pictures inside",  # the layout, for the message
 ) -> dict[str, list[Path]]:
-    "Pictures by the name of their class's folder. FileNotFoundError or ValueError with the wanted layout if there is none."
+    "Pictures by the name of their class's folder. FileNotFoundError or ValueError with the wanted layout if there is none; ValueError for a link that leads out of `root`."
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}. Wanted: {wanted}.")
-    found = {d.name: pictures_in(d) for d in sorted(root.iterdir()) if d.is_dir() and not d.name.startswith(".")}
-    found = {k: v for k, v in found.items() if v}
+    found = {d.name: paths for d in folders_in(root) if (paths := pictures_in(d))}
     if not found:
-        raise ValueError(f"{root} has no folder with pictures ({', '.join(SUFFIXES)}). Wanted: {wanted}.")
+        there = kinds_of(files_in(root)) or "no files"
+        raise ValueError(
+            f"{root} has no folder with pictures ({', '.join(SUFFIXES)}); it has {there}. Wanted: {wanted}."
+        )
     return found

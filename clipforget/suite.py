@@ -26,7 +26,7 @@ import torchvision.datasets as vision
 from PIL import Image
 
 from .core import choose, read_json
-from .photos import SUFFIXES, Photos, class_folders, open_rgb, pictures_in, readable, to_square
+from .photos import SUFFIXES, Photos, class_folders, folders_in, open_rgb, pictures_in, readable, to_square
 from .task import ImageSet
 from .wordnet import Synset, find_class, imagenet_classes
 
@@ -129,7 +129,7 @@ def imagenet_folders(
     required: bool = True,  # else nothing is returned where the split is not there
     wanted: Sequence[str] = (),  # WordNet ids to list; all that are there if empty
 ) -> dict[str, list[Path]]:
-    "ImageNet's pictures by WordNet id, in ImageNet's order. FileNotFoundError or ValueError with the layout if there are none."
+    "ImageNet's pictures by WordNet id, in ImageNet's order. FileNotFoundError or ValueError with the layout if there are none; ValueError for a class folder that is a link out of the split's."
     places = [Path(root) / home / split for home in IMAGENET_HOMES]
     tree = next((p for p in places if p.is_dir()), None)
     if tree is None and required:
@@ -138,12 +138,11 @@ def imagenet_folders(
             f"in it: {IMAGENET_LAYOUT}."
         )
     folders: dict[Synset, Path] = {}
-    for d in sorted(tree.iterdir()) if tree else ():
-        if d.is_dir() and not d.name.startswith("."):
-            c = find_class(d.name)
-            if c in folders:
-                raise ValueError(f"{folders[c]} and {d.name} are both for the class {c}. Give each class one folder.")
-            folders[c] = d
+    for d in folders_in(tree) if tree else ():
+        c = find_class(d.name)
+        if c in folders:
+            raise ValueError(f"{folders[c]} and {d.name} are both for the class {c}. Give each class one folder.")
+        folders[c] = d
     found = {
         c.wnid: pictures_in(folders[c])
         for c in sorted(folders, key=lambda c: c.index)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from clipforget.clip import check_local_dir, load_clip
-from clipforget.datasets import make_task, proposal_collection, read_proposal
+from clipforget.datasets import listed, make_task, proposal_collection, read_proposal
 from clipforget.methods import three_stages
 from clipforget.photos import open_rgb, pictures_in
 from clipforget.pictograms import draw_views, load_pictograms
@@ -80,6 +80,64 @@ def test_a_damaged_picture_is_found_at_once(clip, own):
         of(clip, own)
 
 
+def test_other_things_are_looked_at_before_the_stages(clip, own):
+    write_views(own / "others" / "lamp", "violin")
+    of(clip, own)
+    (own / "others" / "lamp" / "05.png").write_bytes(b"nope")
+    with pytest.raises(ValueError, match=r"lamp/05\.png cannot be used"):
+        of(clip, own)
+    (own / "others" / "lamp" / "05.png").write_bytes((own / "keep" / "pug" / "03.png").read_bytes())
+    with pytest.raises(ValueError, match=r"lamp/05\.png and .*pug/03\.png are the same picture"):
+        of(clip, own)
+
+
+@pytest.mark.parametrize("first, second", [("forget/boxer", "forget/boxer"), ("forget/boxer", "keep/pug")])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_same_picture_twice_is_named_whatever_the_seed(clip, own, first, second, seed):
+    Image.open(own / first / "04.png").save(own / second / "again.bmp")  # other bytes, the same picture
+    with pytest.raises(ValueError, match=r"04\.png and .*again\.bmp|again\.bmp and .*04\.png"):
+        of(clip, own, seed=seed)
+
+
+def test_files_that_are_no_pictures_are_counted(clip, own):
+    (own / "keep" / "pug" / "00.png").rename(own / "keep" / "pug" / "00.jfif")  # what is in it is what counts
+    assert make_task(clip, "folder", data_root=str(own))[1][0].startswith("imagenet: not found")
+    write_views(own / "others" / "lamp", "violin", 1)
+    for name in ("keep/pug/a.heic", "keep/pug/b.HEIC", "others/phone/c.heic", "forget/notes", "forget/.hidden"):
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_bytes(b"")
+    (own / "others" / "lamp" / "00.png").rename(own / "others" / "loose.png")
+    write_views(own / "others" / "fiddle", "violin", 1, seed=5)
+    line = make_task(clip, "folder", data_root=str(own))[1][0]
+    assert "Not used: 3 .heic, 1 without a suffix, 1 .png" in line and ".jfif" in line
+
+
+@pytest.mark.parametrize("part", ["forget", "keep"])
+def test_a_folder_in_which_nothing_can_be_read_is_refused(clip, own, part):
+    (own / part / "koala").mkdir()
+    (own / part / "koala" / "a.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"koala has no picture, only 1 \.heic"):
+        of(clip, own)
+
+
+def test_a_linked_folder_that_leads_out_is_refused(clip, own, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_views(elsewhere / "koala", "koala")
+    (own / "keep" / "koala").symlink_to(elsewhere / "koala")
+    with pytest.raises(ValueError, match="koala is a link that leads out of"):
+        of(clip, own)
+
+
+def test_a_limit_keeps_the_share_of_every_other_thing(clip, own):
+    for seed, (name, count) in enumerate({"violin": 40, "banana": 20, "rocket": 10}.items()):
+        write_views(own / "others" / name, name, count, seed)
+    task, lines = make_task(clip, "folder", data_root=str(own), limit=14)
+    part = task.suite["folder, others"]
+    shares = {part.classes[c]: int((part.labels == c).sum()) for c in part.labels.unique().tolist()}
+    assert shares == {"violin": 8, "banana": 4, "rocket": 2}
+    assert any(line.startswith("folder, others: 14 of 70 pictures") for line in lines)
+
+
 def test_a_strip_does_not_fill_the_memory(tmp_path):
     Image.new("RGB", (4000, 1)).save(tmp_path / "strip.png")
     with pytest.raises(ValueError, match="4000 x 1"):
@@ -118,6 +176,46 @@ def test_a_proposal_has_one_role_a_name(tmp_path):
         read_proposal(tmp_path / "p.csv", tmp_path / "heap")
 
 
+def write_proposal(root: Path, *roles: str) -> Path:
+    rows = []
+    for seed, (role, name) in enumerate(zip(roles, ("turtle", "snake", "koala"))):
+        write_views(root / "heap" / name, name, 12, seed)
+        rows += [{"path": f"{name}/{k:02d}.png", "role": role, "name": name} for k in range(12)]
+    pd.DataFrame(rows).to_csv(root / "p.csv", index=False)
+    return root / "p.csv"
+
+
+def test_a_proposal_is_not_silently_another_task(clip, tmp_path):
+    file = write_proposal(tmp_path, "forget", "keep", "keep")
+    pool = {"pool": str(tmp_path / "heap"), "proposal": str(file), "data_root": str(tmp_path)}
+    task, lines = make_task(clip, "folder", "turtle", siblings="snake; koala", **pool)
+    assert (task.target, task.siblings) == ("turtle", ("koala", "snake")) and not any("pool" in x for x in lines)
+    assert make_task(clip, "folder", **pool)[0].siblings == task.siblings
+    with pytest.raises(ValueError, match=r"target='rabbit' .* says 'turtle'"):
+        make_task(clip, "folder", "rabbit", **pool)
+    with pytest.raises(ValueError, match=r"The siblings 'snake' are to be kept, and .* keeps 'koala; snake'"):
+        make_task(clip, "folder", siblings="snake", **pool)
+
+
+def test_pictures_that_came_later_are_counted(clip, tmp_path):
+    file = write_proposal(tmp_path, "forget", "keep", "skip")
+    write_views(tmp_path / "heap" / "new", "violin", 3)
+    (tmp_path / "heap" / "a.heic").write_bytes(b"")
+    pool = {"pool": str(tmp_path / "heap"), "proposal": str(file), "data_root": str(tmp_path)}
+    lines = make_task(clip, "folder", **pool)[1]
+    assert "3 of 39 pictures in the pool have no line" in lines[0] and "1 .heic" in lines[1]
+
+
+def test_names_in_a_proposal_have_no_blanks_and_pictures_one_line(tmp_path):
+    file = write_proposal(tmp_path, "forget", "keep", "keep")
+    text = file.read_text()
+    file.write_text(text.replace("koala/03.png,keep,koala", "koala/03.png,keep,koala "))
+    assert proposal_collection(read_proposal(file, tmp_path / "heap"), tmp_path / "heap")[2] == ["koala", "snake"]
+    file.write_text(text + "snake/../turtle/00.png,skip,\n")
+    with pytest.raises(ValueError, match="Lines 2 and 38 of"):
+        read_proposal(file, tmp_path / "heap")
+
+
 @pytest.mark.parametrize(
     "dataset, given",
     [
@@ -131,6 +229,21 @@ def test_a_proposal_has_one_role_a_name(tmp_path):
 def test_a_parameter_that_means_nothing_is_refused(clip, dataset, given):
     with pytest.raises(ValueError, match="means nothing for"):
         make_task(clip, dataset, **given)
+
+
+@pytest.mark.parametrize("dataset", ["emoji", "imagenet", "cifar10", "style"])
+def test_labels_are_fine_or_coarse_everywhere(clip, dataset, tmp_path):
+    with pytest.raises(ValueError, match=r"Unknown kind of labels 'corse'\. Did you mean 'coarse'"):
+        make_task(clip, dataset, labels="corse", data_root=str(tmp_path))
+
+
+def test_numbers_that_papermill_makes_of_texts(clip):
+    assert (listed(5), listed("a; b;"), listed(("a", 5))) == (["5"], ["a", "b"], ["a", "5"])
+    with pytest.raises(ValueError, match="Unknown style '5'"):
+        make_task(clip, styles=5)
+    for given in ({"siblings": 5}, {"target": 0}):
+        with pytest.raises(ValueError, match=f"Unknown .* '{next(iter(given.values()))}'"):
+            make_task(clip, **given)
 
 
 def test_the_suite_of_pictograms_can_be_limited(clip):
