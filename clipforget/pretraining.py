@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images, fast, normalise
 from .core import choose, read_json, write_atomic, write_json
-from .photos import SUFFIXES, Photos, class_folders, picture_at, pixels, readable
+from .photos import SUFFIXES, Photos, class_folders, folders_in, picture_at, pixels, readable
 from .pictograms import DIGITS, Pictures, draw_views, load_digits, load_pictograms, uniform
 
 # %% ../nbs/05_pretraining.ipynb #e5ac83ae
@@ -271,11 +271,7 @@ def list_styles(folder: Path) -> Listed:
     wanted = STYLE_LAYOUT.format(Path(folder).name)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
-    trees = {
-        d.name: class_folders(d, wanted)
-        for d in sorted(Path(folder).iterdir())
-        if d.is_dir() and not d.name.startswith(".")
-    }
+    trees = {d.name: class_folders(d, wanted) for d in folders_in(folder)}
     found = [(p, f"{s}/{c}/{p.name}") for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     if not found:
         raise ValueError(f"{folder} has no folders with pictures ({', '.join(SUFFIXES)}). Wanted: {wanted}.")
