@@ -29,11 +29,13 @@ def write_notebook(path, *sources):
 
 @pytest.fixture()
 def project(tmp_path):
-    """The layout of this repository with three small notebooks. They must be as they were when a test ends."""
+    """The layout of this repository with four small notebooks. They must be as they were when a test ends."""
     root = tmp_path.resolve()
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
     (root / "nbs").mkdir()
     write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
+    kinds = "make: bool = False\nborrow: bool | None = None\ntarget: str = ''\nseed: int = 0"
+    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, borrow, target, seed])")
     write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
     write_notebook(
         root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)"
@@ -163,18 +165,20 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
     [
         ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
         ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
-        ("papermill nbs/tyni.ipynb", "fails.ipynb, run.ipynb, tiny.ipynb"),
+        ("papermill nbs/tyni.ipynb", "fails.ipynb, kinds.ipynb, run.ipynb, tiny.ipynb"),
         ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
         ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
         ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
         ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
+        ("papermill nbs/kinds.ipynb -p make maybe", "make is a truth value, and 'maybe' is none; allowed: true"),
+        ("papermill nbs/kinds.ipynb out.ipynb -p borrow 2", "borrow is a truth value, and '2' is none"),
     ],
 )
 def test_refused(project, command, message):
     write_notebook(project / "elsewhere.ipynb", "a = 0")
     code, shown = type_in_terminal(command, project)
     assert (code, message in shown) == (2, True), shown
-    assert not (project / "results").exists()
+    assert not (project / "results").exists() and not (project / "out.ipynb").exists()
 
 
 def test_help_of_a_notebook(project):
@@ -196,3 +200,20 @@ def test_false_is_false(project):
     assert code == 0, shown
     executed = nbformat.read(project / "results" / "tiny" / "tiny.ipynb", 4)
     assert executed.cells[-1].outputs[0].text == "a is False\n"
+
+
+@pytest.mark.parametrize(
+    "words, seen",
+    [
+        ("-p make no -p borrow off", [False, False, "", 0]),
+        ("-p make FALSE -pborrow YES", [False, True, "", 0]),
+        ("-p make on -p target 7 -p seed 7", [True, None, "7", 7]),
+        ("--parameters=target 007 -p borrow None", [False, None, "007", 0]),
+        ("out.ipynb -p target true", [False, None, "true", 0]),
+    ],
+)
+def test_values_are_what_the_notebook_says(project, words, seen):
+    code, shown = type_in_terminal(f"papermill nbs/kinds.ipynb {words}", project)
+    assert code == 0, shown
+    output = project / ("out.ipynb" if "out" in words else "results/kinds/kinds.ipynb")
+    assert printed(output) == f"{seen}\n"
