@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.metadata import distribution
 from pathlib import Path
 
 import open_clip
@@ -119,3 +120,12 @@ def test_truncated_weights_are_one_clear_error(tmp_path):
     weights.unlink()
     with pytest.raises(ValueError, match="damaged or missing"):
         load_compact(folder)
+
+
+def test_the_authors_of_the_class_names_are_named():
+    """The table of ImageNet's classes has open_clip's names, whose licence wants to go with every copy."""
+    files = distribution("open_clip_torch").files or []
+    (licence,) = [file.read_text() for file in files if file.name == "LICENSE"]
+    notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
+    assert " ".join(licence.split()) in " ".join(notice.replace("\n>", "\n").split())  # word for word
+    assert "IMAGENET_CLASSNAMES" in notice
