@@ -224,7 +224,6 @@ def check_local_dir(folder: Path) -> None:
             f"{folder} has no open_clip_config.json. Wanted: a directory with "
             "open_clip_config.json and open_clip_model.safetensors."
         )
-    check_config(folder / "open_clip_config.json")
     found = sorted(folder.glob("*.safetensors"))
     pickled = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")]
     first = any(
@@ -244,6 +243,7 @@ def check_local_dir(folder: Path) -> None:
             raise ValueError(
                 f"{file} is no safetensors file ({error}). It may be a pickle or cut short; pickles are not opened."
             ) from error
+    check_config(folder / "open_clip_config.json")
 
 # %% ../nbs/04_clip.ipynb #04dd3b89
 def create_open_clip(name: str, **settings: object) -> CLIP:
