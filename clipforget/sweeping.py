@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['EXAMPLE', 'COLUMNS', 'RESERVED', 'LIMITS', 'names_once', 'parse_grid', 'find_notebook', 'parameter_types', 'typed',
-           'typed_grid', 'Run', 'run_name', 'plan', 'code_of', 'is_finished', 'row', 'skipped', 'run_notebook',
-           'last_line', 'execute', 'outside_client', 'connected', 'deaths_in', 'outcome', 'places', 'hand_out',
-           'table_path', 'write_table', 'sweep', 'collected']
+           'typed_grid', 'Run', 'run_name', 'plan', 'code_of', 'package_key', 'is_finished', 'row', 'skipped',
+           'run_notebook', 'last_line', 'note_package', 'execute', 'outside_client', 'connected', 'deaths_in',
+           'outcome', 'places', 'hand_out', 'table_path', 'write_table', 'sweep', 'collected']
 
 # %% ../nbs/28_sweeping.ipynb #49329981
-import ast
 import itertools
 import json
 import logging
@@ -21,6 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 
 import dask
@@ -32,7 +33,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from .core import choose, project_root, short_hash, shown, slug, write_atomic
-from .papermill import notebook_defaults
+from .papermill import notebook_defaults, notebook_types
 
 # %% ../nbs/28_sweeping.ipynb #4b37edd3
 EXAMPLE = 'A grid is a JSON object of parameters with their values, for example {"target": ["turtle", "cat face"], "seed": [0, 1]}.'
@@ -91,12 +92,7 @@ def parameter_types(notebook: Path) -> dict[str, str]:
             f"{notebook.name} has no parameters to sweep over. Choose a notebook with a cell "
             "that is tagged `parameters`."
         )
-    cell = next(c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", []))
-    written = {
-        line.target.id: ast.unparse(line.annotation)
-        for line in ast.parse(cell.source).body
-        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-    }
+    written = notebook_types(notebook)
     return {name: written.get(name, "" if value is None else type(value).__name__) for name, value in defaults.items()}
 
 
@@ -178,14 +174,25 @@ def code_of(notebook: Path) -> list[str]:
     ]
 
 
+def package_key(folder: Path | None = None) -> str:
+    "A hash of the names and contents of all Python files below `folder`, this package's own by default."
+    folder, digest = Path(folder or import_module("clipforget").__path__[0]), sha256()
+    for path in sorted(folder.rglob("*.py")):
+        source = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(source)} ".encode() + source)
+    return digest.hexdigest()
+
+
 def is_finished(run: Run) -> bool:
-    "Whether the run's executed notebook is there, whole, and of the notebook's present code."
+    "Whether the run's executed notebook is there, whole, and of the present code of the notebook and of the package."
     try:
-        return run.executed.is_file() and code_of(run.executed) == code_of(run.notebook)
+        if not run.executed.is_file() or code_of(run.executed) != code_of(run.notebook):
+            return False
+        return nbformat.read(run.executed, 4).metadata.get("clipforget", {}).get("package") == package_key()
     except (ValueError, KeyError, AttributeError, nbformat.ValidationError):
         return False
 
-
+# %% ../nbs/28_sweeping.ipynb #f8388958
 def row(run: Run, status: str, error: str = "", seconds: float | None = None, executed: Path | None = None) -> dict:
     "A run's row: name, parameters, status (finished, failed, skipped), the error's last line, seconds, and where the executed notebook is."
     return {
@@ -228,11 +235,18 @@ def last_line(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {failure}".strip().splitlines()[-1]
 
 
+def note_package(executed: Path, key: str) -> None:
+    "Write the hash of the package that a notebook was executed with into its metadata."
+    notebook = nbformat.read(executed, 4)
+    notebook.metadata["clipforget"] = {"package": key}
+    nbformat.write(notebook, executed)
+
+# %% ../nbs/28_sweeping.ipynb #c6245701
 def execute(run: Run) -> dict:
     "Execute the run's notebook with the project as its working directory and return its row; failing is a row with the error, not an exception."
     if is_finished(run):  # Dask repeats what a worker had done if it dies before its answer has arrived
         return skipped(run)
-    started, error = time.perf_counter(), ""
+    started, error, key = time.perf_counter(), "", package_key()  # as it is before the kernel imports it
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         written = Path(scratch) / "executed.ipynb"
         try:
@@ -242,6 +256,7 @@ def execute(run: Run) -> dict:
             error = last_line(failure)
         place = run.failed if error else run.executed
         if written.exists():
+            note_package(written, key)
             with write_atomic(place) as temporary:
                 shutil.copyfile(written, temporary)
     if not error:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -10,9 +11,14 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
+from execnb.nbio import mk_cell, read_nb
+from execnb.shell import CaptureShell
 
 from clipforget.core import run_folder
+
+ROOT = Path(__file__).resolve().parents[1]
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "TERM": "xterm"}
@@ -29,11 +35,13 @@ def write_notebook(path, *sources):
 
 @pytest.fixture()
 def project(tmp_path):
-    """The layout of this repository with three small notebooks. They must be as they were when a test ends."""
+    """The layout of this repository with four small notebooks. They must be as they were when a test ends."""
     root = tmp_path.resolve()
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
     (root / "nbs").mkdir()
     write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
+    kinds = "make: bool = False\nborrow: bool | None = None\ntarget: str = ''\nseed: int = 0"
+    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, borrow, target, seed])")
     write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
     write_notebook(
         root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)"
@@ -163,18 +171,20 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
     [
         ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
         ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
-        ("papermill nbs/tyni.ipynb", "fails.ipynb, run.ipynb, tiny.ipynb"),
+        ("papermill nbs/tyni.ipynb", "fails.ipynb, kinds.ipynb, run.ipynb, tiny.ipynb"),
         ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
         ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
         ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
         ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
+        ("papermill nbs/kinds.ipynb -p make maybe", "make is a truth value, and 'maybe' is none; allowed: true"),
+        ("papermill nbs/kinds.ipynb out.ipynb -p borrow 2", "borrow is a truth value, and '2' is none"),
     ],
 )
 def test_refused(project, command, message):
     write_notebook(project / "elsewhere.ipynb", "a = 0")
     code, shown = type_in_terminal(command, project)
     assert (code, message in shown) == (2, True), shown
-    assert not (project / "results").exists()
+    assert not (project / "results").exists() and not (project / "out.ipynb").exists()
 
 
 def test_help_of_a_notebook(project):
@@ -196,3 +206,67 @@ def test_false_is_false(project):
     assert code == 0, shown
     executed = nbformat.read(project / "results" / "tiny" / "tiny.ipynb", 4)
     assert executed.cells[-1].outputs[0].text == "a is False\n"
+
+
+@pytest.mark.parametrize(
+    "words, seen",
+    [
+        ("-p make no -p borrow off", [False, False, "", 0]),
+        ("-p make FALSE -pborrow YES", [False, True, "", 0]),
+        ("-p make on -p target 7 -p seed 7", [True, None, "7", 7]),
+        ("--parameters=target 007 -p borrow None", [False, None, "007", 0]),
+        ("out.ipynb -p target true", [False, None, "true", 0]),
+    ],
+)
+def test_values_are_what_the_notebook_says(project, words, seen):
+    code, shown = type_in_terminal(f"papermill nbs/kinds.ipynb {words}", project)
+    assert code == 0, shown
+    output = project / ("out.ipynb" if "out" in words else "results/kinds/kinds.ipynb")
+    assert printed(output) == f"{seen}\n"
+
+
+def run_page(name, given, after=None):
+    """Run the cells of an experiment page here with the parameters `given`; `after` is code behind the cell with some words."""
+    page = read_nb(ROOT / "nbs" / f"{name}.ipynb")
+    added = {"parameters": "\n".join(f"{k} = {v!r}" for k, v in given.items()), **(after or {})}
+    for words, code in added.items():
+        (at,) = [
+            k for k, c in enumerate(page.cells) if words in c.metadata.get("tags", []) or words in c.source.splitlines()
+        ]
+        page.cells.insert(at + 1, mk_cell(code))
+    CaptureShell().run_all(page, exc_stop=True)
+
+
+@pytest.mark.parametrize(
+    "name, given, answer",
+    [
+        ("search", {"variants": "al"}, "Unknown choice of variants 'al'. Did you mean 'all'"),
+        ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
+        ("search", {"make": "no"}, "make='no': wanted is true or false."),
+        ("run", {"borrow": "off"}, "borrow='off': wanted is true or false"),
+        ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
+        ("run", {"dataset": "cifar10", "subgroup": "query: a jet", "clusters": 3}, "clusters=3 means nothing with"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(name, given, answer):
+    with pytest.raises(Exception, match=re.escape(answer)):
+        run_page(name, given)
+
+
+def test_publishing_a_search_keeps_the_rows_of_other_methods(tmp_path, monkeypatch):
+    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
+    monkeypatch.chdir(tmp_path)
+    kept = pd.read_csv(ROOT / "nbs" / "measured" / "search.csv")
+    table = tmp_path / "nbs" / "measured" / "search.csv"
+    table.parent.mkdir(parents=True)
+    kept.to_csv(table, index=False)
+    figures = {"left": 0.0, "siblings": 99.0, "others": 98.0, "Score": 97.0, "a": 1.0}
+    judged = f"judge = lambda target, method, change: {{'method': method, 'setting': 'default', 'target': target, **{figures}}}"
+    run_page(
+        "search",
+        {"make": True, "publish": True},
+        {"def judge(target: str, method: str, change: dict) -> dict:": judged},
+    )
+    written, others = pd.read_csv(table), kept[kept["method"] != "clipforget"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(written[written["method"] != "clipforget"].reset_index(drop=True), others)
+    assert len(others) == 40 and written["Score"].iloc[-1] == 97.0 and (written["method"] == "clipforget").sum() == 1

@@ -1,6 +1,9 @@
 """The shipped CLIP: its bytes, what it knows, and that plain open_clip can use it."""
 
 import json
+import re
+from importlib.metadata import distribution
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -9,18 +12,22 @@ import torch.nn.functional as F
 
 from clipforget.clip import (
     MODELS,
+    PREPARED,
     accuracy,
     class_embeddings,
     encode_images,
     load_clip,
     load_compact,
+    missing_model,
     normalise,
     save_local_dir,
     weights_hash,
 )
+from clipforget.core import DATASETS, PRETRAIN_STEPS
 from clipforget.pictograms import draw_views, load_pictograms
 
 NAME = "emoji-rn"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +68,44 @@ def test_plain_open_clip_loads_it(clip, tmp_path):
         F.normalize(model.eval().encode_image(normalise(clip, x)), dim=-1), encode_images(clip, x)
     )
     assert list(preprocess.transforms[-1].mean) == list(clip.mean)
+    written = json.loads((tmp_path / "open_clip_config.json").read_text())["preprocess_cfg"]
+    assert {key: written[key] for key in PREPARED} == PREPARED
+
+
+@pytest.mark.parametrize(
+    "part, change, answer",
+    [
+        ("preprocess_cfg", {"resize_mode": "squash"}, "resize_mode 'squash'; supported is 'shortest' alone"),
+        ("preprocess_cfg", {"interpolation": "bilinear"}, "interpolation 'bilinear'; supported is 'bicubic' alone"),
+        ("text_cfg", {"tokenizer_kwargs": {"trust_remote_code": True}}, "'trust_remote_code', by which foreign code"),
+        ("text_cfg", {"tokenizer_kwargs": {"use_fast": False}}, "'use_fast', by which foreign code"),
+    ],
+)
+def test_a_directory_that_is_not_supported_is_not_loaded(clip, tmp_path, monkeypatch, part, change, answer):
+    file = save_local_dir(clip, tmp_path) / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    (config["model_cfg"]["text_cfg"] if part == "text_cfg" else config[part]).update(change)
+    file.write_text(json.dumps(config))
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("it was loaded"))
+    with pytest.raises(ValueError, match=answer):
+        load_clip(f"local-dir:{tmp_path}", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("backbone", ["ViT-B-16-SigLIP/webli", "ViT-H-14/dfn5b", "MobileCLIP-B/datacompdr"])
+def test_weights_of_other_pictures_are_refused_before_the_download(monkeypatch, backbone):
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("it was downloaded"))
+    with pytest.raises(ValueError, match=f"{backbone} wants its pictures prepared with .*choose other weights"):
+        load_clip(backbone, torch.device("cpu"))
+
+
+def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it():
+    wanted = {d["backbone"].partition(":")[2] for d in DATASETS.values() if d["backbone"].startswith("pretrained:")}
+    assert wanted == set(PRETRAIN_STEPS)
+    page = (ROOT / "nbs" / "photos.ipynb").read_text()
+    for name, steps in PRETRAIN_STEPS.items():
+        said = str(missing_model(name))
+        assert f"papermill nbs/pretrain.ipynb -p dataset {name} -p data_root DIR -p steps {steps}." in said
+        assert re.search(f"-p dataset {name}[^`]* -p steps {steps}`", page)
 
 
 def test_truncated_weights_are_one_clear_error(tmp_path):
@@ -75,3 +120,12 @@ def test_truncated_weights_are_one_clear_error(tmp_path):
     weights.unlink()
     with pytest.raises(ValueError, match="damaged or missing"):
         load_compact(folder)
+
+
+def test_the_authors_of_the_class_names_are_named():
+    """The table of ImageNet's classes has open_clip's names, whose licence wants to go with every copy."""
+    files = distribution("open_clip_torch").files or []
+    (licence,) = [file.read_text() for file in files if file.name == "LICENSE"]
+    notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
+    assert " ".join(licence.split()) in " ".join(notice.replace("\n>", "\n").split())  # word for word
+    assert "IMAGENET_CLASSNAMES" in notice

@@ -13,7 +13,8 @@ import papermill
 import pytest
 from distributed import LocalCluster
 
-from clipforget.sweeping import outside_client, plan, sweep, table_path
+from clipforget import sweeping
+from clipforget.sweeping import collected, execute, is_finished, outside_client, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = (
@@ -140,6 +141,16 @@ def test_finished_runs_are_not_repeated(swept, project):
     assert {what: tries(runs[what]) for what in whats} == {"other": 1, "fails": 2, "kills once": 2, "plain": 1}
     assert stamps == {what: runs[what].executed.stat().st_mtime_ns for what in stamps}
     assert (again["seconds"] > 0).all()
+
+
+def test_a_run_of_another_version_of_the_package_is_made_anew(swept, project, monkeypatch, tmp_path):
+    (run,) = plan("tiny", {"what": "plain", "rate": 5}, str(tmp_path), root=project)
+    assert execute(run)["status"] == "finished" and execute(run)["status"] == "skipped"
+    monkeypatch.setattr(sweeping, "package_key", lambda: "what the sources are after a repair")
+    assert not is_finished(run) and collected([run], "seen.json").empty
+    assert execute(run)["status"] == "finished" and is_finished(run) and tries(run) == 2
+    monkeypatch.undo()
+    assert not is_finished(run)
 
 
 def test_another_scheduler(project, tmp_path):
