@@ -19,6 +19,8 @@ STAMP := $(VENV)/clipforget.stamp
 
 # Notebooks and tests start programs by name: they must be this environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Pages are executed in nbs/ and count all the same.
+export COVERAGE_FILE := $(CURDIR)/.coverage
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
