@@ -26,7 +26,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
-from .core import DATASETS, WHAT, choose, data_folder, shown, write_atomic
+from .core import DATASETS, WHAT, check_choices, choose, data_folder, shown, write_atomic
 from clipforget.photos import (
     SUFFIXES,
     Photos,
@@ -746,7 +746,7 @@ def one_style(styles: str) -> str:
 def check_applies(dataset: str, given: Mapping[str, object]) -> None:
     "ValueError for an unknown data set or kind of labels, and for a parameter that is not at its default and means nothing for the data set."
     choose("data set", dataset, DATASETS)
-    choose("kind of labels", str(given["labels"]), ("fine", "coarse"))
+    check_choices(given)
     which = "folder with a pool" if dataset == "folder" and given["pool"] else dataset
     for name in [n for n in WHAT if n in given and n not in {*APPLY[which], "dataset", "seed", "data_root"}]:
         if str(given[name]) != str(WHAT[name]):
