@@ -1,4 +1,4 @@
-"""docs/execute.py, which writes the pages' outputs: what it keeps, and what a page that fails leaves behind."""
+"""docs/execute.py and docs/keep_run.py, which write the pages' outputs: what they keep, and what a page that fails leaves behind."""
 
 import subprocess
 import sys
@@ -10,9 +10,17 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
-SPEC = util.spec_from_file_location("execute", ROOT / "docs" / "execute.py")
-pages = util.module_from_spec(SPEC)
-SPEC.loader.exec_module(pages)
+
+
+def script(name):
+    """The module docs/NAME.py."""
+    spec = util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pages, keep_run = script("execute"), script("keep_run")
 
 
 def write(path, *sources):
@@ -45,3 +53,19 @@ def test_a_page_that_fails_stays_as_it_was(tmp_path):
 def test_only_pages_are_executed(name):
     done = subprocess.run([sys.executable, str(ROOT / "docs" / "execute.py"), name], capture_output=True, text=True)
     assert done.returncode == 1 and "There is no page" in done.stderr
+
+
+def test_a_kept_run_has_its_figures_and_no_photographs():
+    shows = [
+        nbformat.v4.new_output("display_data", {kind: "data"}) for kind in ("image/png", "image/svg+xml", "image/jpeg")
+    ]
+    bar = nbformat.v4.new_output("stream", name="stderr", text="50 %")
+    cell = nbformat.v4.new_code_cell(
+        "show()", outputs=[*shows, bar], metadata={"papermill": {}, "tags": ["parameters"]}
+    )
+    kept = keep_run.without_photographs(nbformat.v4.new_notebook(cells=[cell]), "PACS").cells[0]
+    figure, line = kept.outputs
+    assert figure.data == {"image/svg+xml": "data"} and "Photographs of PACS" in line.text
+    assert kept.metadata == {"tags": ["parameters"]}
+    committed = nbformat.read(ROOT / "nbs" / "executed" / "run-style.ipynb", as_version=4)
+    assert not [o for c in committed.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
