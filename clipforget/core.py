@@ -127,7 +127,14 @@ DATASETS: dict[str, dict[str, Any]] = {
     "cifar10": {
         "target": "airplane",
         "backbone": "pretrained:cifar10",
-        "settings": {**LAST_MATRIX, "remind_steps": 400, "contrastive": 1.0, "hold_margin": 0.3},
+        "settings": {
+            **LAST_MATRIX,
+            "remind_steps": 400,
+            "contrastive": 0.5,
+            "distillation": 30.0,
+            "hold": 100.0,
+            "hold_margin": 0.3,
+        },
     },
     "style": {
         "target": "dog",
@@ -180,7 +187,7 @@ PARAMETERS: dict[str, object] = {
     "remind_rate": 0.002,
     "remind_steps": None,
     "contrastive": None,
-    "distillation": 10.0,
+    "distillation": None,
     "hold": None,
     "hold_margin": None,
     "borrow": None,
