@@ -67,5 +67,10 @@ def test_a_kept_run_has_its_figures_and_no_photographs():
     figure, line = kept.outputs
     assert figure.data == {"image/svg+xml": "data"} and "Photographs of PACS" in line.text
     assert kept.metadata == {"tags": ["parameters"]}
-    committed = nbformat.read(ROOT / "nbs" / "executed" / "run-style.ipynb", as_version=4)
-    assert not [o for c in committed.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+
+
+@pytest.mark.parametrize("name", ["run-cifar10", "run-style"])
+def test_the_committed_runs_have_figures_that_scale(name):
+    committed = nbformat.read(ROOT / "nbs" / "executed" / f"{name}.ipynb", as_version=4)
+    kinds = [kind for c in committed.cells for o in c.get("outputs", []) for kind in o.get("data", {})]
+    assert "image/svg+xml" in kinds and not {"image/png", "image/jpeg"} & set(kinds)
