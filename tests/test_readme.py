@@ -116,3 +116,8 @@ def test_sentences_are_those_of_the_results_file():
     photos = pd.read_csv(ROOT / "nbs" / "measured" / "photos.csv")
     left = photos[(photos["column"] == "target") & (photos["method"] == "clipforget")]
     assert f"the gate is missed in {(left['value'] > GATE).sum()} of {len(left)} runs" in readme
+    columns = ["dataset", "target", "seed", "column"]
+    value = photos[photos["column"] != "target"].set_index([*columns, "method"])["value"].unstack("method")
+    kept = 100 * value["clipforget"] / value["do nothing"]
+    lowest = dict(zip(columns, kept.idxmin()))
+    assert f"{lowest['column']} after {lowest['target']}, keeps only {kept.min():.0f} %" in readme
