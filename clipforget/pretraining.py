@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['MODEL_CFG', 'FINE', 'COARSE', 'CIFAR10_LAYOUT', 'STYLE_LAYOUT', 'PHOTO', 'TONED', 'IN_STYLE', 'LARGEST', 'TONES',
-           'SHARES', 'Caption', 'fill', 'Batch', 'Corpus', 'PictogramCorpus', 'draw_held_out', 'make_corpus', 'kind_at',
-           'draw_items', 'draw_pictograms', 'in_held_out_part', 'Listed', 'list_cifar10', 'list_styles', 'list_photos',
-           'augment', 'tones_of', 'in_rounds', 'PhotoCorpus', 'photo_corpus', 'JointCorpus', 'load_corpus', 'tokenizer',
-           'tokenise', 'used_tokens', 'contrastive_loss', 'Training', 'start_training', 'save_training',
-           'resume_training', 'keep_settings', 'learning_rate_at', 'train_step', 'full_clip', 'zero_shot_report',
-           'photo_answers', 'photo_report', 'confusion', 'pretrain']
+           'SHARES', 'MUON', 'FASTER', 'Caption', 'fill', 'Batch', 'Corpus', 'PictogramCorpus', 'draw_held_out',
+           'make_corpus', 'kind_at', 'draw_items', 'draw_pictograms', 'in_held_out_part', 'Listed', 'list_cifar10',
+           'list_styles', 'list_photos', 'augment', 'tones_of', 'in_rounds', 'PhotoCorpus', 'photo_corpus',
+           'JointCorpus', 'load_corpus', 'tokenizer', 'tokenise', 'used_tokens', 'contrastive_loss', 'Training',
+           'as_matrix', 'start_training', 'save_training', 'resume_training', 'keep_settings', 'learning_rate_at',
+           'train_step', 'full_clip', 'zero_shot_report', 'photo_answers', 'photo_report', 'confusion', 'pretrain']
 
 # %% ../nbs/05_pretraining.ipynb #1413948d
 import math
@@ -32,7 +32,16 @@ from open_clip.model import CLIP
 from torch import nn
 from tqdm import tqdm
 
-from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images, fast, normalise
+from clipforget.clip import (
+    TEMPLATES,
+    Clip,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    normalise,
+    truncated_text_features,
+)
 from .core import choose, read_json, write_atomic, write_json
 from .photos import SUFFIXES, Photos, class_folders, folders_in, picture_at, pixels, readable
 from .pictograms import DIGITS, Pictures, draw_views, load_digits, load_pictograms, uniform
@@ -536,16 +545,32 @@ class Training:
     step: int = 0
     history: list[dict] = field(default_factory=list)
     config: dict = field(default_factory=lambda: MODEL_CFG)  # of the model, with the full vocabulary
+    kernels: tuple[tuple[nn.Parameter, nn.Parameter], ...] = ()  # those that Muon trains, each with its matrix
 
     def ids(self, texts: Sequence[str]) -> torch.Tensor:
         "Renumbered token ids [n, context] of captions."
         return torch.searchsorted(self.rows, torch.stack([tokenise(t) for t in texts]))
 
 
+def as_matrix(kernel: torch.Tensor) -> torch.Tensor:
+    "A kernel [o, i, h, w], channels last, as a matrix [o, h w i] in the same memory."
+    return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
+
+
+MUON = ("nothing", "matrices", "kernels")
+FASTER = 3.0  # the learning rate of kernels that Muon trains, in units of the others'
+
+
 def start_training(
-    corpus: Corpus, seed: int, learning_rate: float, weight_decay: float, muon: bool = True, config: dict = MODEL_CFG
+    corpus: Corpus,  # whose tokens the model needs
+    seed: int,  # on it alone the initial weights depend
+    learning_rate: float,  # of all optimisers
+    weight_decay: float,  # on matrices and kernels
+    muon: str = "matrices",  # what Muon trains: "nothing" (a control), "matrices", or matrices and "kernels"
+    config: dict = MODEL_CFG,  # of the model
 ) -> Training:
-    "A fresh model, Muon for its matrices (or AdamW, as a control) and AdamW for the rest; the initial weights depend on `seed` alone."
+    "A fresh model and its optimisers; AdamW trains what Muon does not. ValueError for another word in `muon`."
+    choose("muon", muon, MUON)
     rows = used_tokens(corpus)
     cfg = config | {"text_cfg": config["text_cfg"] | {"vocab_size": len(rows)}}
     with torch.random.fork_rng(devices=[]):
@@ -555,13 +580,23 @@ def start_training(
     matrices, kernels = ([p for _, p in weights if p.ndim == d] for d in (2, 4))
     decayed = {id(p) for p in matrices + kernels}
     others = [p for p in model.parameters() if id(p) not in decayed]
-    groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    seen = tuple((k, nn.Parameter(as_matrix(k.detach()))) for k in kernels) if muon == "kernels" else ()
+    groups = [
+        {"params": [] if seen else kernels, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     first = (
-        torch.optim.Muon(matrices, learning_rate, weight_decay, adjust_lr_fn="match_rms_adamw")
-        if muon
-        else torch.optim.AdamW(matrices, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
+        torch.optim.AdamW(matrices, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
+        if muon == "nothing"
+        else torch.optim.Muon(
+            [{"params": matrices}] + [{"params": [m for _, m in seen], "faster": FASTER}] * bool(seen),
+            learning_rate,
+            weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
     )
-    return Training(model, (first, torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.98))), rows, config=config)
+    rest = torch.optim.AdamW([g for g in groups if g["params"]], learning_rate, betas=(0.9, 0.98))
+    return Training(model, (first, rest), rows, config=config, kernels=seen)
 
 # %% ../nbs/05_pretraining.ipynb #5535769d
 def save_training(training: Training, path: Path) -> None:
@@ -615,13 +650,15 @@ def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], t
     "One step of the optimisers on pictures (normalised), the captions that differ and which is true of which; returns the loss."
     model = training.model
     with fast(images.device):
-        u, v = model.encode_image(images), model.encode_text(training.ids(texts))
+        u, v = model.encode_image(images), truncated_text_features(model, training.ids(texts))
     value = contrastive_loss(
         F.normalize(u.float(), dim=-1), F.normalize(v.float(), dim=-1), model.logit_scale.exp(), truth
     )
     model.zero_grad()
     value.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for kernel, matrix in training.kernels:
+        matrix.grad = as_matrix(cast(torch.Tensor, kernel.grad).contiguous(memory_format=torch.channels_last))
     for optimiser in training.optimisers:
         optimiser.step()
     with torch.no_grad():
@@ -731,7 +768,7 @@ def pretrain(
     seed: int = 0,  # initial weights and all batches
     save_every: int = 250,  # steps between checkpoints
     report_every: int = 500,  # steps between zero-shot reports
-    muon: bool = True,  # False: AdamW trains the matrices, too
+    muon: str = "matrices",  # see `start_training`
     config: dict = MODEL_CFG,  # of the model
 ) -> Training:
     "Train a small CLIP on `corpus`, going on from the checkpoint in `folder` if there is one."
@@ -745,7 +782,7 @@ def pretrain(
         started = time.perf_counter()
         drawn = corpus.draw_batch(step, batch, seed)
         for group in (g for o in training.optimisers for g in o.param_groups):
-            group["lr"] = learning_rate_at(step, steps, learning_rate)
+            group["lr"] = learning_rate_at(step, steps, learning_rate) * group.get("faster", 1.0)
         training.model.train()
         value = train_step(training, normalise(frame, drawn.images), *drawn.truth())
         row = {"step": step, "loss": value, "seconds": time.perf_counter() - started}

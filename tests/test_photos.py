@@ -57,7 +57,7 @@ def model(tree, tmp_path_factory):
         data_root=tree,
         steps=80,
         batch=32,
-        muon="false",  # its steps cost more than the pictures do here
+        muon="nothing",  # its steps cost more than the pictures do here
         name=NAME,
         results=folder,
     )
