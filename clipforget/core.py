@@ -130,10 +130,11 @@ DATASETS: dict[str, dict[str, Any]] = {
         "settings": {
             **LAST_MATRIX,
             "remind_steps": 400,
-            "contrastive": 0.5,
+            "contrastive": 0.25,
             "distillation": 30.0,
             "hold": 100.0,
             "hold_margin": 0.3,
+            "allowed_risk": 1.0,
         },
     },
     "style": {
@@ -194,7 +195,7 @@ PARAMETERS: dict[str, object] = {
     "mirror": 0.0,
     "ema": 0.98,
     "soup_points": 21,
-    "allowed_risk": 1e-5,
+    "allowed_risk": None,
 }
 "Every parameter of the main job with its default: what is forgotten, and the settings of the three stages."
 
