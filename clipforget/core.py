@@ -134,7 +134,7 @@ DATASETS: dict[str, dict[str, Any]] = {
             "distillation": 30.0,
             "hold": 100.0,
             "hold_margin": 0.3,
-            "allowed_risk": 1.0,
+            "allowed_risk": 0.3,
         },
     },
     "style": {
