@@ -551,7 +551,7 @@ class Training:
         "Renumbered token ids [n, context] of captions."
         return torch.searchsorted(self.rows, torch.stack([tokenise(t) for t in texts]))
 
-
+# %% ../nbs/05_pretraining.ipynb #asmat006
 def as_matrix(kernel: torch.Tensor) -> torch.Tensor:
     "A kernel [o, i, h, w], channels last, as a matrix [o, h w i] in the same memory."
     return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
@@ -560,7 +560,7 @@ def as_matrix(kernel: torch.Tensor) -> torch.Tensor:
 MUON = ("nothing", "matrices", "kernels")
 FASTER = 3.0  # the learning rate of kernels that Muon trains, in units of the others'
 
-
+# %% ../nbs/05_pretraining.ipynb #asmat008
 def start_training(
     corpus: Corpus,  # whose tokens the model needs
     seed: int,  # on it alone the initial weights depend
