@@ -172,9 +172,9 @@ def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
     "What an attention pooling does before its last matrix, for the one token that is used: [n, c, h, w] to [n, c]."
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
+    q = pool.q_proj(x[:, 0])[:, None]  # a part of x with three dimensions would be multiplied picture by picture
     q, k, v = (
-        project(part).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
-        for project, part in ((pool.q_proj, x[:, :1]), (pool.k_proj, x), (pool.v_proj, x))
+        part.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for part in (q, pool.k_proj(x), pool.v_proj(x))
     )
     return F.scaled_dot_product_attention(q, k, v).flatten(1)
 
