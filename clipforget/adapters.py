@@ -173,9 +173,7 @@ def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
     q = pool.q_proj(x[:, 0])[:, None]  # a part of x with three dimensions would be multiplied picture by picture
-    q, k, v = (
-        part.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for part in (q, pool.k_proj(x), pool.v_proj(x))
-    )
+    q, k, v = (part.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for part in (q, pool.k_proj(x), pool.v_proj(x)))
     return F.scaled_dot_product_attention(q, k, v).flatten(1)
 
 
