@@ -11,6 +11,7 @@ __all__ = ['TEMPLATES', 'PREPARED', 'TOKENIZER_SETTINGS', 'MODELS', 'TOKENS', 'M
            'encode_texts', 'kept_tensor', 'text_key', 'class_embeddings', 'accuracy', 'top_names', 'save_local_dir']
 
 # %% ../nbs/04_clip.ipynb #067ed420
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
@@ -212,7 +213,7 @@ def missing_model(name: str) -> FileNotFoundError:
     there = sorted({p.name for top in tops if top.is_dir() for p in top.iterdir() if p.is_dir()})
     return FileNotFoundError(
         f"There is no pre-trained model {name!r} in {' or '.join(map(shown, tops))}; there are: {', '.join(there) or 'none'}. "
-        f"Make it: papermill nbs/pretrain.ipynb -p dataset {name} -p data_root DIR -p steps {PRETRAIN_STEPS.get(name, 4000)}. "
+        f"Make it: papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR -p steps {PRETRAIN_STEPS.get(name, 4000)}. "
         "DIR is where the photographs lie, as for the run itself."
     )
 
