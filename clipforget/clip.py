@@ -32,7 +32,6 @@ from torch import nn
 from tqdm import tqdm
 
 from clipforget.core import (
-    PRETRAIN_STEPS,
     cache_dir,
     choose,
     project_root,
@@ -194,10 +193,18 @@ def load_compact(folder: Path) -> tuple[CLIP, dict]:
         raise ValueError(
             f"The weights {file} are damaged or missing ({error}). Restore the file from the repository."
         ) from error
-    ids, rows = state.pop("token_ids"), state.pop(TOKENS)
     model = CLIP(**config["model_cfg"])
-    table = torch.zeros_like(model.token_embedding.weight).index_copy(0, ids, rows.float())
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()} | {TOKENS: table})
+    try:
+        ids, rows = state.pop("token_ids"), state.pop(TOKENS)
+        table = torch.zeros_like(model.token_embedding.weight).index_copy(0, ids, rows.float())
+        every = {k: v.float() if v.is_floating_point() else v for k, v in state.items()} | {TOKENS: table}
+        model.load_state_dict(every)
+    except (KeyError, IndexError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{file} does not hold the weights of the model that {Path(folder) / 'open_clip_config.json'} describes "
+            f"({first}). Put the two files of one model into the folder."
+        ) from error
     return model, config
 
 # %% ../nbs/04_clip.ipynb #6ff655d5
@@ -213,7 +220,7 @@ def missing_model(name: str) -> FileNotFoundError:
     there = sorted({p.name for top in tops if top.is_dir() for p in top.iterdir() if p.is_dir()})
     return FileNotFoundError(
         f"There is no pre-trained model {name!r} in {' or '.join(map(shown, tops))}; there are: {', '.join(there) or 'none'}. "
-        f"Make it: papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR -p steps {PRETRAIN_STEPS.get(name, 4000)}. "
+        f"Make it: papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR. "
         "DIR is where the photographs lie, as for the run itself."
     )
 

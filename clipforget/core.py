@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['KINDS', 'LAST_MATRIX', 'DATASETS', 'PRETRAIN_STEPS', 'WHAT', 'PARAMETERS', 'BOUNDS', 'UMASK', 'FULL', 'project_root',
            'cache_dir', 'data_folder', 'choose', 'annotations_in', 'fitting', 'check_parameters', 'slug', 'short_hash',
-           'check_choices', 'check_values', 'part_of_name', 'located', 'run_folder', 'shown', 'write_atomic',
-           'write_json', 'read_json']
+           'pretrain_steps', 'check_choices', 'check_values', 'part_of_name', 'located', 'run_folder', 'shown',
+           'write_atomic', 'write_json', 'read_json']
 
 # %% ../nbs/00_core.ipynb #e09241fb
 import difflib
@@ -151,6 +151,11 @@ DATASETS: dict[str, dict[str, Any]] = {
 PRETRAIN_STEPS = {"cifar10": 4000, "pacs": 3000, "emoji; cifar10; pacs": 3400}
 "The steps of pretrain.ipynb that made each model of photographs that photos.ipynb reports on; the models are not shipped."
 
+
+def pretrain_steps(dataset: str) -> int:
+    "The steps of pretrain.ipynb where nobody says how many: a minute's try for pictograms, and for photographs as many as their model took, or the most of these."
+    return 30 if dataset == "emoji" else PRETRAIN_STEPS.get(dataset, max(PRETRAIN_STEPS.values()))
+
 # %% ../nbs/00_core.ipynb #f18d8660
 WHAT: dict[str, object] = {
     "dataset": "emoji",
@@ -160,6 +165,7 @@ WHAT: dict[str, object] = {
     "styles": "",
     "siblings": "",
     "data_root": "",
+    "download": False,
     "limit": 0,
     "subgroup": "0",
     "clusters": 0,
@@ -230,7 +236,7 @@ BOUNDS: dict[str, tuple[type, float, float]] = {
 def check_choices(given: Mapping[str, object]) -> None:
     "ValueError for a truth value that is none, for unknown `labels`, and for `clusters` beside a `subgroup` that is no cluster."
     asked = {**PARAMETERS, **given}
-    for name in ("merged", "borrow"):
+    for name in ("merged", "borrow", "download"):
         if not isinstance(asked[name], bool) and asked[name] is not PARAMETERS[name]:
             raise ValueError(f"{name}={asked[name]!r}: wanted is true or false.")
     choose("kind of labels", str(asked["labels"]), ("fine", "coarse"))
@@ -297,6 +303,7 @@ def run_folder(
         "results",
         "merged",
         "cache_gb",
+        "download",
     }
     changed = {k: v for k, v in located(dataset, given).items() if k not in named and v != PARAMETERS.get(k)}
     if changed:

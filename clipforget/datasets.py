@@ -7,10 +7,11 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'LAYOUT', 'ROLES',
            'others_in', 'with_views', 'checked_subgroups', 'check_own', 'check_files', 'photo_task', 'listed',
            'imagenet_collection', 'under_one_name', 'imagenet_task', 'listed_collection', 'cifar10_collection',
            'best_count', 'cluster_groups', 'query_groups', 'indexed_groups', 'renamed', 'read_positions',
-           'subgroup_task', 'style_collection', 'style_task', 'read_table', 'captions_in', 'needed_folders',
-           'folder_collection', 'labelled', 'unused', 'folder_task', 'propose', 'read_proposal', 'proposal_collection',
-           'propose_pool', 'background_names', 'check_agrees', 'own_task', 'style_folder', 'require_data', 'as_seen_by',
-           'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'make_task']
+           'subgroup_task', 'tone_table', 'style_collection', 'style_task', 'read_table', 'captions_in',
+           'needed_folders', 'folder_collection', 'labelled', 'unused', 'folder_task', 'propose', 'read_proposal',
+           'proposal_collection', 'propose_pool', 'plot_proposal', 'background_names', 'check_agrees', 'own_task',
+           'style_folder', 'require_data', 'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies',
+           'check_request', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
 from collections.abc import Mapping, Sequence
@@ -22,14 +23,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from .clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
 from .core import DATASETS, WHAT, check_choices, choose, data_folder, shown, write_atomic
+from .figures import show_pictures
 from clipforget.photos import (
     SUFFIXES,
     Photos,
+    check_headers,
     class_folders,
     files_in,
     folders_in,
@@ -40,7 +44,7 @@ from clipforget.photos import (
     readable,
 )
 from .pictograms import STYLES, load_pictograms
-from .pretraining import Listed, augment, list_cifar10, list_styles
+from .pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
 from .task import ImageSet, Task, emoji_task, known_names
 from .wordnet import classes_below, find_class, imagenet_classes, wordnet_siblings
@@ -211,7 +215,8 @@ def photo_task(
     )
     training, further = (with_views(forget, n_views, seed), kept, forget_check, kept_check), {**first, **(suite or {})}
     of = (collection.name, target, tuple(keep), labels, seed)
-    return Task(*of, *training, evaluation, further, collection.templates)
+    groups = tuple(s for s in keep for _ in parts[s][0][:share])
+    return Task(*of, *training, evaluation, further, collection.templates, groups)
 
 # %% ../nbs/09_datasets.ipynb #74a88d1c
 def listed(text: object) -> list[str]:
@@ -398,6 +403,17 @@ def subgroup_task(
     goal = f"{target}/{number}"
     siblings = sorted({g for g in groups if g.startswith(f"{target}/")} - {goal})
     return photo_task(clip, collection, goal, {"siblings": siblings}, "coarse", seed, **more)
+
+# %% ../nbs/09_datasets.ipynb #tone0002
+def tone_table(task: Task) -> pd.DataFrame:
+    "Percent of the forget pictures, and of each sibling's, that have which tone at their rim; the last column counts pictures."
+    of = {"forget": task.forget.images}
+    of |= {
+        f"keep: {g}": task.retain.images[torch.tensor([x == g for x in task.groups])] for g in sorted(set(task.groups))
+    }
+    shares = {name: tones_of(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for name, x in of.items()}
+    table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T
+    return table.loc[:, (table > 0).any()].assign(n=[len(x) for x in of.values()])
 
 # %% ../nbs/09_datasets.ipynb #3d2331b3
 def style_collection(root: Path) -> Collection:
@@ -633,6 +649,19 @@ def propose_pool(
     return Path(file)
 
 
+def plot_proposal(file: Path, pool: Path, size: int = 64, columns: int = 12) -> Figure:
+    "The first pictures of each role of a proposal, hard look-alikes first, each with the name that it got."
+    table, names, sheet = read_proposal(file, pool), list[str](), list[torch.Tensor]()
+    rows = {role: part.head(columns) for role in ROLES if len(part := table[table["role"] == role])}
+    for part in rows.values():
+        files = [Path(pool) / p for p in part["path"]]
+        squares = pixels(Photos(files, tuple(range(len(files))), size)).float() / 255
+        sheet += [squares, torch.full((columns - len(files), 3, size, size), torch.nan)]
+        names += [*(n[:12] for n in part["name"]), *[""] * (columns - len(files))]
+    roles = [f"{role}: {(table['role'] == role).sum()} pictures" for role in rows]
+    return show_pictures(torch.cat(sheet), names, columns, "; ".join(roles))
+
+
 def background_names(clip: Clip) -> list[str]:
     "Names for strangers: those of the pictograms for a model that was trained on them, ImageNet's for any other."
     return known_names(clip, load_pictograms()) if clip.held_out else [c.name for c in imagenet_classes()]
@@ -686,15 +715,30 @@ def style_folder(root: Path) -> Path:
     )
 
 
-def require_data(dataset: str, data_root: str = "", pool: str = "") -> None:
-    "FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not there; nothing is opened."
+def require_data(
+    dataset: str,
+    data_root: str = "",
+    pool: str = "",
+    target: str = "",
+    siblings: str = "",
+    styles: str = "",
+    download: bool = False,  # fetch CIFAR-10 first, if it is not there
+) -> None:
+    "FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not there; ValueError for a name that it does not have. No model is needed and no picture is opened."
     root, pool = data_folder(str(data_root)), str(pool)  # papermill makes a number of a name that is one
+    goal = str(target) or str(DATASETS[dataset]["target"])
     if dataset == "imagenet":
         imagenet_folders(root, "val")
+        for name in (goal, *listed(siblings)):
+            find_class(name)
     elif dataset == "cifar10":
-        cifar10_collection(root)
+        if download:
+            fetch_cifar10(root)
+        choose("class", goal, cifar10_collection(root).classes)
     elif dataset == "style":
-        style_collection(style_folder(root))
+        collection = style_collection(style_folder(root))
+        choose("class", goal, collection.classes)
+        choose("style", readable(one_style(styles)), sorted({g.rpartition(", ")[2] for g in collection.groups}))
     elif dataset == "folder" and pool:
         if not Path(pool).is_dir() or not pictures_in(Path(pool)):
             wanted = f"a folder with pictures, at any depth, in files called {', '.join(SUFFIXES)}"
@@ -721,7 +765,7 @@ def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[
 APPLY = {
     "emoji": {"target", "labels", "styles", "siblings", "limit"},
     "imagenet": {"target", "labels", "siblings", "limit"},
-    "cifar10": {"target", "labels", "subgroup", "clusters", "limit"},  # whose labels are coarse by nature
+    "cifar10": {"target", "labels", "subgroup", "clusters", "limit", "download"},  # whose labels are coarse by nature
     "style": {"target", "labels", "styles", "limit"},
     "folder": {"limit"},
     "folder with a pool": {"target", "siblings", "pool", "proposal", "limit"},
@@ -754,6 +798,14 @@ def check_applies(dataset: str, given: Mapping[str, object]) -> None:
                 f"{name}={given[name]!r} means nothing for a {which} data set; it takes {', '.join(sorted(APPLY[which]))}."
             )
 
+# %% ../nbs/09_datasets.ipynb #req00001
+def check_request(given: Mapping[str, Any]) -> None:
+    "What can be said of the main job's parameters before there is a model: `check_applies` and `require_data`."
+    known = {name: given[name] for name in sorted(set().union(*APPLY.values()))}
+    check_applies(str(given["dataset"]), known)
+    where = ("data_root", "pool", "target", "siblings", "styles", "download")
+    require_data(str(given["dataset"]), **{name: given[name] for name in where})
+
 # %% ../nbs/09_datasets.ipynb #d4da003b
 def make_task(
     clip: Clip,  # the original model
@@ -770,7 +822,7 @@ def make_task(
     pool: str = "",  # a folder of unlabelled pictures, for "folder"
     proposal: str = "",  # the CSV that sorts the pool
 ) -> tuple[Task, list[str]]:
-    "The task that the parameters of the main job describe, and lines about what was left out. ValueError with the allowed names for an unknown one."
+    "The task that the parameters of the main job describe, and lines about what was left out. ValueError with the allowed names for an unknown one, and for a file of the suite that is no picture."
     check_applies(dataset, dict(locals()))
     goal, keep = str(target) or str(DATASETS[dataset]["target"]), listed(siblings)
     if dataset == "emoji":
@@ -787,4 +839,5 @@ def make_task(
         task = style_task(clip, collection, goal, one_style(styles), seed)
     suite, absent = suite_beside(dataset, root, clip.size, limit)
     task, fewer = with_fewer(task, limit, suite)
+    check_headers([f for part in task.suite.values() if isinstance(part.images, Photos) for f in part.images.files()])
     return task, [*lines, *fewer, *absent]

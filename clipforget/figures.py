@@ -80,10 +80,11 @@ def show_pictures(
     columns: int = 12,  # pictures in a row
     caption: str = "",  # a line above the sheet
     size: float = 0.75,  # inches a picture
+    rows_of: Sequence[str] = (),  # a line above each row instead, at its left; `images` then has whole rows
 ) -> Figure:
-    "Draw `images` as a contact sheet and return the figure."
+    "Draw `images` as a contact sheet and return the figure. The place of a picture of nan stays empty."
     rows = -(-len(images) // columns)
-    extra = 0.22 * (max((t.count("\n") for t in titles), default=-1) + 1)
+    extra = 0.22 * (max((t.count("\n") for t in [*titles, *rows_of]), default=-1) + 1)
     figure, axes = plt.subplots(
         rows,
         columns,
@@ -94,7 +95,9 @@ def show_pictures(
     )
     for k, ax in enumerate(axes.flat):
         ax.axis("off")
-        if k < len(images):
+        if rows_of and k % columns == 0:
+            ax.set_title(rows_of[k // columns], fontsize=8, loc="left")
+        if k < len(images) and not images[k].isnan().any():
             ax.imshow(np.clip(images[k].detach().float().cpu().permute(1, 2, 0).numpy(), 0, 1))
             if k < len(titles):
                 ax.set_title(titles[k], fontsize=7, loc="center")

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['MODEL_CFG', 'FINE', 'COARSE', 'CIFAR10_LAYOUT', 'STYLE_LAYOUT', 'PHOTO', 'TONED', 'IN_STYLE', 'LARGEST', 'TONES',
            'SHARES', 'MUON', 'FASTER', 'Caption', 'fill', 'Batch', 'Corpus', 'PictogramCorpus', 'draw_held_out',
-           'make_corpus', 'kind_at', 'draw_items', 'draw_pictograms', 'in_held_out_part', 'Listed', 'list_cifar10',
-           'list_styles', 'list_photos', 'augment', 'tones_of', 'in_rounds', 'PhotoCorpus', 'photo_corpus',
-           'JointCorpus', 'load_corpus', 'tokenizer', 'tokenise', 'used_tokens', 'contrastive_loss', 'Training',
-           'as_matrix', 'start_training', 'save_training', 'resume_training', 'keep_settings', 'learning_rate_at',
-           'train_step', 'full_clip', 'zero_shot_report', 'photo_answers', 'photo_report', 'confusion', 'pretrain']
+           'make_corpus', 'kind_at', 'draw_items', 'draw_pictograms', 'in_held_out_part', 'Listed', 'cifar10_folders',
+           'fetch_cifar10', 'list_cifar10', 'list_styles', 'list_photos', 'augment', 'tones_of', 'in_rounds',
+           'PhotoCorpus', 'photo_corpus', 'JointCorpus', 'load_corpus', 'tokenizer', 'tokenise', 'used_tokens',
+           'contrastive_loss', 'Training', 'as_matrix', 'start_training', 'save_training', 'resume_training',
+           'keep_settings', 'learning_rate_at', 'train_step', 'full_clip', 'zero_shot_report', 'photo_answers',
+           'photo_report', 'confusion', 'pretrain']
 
 # %% ../nbs/05_pretraining.ipynb #1413948d
 import math
@@ -29,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.loss import ClipLoss
 from open_clip.model import CLIP
+from torchvision.datasets import CIFAR10
 from torch import nn
 from tqdm import tqdm
 
@@ -249,11 +251,29 @@ class Listed:
 CIFAR10_LAYOUT = "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or the files of torchvision.datasets.CIFAR10(root, download=True)"
 STYLE_LAYOUT = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https://domaingeneralization.github.io/#data; DomainNet; pictures of your own)"
 
+# %% ../nbs/05_pretraining.ipynb #cif10f01
+def cifar10_folders(root: Path) -> list[Path]:
+    "The folders of CIFAR-10's training and test pictures below `root`; none if one is missing."
+    folders = [Path(root) / "cifar10" / part for part in ("train", "test")]
+    return folders if all(f.is_dir() for f in folders) else []
+
+
+def fetch_cifar10(root: Path) -> None:
+    "Have torchvision fetch CIFAR-10 to `root` and compare its checksums, unless it is there. ConnectionError that says what to do if it cannot be had."
+    if cifar10_folders(root):
+        return
+    try:
+        CIFAR10(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"CIFAR-10 could not be fetched to {root} ({error}). Fetch {CIFAR10.url} by other means and unpack it there."
+        ) from error
+
 
 def list_cifar10(root: Path) -> Listed:
-    "CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out. FileNotFoundError if neither is there."
-    folders = [Path(root) / "cifar10" / part for part in ("train", "test")]
-    if all(f.is_dir() for f in folders):
+    "CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out. FileNotFoundError if neither is there, ValueError if torchvision's files are damaged."
+    folders = cifar10_folders(root)
+    if folders:
         found = [
             (p, f"photo/{c}/{p.name}", f.name == "test")
             for f in folders
@@ -262,12 +282,17 @@ def list_cifar10(root: Path) -> Listed:
         ]
         paths, names, held_out = (tuple(column) for column in zip(*found))
         return Listed(paths, names, held_out, tuple(not h and in_held_out_part(n, 5) for n, h in zip(names, held_out)))
-    from torchvision.datasets import CIFAR10
-
     try:
         parts = [CIFAR10(root, train=train, download=False) for train in (True, False)]
-    except RuntimeError as error:
-        raise FileNotFoundError(f"There is no CIFAR-10 in {root}. Wanted: {CIFAR10_LAYOUT}.") from error
+    except RuntimeError as error:  # torchvision has compared checksums
+        if (Path(root) / CIFAR10.base_folder).is_dir():
+            there = f"The CIFAR-10 in {Path(root) / CIFAR10.base_folder} is incomplete or damaged"
+            raise ValueError(
+                f"{there}. Remove that folder, and have it fetched again with -p download true."
+            ) from error
+        raise FileNotFoundError(
+            f"There is no CIFAR-10 in {root}. Wanted: {CIFAR10_LAYOUT}. It is fetched with -p download true."
+        ) from error
     names = tuple(f"photo/{part.classes[y]}/{k:05}" for part in parts for k, y in enumerate(part.targets))
     held_out = tuple(part is parts[1] for part in parts for _ in part.targets)
     # it has a length and items; nothing else is asked of a source

@@ -67,6 +67,7 @@ class Task:
     evaluation: dict[str, ImageSet]  # "target", "siblings" and, where styles differ, "target, other style"
     suite: dict[str, ImageSet]  # zero-shot sets without the target
     templates: tuple[str, ...] = TEMPLATES
+    groups: tuple[str, ...] = ()  # the sibling that each retain picture was drawn from, where its caption does not tell
 
     @property
     def caption(self) -> int:
@@ -352,4 +353,5 @@ def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
         evaluation=both,
         suite=dict(suite),
         templates=tasks[0].templates,
+        groups=tuple(g for t in tasks for g in t.groups),
     )

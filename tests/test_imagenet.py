@@ -14,7 +14,8 @@ from PIL import Image
 
 from clipforget.alignment import alignment_aims
 from clipforget.clip import class_embeddings, load_clip
-from clipforget.datasets import imagenet_task, make_task, require_data
+from clipforget.core import PARAMETERS
+from clipforget.datasets import check_request, imagenet_task, make_task, require_data
 from clipforget.methods import three_stages
 from clipforget.reminding import remind
 from clipforget.suite import PROMPTS
@@ -156,3 +157,11 @@ def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
 
 def test_all_ids_are_there():
     assert len({c.wnid for c in imagenet_classes()}) == 1000
+
+
+def test_names_are_checked_without_a_model(data_root):
+    known = {**PARAMETERS, "dataset": "imagenet", "data_root": str(data_root)}
+    check_request({**known, "target": "n02490219"})
+    for given in ({"target": "marmosett"}, {"siblings": "titi; marmosett"}):
+        with pytest.raises(ValueError, match="Did you mean 'marmoset'"):
+            check_request({**known, **given})

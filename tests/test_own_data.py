@@ -1,14 +1,18 @@
 """Folders and tables as people really have them: what is wrong is said in a sentence, before anything slow, and nothing is silently taken for something else."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from clipforget.clip import check_local_dir, load_clip
-from clipforget.datasets import listed, make_task, proposal_collection, read_proposal
+from clipforget.core import PARAMETERS, project_root
+from clipforget.datasets import check_request, listed, make_task, proposal_collection, read_proposal
 from clipforget.methods import three_stages
 from clipforget.photos import open_rgb, pictures_in
 from clipforget.pictograms import draw_views, load_pictograms
@@ -268,3 +272,45 @@ def test_a_pickle_is_not_preferred_to_safetensors(tmp_path):
     (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"open_clip_pytorch_model\.bin"):
         check_local_dir(tmp_path)
+
+
+def test_pictures_that_only_judge_are_looked_at_before_the_edit(clip, own):
+    write_views(own / "stl10" / "test" / "bird", "bird", 3)
+    assert "stl10" in of(clip, own).suite
+    (own / "stl10" / "test" / "bird" / "04.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"04\.png cannot be used: no picture in a known format"):
+        of(clip, own)
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"dataset": "cifar10", "target": "airplan"}, r"Unknown class 'airplan'\. Did you mean 'airplane'"),
+        ({"dataset": "style", "target": "dgo"}, r"Unknown class 'dgo'\. Did you mean 'dog'"),
+        ({"dataset": "style", "target": "dog", "styles": "cartoo"}, r"Unknown style 'cartoo'\. Did you mean 'cartoon'"),
+        ({"dataset": "style", "target": "dog", "clusters": 3}, r"clusters=3 means nothing for a style data set"),
+        ({"dataset": "emoji", "download": True}, r"download=True means nothing for an? emoji data set"),
+    ],
+)
+def test_names_are_checked_without_a_model(tmp_path, given, said):
+    for part in ("cifar10/train/airplane", "cifar10/test/airplane", "pacs/photo/dog", "pacs/cartoon/dog"):
+        write_views(tmp_path / part, "dog", 1)
+    with pytest.raises(ValueError, match=said):
+        check_request({**PARAMETERS, "data_root": str(tmp_path), **given})
+
+
+def test_a_pool_is_sorted_and_shown_by_the_main_job(tmp_path):
+    for seed, name in enumerate(("turtle", "snake", "koala")):
+        write_views(tmp_path / "heap" / name, name, 12, seed)
+    given = {"dataset": "folder", "pool": tmp_path / "heap", "target": "turtle", "siblings": "snake; koala"}
+    given |= {"backbone": "emoji-rn", "results": tmp_path / "results", "data_root": tmp_path}
+    given |= {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}
+    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb")]
+    words += [w for name, value in given.items() for w in ("-p", name, str(value))]
+    done = subprocess.run(words, cwd=project_root(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = (tmp_path / "results" / "folder").iterdir()
+    assert set(pd.read_csv(folder / "proposal.csv")["role"]) >= {"forget", "keep"}
+    cells = nbformat.read(tmp_path / "run.ipynb", 4).cells
+    (sorting,) = [c for c in cells if "plot_proposal(" in c.source]
+    assert any("image/png" in o.get("data", {}) or "image/svg+xml" in o.get("data", {}) for o in sorting.outputs)

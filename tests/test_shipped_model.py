@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import shutil
+from dataclasses import replace
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -10,10 +12,13 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
+from clipforget.adapters import add_adapters, frozen_depth
 from clipforget.clip import (
     MODELS,
     PREPARED,
+    TOKENS,
     accuracy,
     class_embeddings,
     encode_images,
@@ -24,8 +29,10 @@ from clipforget.clip import (
     save_local_dir,
     weights_hash,
 )
-from clipforget.core import DATASETS, PRETRAIN_STEPS
+from clipforget.core import DATASETS, PRETRAIN_STEPS, pretrain_steps
 from clipforget.pictograms import draw_views, load_pictograms
+from clipforget.scores import evaluate_stages
+from clipforget.task import emoji_task
 
 NAME = "emoji-rn"
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,9 +113,11 @@ def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it()
     for name, steps in PRETRAIN_STEPS.items():
         said = str(missing_model(name))
         command = said.partition("Make it: ")[2].partition(". DIR")[0]
-        words = ["papermill", "nbs/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR", "-p", "steps"]
-        assert shlex.split(command) == [*words, str(steps)]  # as a shell reads it: a semicolon ends no command
-        assert re.search(rf"-p dataset \W*{name}[^`]* -p steps {steps}`", page)
+        words = ["papermill", "nbs/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
+        assert shlex.split(command) == words  # as a shell reads it: a semicolon ends no command
+        assert pretrain_steps(name) == steps and re.search(rf"-p dataset \W*{name}\W*`", page)
+    made = (ROOT / "nbs" / "pretrain.ipynb").read_text()
+    assert "steps: int = 0 " in made and "steps = steps or pretrain_steps(dataset)" in made
 
 
 def test_truncated_weights_are_one_clear_error(tmp_path):
@@ -132,3 +141,26 @@ def test_the_authors_of_the_class_names_are_named():
     notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
     assert " ".join(licence.split()) in " ".join(notice.replace("\n>", "\n").split())  # word for word
     assert "IMAGENET_CLASSNAMES" in notice
+
+
+def test_weights_of_another_model(tmp_path):
+    shutil.copy(MODELS / "emoji-rn" / "open_clip_config.json", tmp_path)
+    for state in ({"visual.proj": torch.zeros(3)}, {"token_ids": torch.arange(2), TOKENS: torch.zeros(2, 128)}):
+        save_file(state, tmp_path / "weights.safetensors")
+        with pytest.raises(ValueError, match=r"weights\.safetensors does not hold the weights of the model that"):
+            load_compact(tmp_path)
+
+
+def test_what_all_towers_share_is_computed_once_and_changes_no_answer():
+    clip, g = load_clip(device=torch.device("cpu")), torch.Generator().manual_seed(0)
+    tower = add_adapters(clip.model.visual, ["attnpool.c_proj"], 4, g)
+    for p in tower.parameters():
+        if p.requires_grad:
+            p.data += 0.1 * torch.randn(p.shape, generator=g)
+    task, depth = emoji_task(clip, "violin"), frozen_depth(tower)
+    task = replace(task, suite={n: part.subset(torch.arange(64)) for n, part in list(task.suite.items())[:1]})
+    towers = {"original": clip.model.visual, "edited": tower}
+    whole, cut = (evaluate_stages(clip, task, towers, depth=d) for d in (0, depth))
+    assert depth > 0 and whole["value"].equals(cut["value"])
+    by_stage = whole.groupby("stage")["value"].apply(list)
+    assert by_stage["edited"] != by_stage["original"]
