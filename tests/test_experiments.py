@@ -1,4 +1,7 @@
-"""The pages that show committed experiments can make them anew: a run of two steps a stage, up to the cell that makes the rows."""
+"""The pages that show committed experiments can make them anew.
+
+A run of two steps a stage, up to the cell that makes the rows; or the smallest run of a page, to its end.
+"""
 
 import pandas as pd
 import pytest
@@ -9,30 +12,78 @@ from execnb.shell import CaptureShell
 from clipforget import task
 from clipforget.core import project_root
 
-SHORT = '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'
+SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
 PAGES = {
-    "benchmark": {},
-    "search": {},
-    "ablation": {"groups": "EMA"},
-    "siblings": {"cases": "no pictures, no second stage"},
-    "continual": {},
+    "benchmark": SHORT,
+    "search": SHORT,
+    "ablation": {"groups": "EMA", **SHORT},
+    "siblings": {"cases": "no pictures, no second stage", **SHORT},
+    "continual": SHORT,
+    "deeper": {"targets": 1, "variants": "mirror, weight 1", "oracles": "oracle-1", **SHORT},
 }
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_runs_are_made(page, tmp_path, monkeypatch):
-    whole = task.emoji_suite  # every tenth picture is enough to see that runs are made
+@pytest.fixture()
+def few_pictures(monkeypatch):
+    """Every tenth picture of the suite, which is enough to see that runs are made."""
+    whole = task.emoji_suite
     tenth = lambda part: part.subset(torch.arange(0, len(part), 10))
     monkeypatch.setattr(task, "emoji_suite", lambda *args: {n: tenth(p) for n, p in whole(*args).items()})
+
+
+def executed(page, given, until=None):
+    """The cells of a page run with the parameters `given`, up to the first one that contains `until`, or all."""
     notebook = read_nb(project_root() / "nbs" / f"{page}.ipynb")
-    making = next(
-        k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "\nif make:\n" in cell.source
-    )
+    last = next((k for k, c in enumerate(notebook.cells) if until and c.cell_type == "code" and until in c.source), -1)
+    assert until is None or last > 0, f"{page} has no cell that makes the runs"
     defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-    given = {"make": True, "settings": SHORT, "results": str(tmp_path), **PAGES[page]}
     injected = mk_cell("\n".join(f"{name} = {value!r}" for name, value in given.items()))
-    notebook.cells = [*notebook.cells[: defaults + 1], injected, *notebook.cells[defaults + 1 : making + 1]]
+    end = None if until is None else last + 1
+    notebook.cells = [*notebook.cells[: defaults + 1], injected, *notebook.cells[defaults + 1 : end]]
     CaptureShell().run_all(notebook, exc_stop=True)
+    return notebook.cells
+
+
+def committed_files():
+    """What is committed as measured, as {name: content}."""
+    return {path.name: path.read_bytes() for path in (project_root() / "nbs" / "measured").iterdir()}
+
+
+def said(cells):
+    """All that the cells have printed."""
+    return "".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_runs_are_made(page, tmp_path, few_pictures):
+    before = committed_files()
+    cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[page]}, "\nif make:\n")
     files = [pd.read_csv(f) for f in tmp_path.rglob("*.csv")]
     assert files and all(len(rows) and rows.select_dtypes("number").notna().any().any() for rows in files)
-    assert any("their files are in" in "".join(out.get("text", "")) for out in notebook.cells[-1].outputs)
+    assert "their files are in" in said(cells[-1:])
+    assert committed_files() == before
+
+
+def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures):
+    before, committed = committed_files(), tmp_path / "committed"
+    given = {"kinds": "coarse", "methods": "do nothing; null-space projection", "targets": 1, "seeds": 1, "trials": 1}
+    places = {"results": str(tmp_path / "results"), "committed": str(committed)}
+    cells = executed("rivals", {"make": True, "publish": True, **places, **given})
+    runs, searches = pd.read_csv(committed / "rivals.csv"), pd.read_csv(committed / "rivals_settings.csv")
+    assert set(runs["method"]) == {"do nothing", "null-space projection"} and len(runs) == 2
+    assert list(searches["method"]) == ["null-space projection"] and searches["trials"].tolist() == [1]
+    assert len(list((tmp_path / "results").rglob("*.csv"))) == 2
+    assert "2 of 2 runs" in said(cells) and "coarse: the gate is passed in every run by" in said(cells)
+    assert committed_files() == before
+
+
+def test_a_pair_is_audited_anew(tmp_path, few_pictures):
+    before = committed_files()
+    given = {"edited": "null-space projection", "questions": "other pictures; retrieval"}
+    cells = executed("audit", {"make": True, "target": "hotel", "results": str(tmp_path), **given})
+    asked = said(cells)
+    for name in ("original", "null-space projection", "oracle-1", "oracle-2", "twin-1"):
+        assert f"{name}: asked, " in asked
+    assert "'hotel'" in asked and "0 audits made or found" in asked
+    assert (tmp_path / "inside.png").exists()
+    assert committed_files() == before
