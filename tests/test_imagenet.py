@@ -18,7 +18,7 @@ from clipforget.core import PARAMETERS
 from clipforget.datasets import check_request, imagenet_task, make_task, require_data
 from clipforget.methods import three_stages
 from clipforget.reminding import remind
-from clipforget.suite import PROMPTS
+from clipforget.suite import PROMPTS, ZERO_SHOT_SETS
 from clipforget.wordnet import find_class, imagenet_classes, wordnet_siblings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,6 +145,7 @@ def test_main_job(data_root, tmp_path):
     "dataset, wanted",
     [
         ("imagenet", "WordNet id"),
+        ("imagenet", f"To get it: {re.escape(ZERO_SHOT_SETS['imagenet'].source)}"),
         ("cifar10", "cifar10/train/CLASS"),
         ("style", "STYLE/CLASS"),
         ("folder", "forget/NAME"),

@@ -1,0 +1,293 @@
+"""The known zero-shot sets in the forms of other libraries: the same pictures, labels and names as from class folders, and nothing that a file says is believed."""
+
+import io
+import json
+import os
+import pickle
+import sys
+import tarfile
+from dataclasses import replace
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clipforget.photos import pixels
+from clipforget.suite import ZERO_SHOT_SETS, huggingface_set, webdataset_set, zero_shot_suite
+from clipforget.wordnet import find_class, imagenet_classes
+
+CLASSES = {
+    "cifar10": ("airplane", "cat", "ship"),
+    "cifar100": ("aquarium_fish", "maple_tree", "wolf"),
+    "food101": ("hot_dog", "ice_cream", "pizza"),
+    "imagenet": ("n02490219", "n04507155", "n07753592"),
+}
+NAMES = tuple(CLASSES)
+EACH, SIZE = 4, 32
+TREE = {name: "imagenet/val" if name == "imagenet" else f"{name}/test" for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Class folders of four known sets with noise for pictures."""
+    root, rng = tmp_path_factory.mktemp("folders"), np.random.default_rng(0)
+    for name, classes in CLASSES.items():
+        for c in classes:
+            (root / TREE[name] / c).mkdir(parents=True)
+            for k in range(EACH):
+                picture = Image.fromarray(rng.integers(0, 255, (40, 36, 3), dtype=np.uint8))
+                picture.save(root / TREE[name] / c / f"{k}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def wanted(folders):
+    sets, lines = zero_shot_suite(folders, SIZE, NAMES)
+    assert lines == [] and tuple(sets) == NAMES
+    return sets
+
+
+def samples(folders, name):
+    """The pictures of a set as (bytes, class folder), in the order of folders and files."""
+    return [
+        (p.read_bytes(), p.parent.name) for c in CLASSES[name] for p in sorted((folders / TREE[name] / c).iterdir())
+    ]
+
+
+def write_tar(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def write_shards(folder, rows, label, each=5):
+    """Tar files of `each` samples; `label` gives the class's suffix and text."""
+    for start in range(0, len(rows), each):
+        members = {}
+        for k, (data, c) in enumerate(rows[start : start + each], start):
+            suffix, text = label(c)
+            members |= {f"{k:05d}.png": data, f"{k:05d}.{suffix}": text.encode()}
+        write_tar(folder / f"{start // each}.tar", members)
+
+
+def table(rows, classes, column="label"):
+    """A Hugging Face data set with the pictures inside."""
+    kind = datasets.Features({"image": datasets.Image(), column: datasets.ClassLabel(names=list(classes))})
+    images = [{"bytes": data, "path": None} for data, _ in rows]
+    return datasets.Dataset.from_dict({"image": images, column: [list(classes).index(c) for _, c in rows]}, kind)
+
+
+def assert_same(part, wanted):
+    assert torch.equal(pixels(part.images), pixels(wanted.images))
+    assert [part.classes[k] for k in part.labels.tolist()] == [wanted.classes[k] for k in wanted.labels.tolist()]
+    assert set(part.classes) == set(wanted.classes) and part.templates == wanted.templates
+
+
+@pytest.mark.parametrize("below", ["", "test"])
+@pytest.mark.parametrize("name", NAMES)
+def test_archives_with_names(name, below, folders, wanted, tmp_path):
+    write_shards(tmp_path / name / below, samples(folders, name), lambda c: ("txt", c))
+    sets, lines = zero_shot_suite(tmp_path, SIZE, [name])
+    assert lines == []
+    assert_same(sets[name], wanted[name])
+    ahead = replace(sets[name].images, workers=2)
+    assert torch.equal(pixels(ahead), pixels(wanted[name].images))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_archives_with_numbers(name, folders, wanted, tmp_path):
+    order = CLASSES[name][::-1]
+    numbers = {c: find_class(c).index if name == "imagenet" else order.index(c) for c in order}
+    write_shards(tmp_path / name / "test", samples(folders, name), lambda c: ("cls", str(numbers[c])))
+    if name != "imagenet":
+        (line,) = zero_shot_suite(tmp_path, SIZE, [name])[1]
+        assert "class numbers and no names" in line and "classnames.txt" in line
+        (tmp_path / name / "classnames.txt").write_text("\n".join(order).replace("_", " ") + "\n")
+    sets, lines = zero_shot_suite(tmp_path, SIZE, [name])
+    assert lines == []
+    assert_same(sets[name], wanted[name])
+
+
+@pytest.mark.parametrize("parts", [{"train", "test", "validation"}, {"validation"}, set()])
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_data_sets(name, parts, folders, wanted, tmp_path):
+    rows = samples(folders, name)
+    right = table(rows, CLASSES[name][::-1], "fine_label" if name == "cifar100" else "label")
+    wrong = right.select([0])
+    judged = "validation" if name == "imagenet" or "test" not in parts else "test"
+    data = datasets.DatasetDict({p: right if p == judged else wrong for p in parts}) if parts else right
+    data.save_to_disk(tmp_path / name)
+    sets, lines = zero_shot_suite(tmp_path, SIZE, [name])
+    assert lines == []
+    assert_same(sets[name], wanted[name])
+
+
+def test_one_part_saved_alone(folders, wanted, tmp_path):
+    table(samples(folders, "cifar10"), CLASSES["cifar10"]).save_to_disk(tmp_path / "cifar10" / "test")
+    assert_same(zero_shot_suite(tmp_path, SIZE, ["cifar10"])[0]["cifar10"], wanted["cifar10"])
+
+
+def test_imagenet_with_all_thousand_words(folders, wanted, tmp_path):
+    words = [", ".join(c.lemmas) for c in imagenet_classes()]
+    words = [w if words.index(w) == k else f"{w}2" for k, w in enumerate(words)]  # two cranes
+    rows = [(data, words[find_class(c).index]) for data, c in samples(folders, "imagenet")]
+    datasets.DatasetDict(validation=table(rows, words)).save_to_disk(tmp_path / "imagenet")
+    assert_same(zero_shot_suite(tmp_path, SIZE)[0]["imagenet"], wanted["imagenet"])
+
+
+@pytest.mark.parametrize("form", ["archives", "saved"])
+def test_a_limit_draws_the_same_pictures(form, folders, wanted, tmp_path):
+    rows = samples(folders, "food101")
+    if form == "archives":
+        write_shards(tmp_path / "food101", rows, lambda c: ("txt", c))
+    else:
+        table(rows, CLASSES["food101"]).save_to_disk(tmp_path / "food101")
+    sets, lines = zero_shot_suite(tmp_path, SIZE, ["food101"], limit=6)
+    few, told = zero_shot_suite(folders, SIZE, ["food101"], limit=6)
+    assert lines == told and "6 of 12" in lines[0]
+    assert_same(sets["food101"], few["food101"])
+
+
+def test_class_folders_come_first(folders, wanted, tmp_path):
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "test").symlink_to(folders / "cifar10" / "test")
+    write_tar(tmp_path / "cifar10" / "other.tar", {"0.json": b"{}"})
+    assert_same(zero_shot_suite(tmp_path, SIZE, ["cifar10"])[0]["cifar10"], wanted["cifar10"])
+
+
+def test_archives_of_the_training_part_are_left_out(folders, wanted, tmp_path):
+    rows = samples(folders, "imagenet")
+    for part, some in {"train": rows[:2], "validation": rows}.items():
+        write_shards(tmp_path / "all", some, lambda c: ("cls", str(find_class(c).index)))
+        for shard in (tmp_path / "all").iterdir():
+            (tmp_path / "imagenet").mkdir(exist_ok=True)
+            shard.rename(tmp_path / "imagenet" / f"imagenet1k-{part}-{shard.name}")
+    assert_same(zero_shot_suite(tmp_path, SIZE, ["imagenet"])[0]["imagenet"], wanted["imagenet"])
+
+
+@pytest.mark.parametrize("library", ["webdataset", "datasets"])
+def test_a_missing_library_is_named(library, folders, tmp_path, monkeypatch):
+    rows = samples(folders, "food101")
+    write_shards(tmp_path / "webdataset" / "food101", rows, lambda c: ("txt", c))
+    table(rows, CLASSES["food101"]).save_to_disk(tmp_path / "datasets" / "food101")
+    monkeypatch.setitem(sys.modules, library, None)
+    sets, (line,) = zero_shot_suite(tmp_path / library, SIZE, ["food101"])
+    assert not sets and line.endswith(f"which is not installed: pip install {library}")
+
+
+@pytest.mark.parametrize("name", ZERO_SHOT_SETS)
+def test_absence_names_every_form_and_the_source(name, tmp_path):
+    (line,) = zero_shot_suite(tmp_path, SIZE, [name])[1]
+    known = ZERO_SHOT_SETS[name]
+    for words in (known.layout, f"{name}/*.tar", f"{name}/ as save_to_disk", known.source):
+        assert words in line
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def not_used(root, name="food101"):
+    """The line of a set that is there and not used."""
+    sets, (line,) = zero_shot_suite(root, SIZE, [name])
+    assert not sets and line.startswith(f"{name}: there, but not used") and "\n" not in line
+    return line
+
+
+def test_archives_run_no_pickle_and_lead_nowhere(folders, tmp_path):
+    data, trap = samples(folders, "food101")[0][0], pickle.dumps(Trap(tmp_path / "trace"))
+    rows = {"0.png": data, "0.txt": b"pizza", "0.pkl": trap, "0.pyd": trap, "0.pth": trap}
+    write_tar(tmp_path / "good" / "food101" / "pipe:mkdir trace.tar", rows)
+    part = zero_shot_suite(tmp_path / "good", SIZE, ["food101"])[0]["food101"]
+    assert pixels(part.images).shape == (1, 3, SIZE, SIZE) and not (tmp_path / "trace").exists()
+    write_tar(tmp_path / "outside" / "food101" / "0.tar", rows | {"../1.png": data})
+    assert "leads outside" in not_used(tmp_path / "outside")
+    archive = write_tar(tmp_path / "elsewhere.tar", rows)
+    (tmp_path / "linked" / "food101").mkdir(parents=True)
+    (tmp_path / "linked" / "food101" / "0.tar").symlink_to(archive)
+    assert "leads out of" in not_used(tmp_path / "linked")
+    (tmp_path / "linked" / "food101" / "0.tar").unlink()
+    (tmp_path / "linked" / "food101" / "0.tar").write_bytes(archive.read_bytes()[:900])
+    assert "is damaged" in not_used(tmp_path / "linked")
+
+
+@pytest.fixture
+def saved(folders, tmp_path):
+    data = datasets.DatasetDict(test=table(samples(folders, "food101"), CLASSES["food101"]))
+    data.save_to_disk(tmp_path / "root" / "food101")
+    return tmp_path / "root" / "food101"
+
+
+def test_saved_data_sets_name_no_file_outside(saved, tmp_path):
+    (arrow,) = saved.rglob("*.arrow")
+    moved = arrow.rename(tmp_path / "outside.arrow")
+    state = json.loads((saved / "test" / "state.json").read_text())
+    for path in (str(moved), os.path.relpath(moved, saved / "test")):
+        state["_data_files"] = [{"filename": path}]
+        (saved / "test" / "state.json").write_text(json.dumps(state))
+        assert "lies outside" in not_used(saved.parent)
+    arrow.symlink_to(moved)
+    state["_data_files"] = [{"filename": arrow.name}]
+    (saved / "test" / "state.json").write_text(json.dumps(state))
+    assert "lies outside" in not_used(saved.parent)
+
+
+def test_parts_that_are_not_wanted_are_not_opened(saved, wanted):
+    (saved / "dataset_dict.json").write_text('{"splits": ["../../elsewhere", "::http://127.0.0.1:9/x", "test"]}')
+    assert_same(zero_shot_suite(saved.parent, SIZE, ["food101"])[0]["food101"], wanted["food101"])
+    (saved / "dataset_dict.json").write_text('{"splits": ["training"]}')
+    assert "Allowed: training" in not_used(saved.parent)
+
+
+@pytest.mark.parametrize("file", ["state.json", "dataset_info.json", "data-00000-of-00001.arrow"])
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b""])
+def test_damaged_saved_data_sets(file, damage, saved):
+    path = saved / "test" / file
+    path.write_bytes(damage(path.read_bytes()))
+    assert "is incomplete or damaged" in not_used(saved.parent)
+
+
+def test_saved_data_sets_without_classes_or_with_a_format(folders, tmp_path):
+    rows = samples(folders, "food101")
+    unlabelled = table(rows, CLASSES["food101"]).map(lambda row: {"label": -1})
+    unlabelled.save_to_disk(tmp_path / "unlabelled" / "food101")
+    assert "labels from -1 to -1" in not_used(tmp_path / "unlabelled")
+    table(rows, CLASSES["food101"]).with_format("torch").save_to_disk(tmp_path / "torch" / "food101")
+    assert len(zero_shot_suite(tmp_path / "torch", SIZE, ["food101"])[0]["food101"]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "name, folder", [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python"), ("stl10", "stl10_binary")]
+)
+def test_a_wrong_checksum_is_said_and_nothing_is_unpickled(name, folder, tmp_path):
+    kind = ZERO_SHOT_SETS[name].load.args[2].func
+    lists = kind.train_list + kind.test_list + ([[kind.meta["filename"]]] if hasattr(kind, "meta") else [])
+    for file, *_ in lists:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / file).write_bytes(pickle.dumps(Trap(tmp_path / "trace")))
+    line = not_used(tmp_path, name)
+    assert f"{tmp_path / folder} is incomplete or damaged" in line and not (tmp_path / "trace").exists()
+
+
+def test_readers_take_names_to_choose_among(folders, tmp_path):
+    rows = samples(folders, "food101")
+    write_shards(tmp_path, rows, lambda c: ("txt", c), 100)
+    table(rows, CLASSES["food101"]).save_to_disk(tmp_path / "saved")
+    more = ("soup", "pizza", "ice cream", "hot dog")
+    for part in (
+        webdataset_set("mine", [tmp_path / "0.tar"], SIZE, more),
+        huggingface_set("mine", tmp_path / "saved", SIZE, classes=more),
+    ):
+        assert part.classes == more and part.labels.bincount().tolist() == [0, EACH, EACH, EACH]
