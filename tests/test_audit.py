@@ -3,7 +3,9 @@
 import ast
 import inspect
 
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
@@ -11,8 +13,10 @@ from PIL import Image
 from clipforget.core import DATASETS, project_root
 from clipforget.datasets import make_task
 from clipforget.papermill import notebook_defaults
+from clipforget.verdict import HALF_WAY, compare, judge, lights
 
 PAGE = project_root() / "nbs" / "audit.ipynb"
+MEASURED = project_root() / "nbs" / "measured"
 
 
 def opened(**given):
@@ -80,3 +84,51 @@ def test_a_pool_needs_its_sorting(tmp_path):
     pictures(tmp_path / "pool", (9, 9))
     with pytest.raises(ValueError, match="proposal"):
         opened(dataset="folder", pool=str(tmp_path / "pool"), original="emoji-rn", target="pug", siblings="boxer")
+
+
+def committed_tables(who):
+    """The lights of a model for every target of the committed answers, oracles and twin beside it."""
+    at = ["question", "how"]
+    for target, group in pd.read_csv(MEASURED / "audit.csv").dropna(subset=["original", who]).groupby("target"):
+        frame = lambda column, group=group: group[at].assign(value=group[column].to_numpy())
+        never = [frame("oracle-1"), frame("oracle-2")]
+        yield target, lights(compare(frame("original"), frame(who), never, [frame("twin-1")]))
+
+
+@pytest.mark.parametrize("who", ["text only", "null space", "near soup"])
+def test_what_hides_comes_out_as_hiding(who):
+    found = {target: judge(table) for target, table in committed_tables(who)}
+    passed = {target: j for target, j in found.items() if j["verdict"] != "not forgotten"}
+    assert passed
+    for target, j in passed.items():
+        past = who == "near soup" and j["went"] >= HALF_WAY  # such a soup is no longer near the original
+        assert j["verdict"] == "hidden" or past, (target, j)
+    assert sum(j["verdict"] == "hidden" for j in passed.values()) > len(passed) / 2
+
+
+def test_limits_are_kept_or_missed_at_each_number_of_shots():
+    """The page's table has a row for each, with the distance that the committed answers give."""
+    tables = [
+        BeautifulSoup(str(o["data"]["text/html"]), "html.parser")
+        for c in read_nb(PAGE).cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if "relearning, 1 picture" in str(o.get("data", {}).get("text/html", ""))
+    ]
+    shown = {row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th}
+    distances = pd.concat([t["distance"] for _, t in committed_tables("clipforget")]).groupby("how").mean()
+    asked = [
+        (f"{p}, {n}", m) for p, m in (("linear probe", 3), ("prototypes", 5)) for n in ("1 shot", "4 shots", "16 shots")
+    ]
+    asked += [(how, 10) for how in distances.index if how.endswith("10 steps")]
+    assert len(asked) == 10
+    for how, most in asked:
+        most_shown, mean, _, kept = shown[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
+        assert float(most_shown) == most and float(mean) == round(distances[how], 1)
+        assert kept == ("yes" if distances[how] <= most else "no")
+
+
+def test_an_audit_takes_no_longer_than_allowed():
+    measured = pd.read_csv(MEASURED / "audit_seconds.csv")
+    assert len(measured) and (measured["questions"] == 9).all() and (measured["seconds"] <= 600).all()
+    assert (measured["threads"] <= 2).all()
