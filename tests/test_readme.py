@@ -1,18 +1,29 @@
 """The front page is index.ipynb: README.md says the same, and its figures are those of the committed results."""
 
+import ast
 import re
 import subprocess
 import sys
+import tomllib
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import pandas as pd
+import pytest
 from bs4 import BeautifulSoup
+from packaging.requirements import Requirement
+from PIL import Image
 
+from clipforget import clip, methods
+from clipforget.core import PARAMETERS, run_folder
 from clipforget.results import tidy_runs
-from clipforget.scores import GATE, method_table, run_summaries
+from clipforget.scores import GATE, evaluate, method_table, run_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ROOT / "nbs" / "measured"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FIRST_SCREEN = README.partition("\n## ")[0]
 
 
 def text(path):
@@ -44,50 +55,83 @@ def test_readme_is_made_from_the_index(tmp_path):
     assert text(tmp_path / "README.md") == text(ROOT / "README.md"), "run make readme"
 
 
-def tables_of_the_index():
-    """The measured tables, as HTML: the rivals, the kinds of subgroup, the audit."""
+def section(title):
+    """The text of a section of README.md."""
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def tables():
+    """The measured tables of the index as {row: [cells]}: the first screen's, the rivals, the kinds of subgroup, the audit."""
     index = nbformat.read(ROOT / "index.ipynb", as_version=4)
-    return [
-        o["data"]["text/html"]
+    found = [
+        BeautifulSoup(o["data"]["text/html"].replace("\xa0", " "), "html.parser").select("tbody tr")
         for c in index.cells
         if c.cell_type == "code"
         for o in c.outputs
         if "text/html" in o.get("data", {})
     ]
+    return [{row.th.text: [cell.text for cell in row.select("td")] for row in rows} for rows in found]
 
 
-def test_audit_is_that_of_the_results_file():
-    *_, shown = tables_of_the_index()
-    answers = pd.read_csv(ROOT / "nbs" / "measured" / "audit.csv")
-    for how in ("as they are", "by the forgotten name", "linear probe, 16 shots", "16 pictures, 10 steps"):
-        rows = answers[answers["how"] == how]
-        for model in ("original", "null space", "clipforget", "mirrored"):
-            x = rows[model]
-            assert f"<td>{x.median():.1f} ({x.min():.0f} to {x.max():.0f})</td>" in shown
+def rivals():
+    """Methods by kind of subgroup, from the committed results."""
+    return method_table(run_summaries(tidy_runs(pd.read_csv(MEASURED / "rivals.csv"))))
+
+
+def photographs():
+    """Runs by our settings on photographs: the target's columns, and the others with what is kept (percent)."""
+    rows = pd.read_csv(MEASURED / "photos.csv")
+    columns = ["dataset", "target", "seed", "column"]
+    ours = rows[rows["method"] == "clipforget"].set_index(columns)
+    ours["kept"] = 100 * ours["value"] / rows[rows["method"] == "do nothing"].set_index(columns)["value"]
+    ours = ours.reset_index()
+    return ours[ours["column"] == "target"], ours[ours["column"] != "target"]
+
+
+def shown_as(r, digits):
+    """The cells of a method's row, with so many digits."""
+    f = lambda column, n=digits: f"{round(r[column], n):.{n}f}"
+    return [
+        f"{r['gate passed']:.0f} of {r['runs']:.0f}",
+        f("target, worst", 1),
+        f"{f('siblings, mean')} ({f('siblings, worst')})",
+        f"{f('suite, mean')} ({f('suite, worst')})",
+        f("Score, mean", 1),
+        f("seconds"),
+    ]
+
+
+def test_first_screen_says_all_in_few_words():
+    at = [FIRST_SCREEN.index(part) for part in ("> Make", "![", "```sh\nmake run", "<table", "**What it cannot do.**")]
+    assert at == sorted(at)
+    without = re.sub(r"<table.*?</table>|```.*?```|!\[.*?\]\(.*?\)|\]\(.*?\)", "", FIRST_SCREEN, flags=re.DOTALL)
+    assert len(without.split()) <= 80
+
+
+def test_first_table_has_the_best_rivals_and_doing_nothing():
+    table = rivals().loc["fine"]
+    table["share"] = table["gate passed"] / table["runs"]
+    best = table.drop(["clipforget", "do nothing"]).sort_values(["share", "Score, mean"], ascending=False).index[:2]
+    shown = tables()[0]
+    assert set(shown) == {"clipforget", "do nothing", *best}
+    for method, cells in shown.items():
+        assert cells == shown_as(table.loc[method], 0), method
 
 
 def test_table_is_that_of_the_results_file():
-    table = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv")))).loc["fine"]
-    rows = BeautifulSoup(tables_of_the_index()[0], "html.parser").select("tbody tr")
-    shown = {row.th.text: [cell.text for cell in row.select("td")] for row in rows}
+    table, shown = rivals().loc["fine"], tables()[1]
     best = table.sort_values("Score, mean", ascending=False).index[:8].union(["do nothing"])
     assert list(shown) == list(table.loc[best].sort_values(["gate passed", "Score, mean"], ascending=False).index)
-    for method, r in table.loc[best].iterrows():
-        gate, left, siblings, suite, score, seconds = shown[method]
-        assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}"
-        assert siblings == f"{r['siblings, mean']:.1f} ({r['siblings, worst']:.1f})"
-        assert suite == f"{r['suite, mean']:.1f} ({r['suite, worst']:.1f})"
-        assert [float(left), float(score), float(seconds)] == [
-            round(r[c], 1) for c in ("target, worst", "Score, mean", "seconds")
-        ]
+    for method, cells in shown.items():
+        assert cells == shown_as(table.loc[method], 1), method
+    assert f"The {len(shown) - 1} of {len(table)} methods with the highest Score" in README
 
 
 def test_kinds_are_those_of_the_results_file():
-    measured = method_table(run_summaries(tidy_runs(pd.read_csv(ROOT / "nbs" / "measured" / "rivals.csv"))))
-    rows = BeautifulSoup(tables_of_the_index()[1], "html.parser").select("tbody tr")
-    assert len(rows) == 4
-    for kind, row in zip(("fine", "coarse", "style", "cluster"), rows):
-        gate, siblings, score, following, text = [cell.text for cell in row.select("td")]
+    measured, shown = rivals(), tables()[2]
+    assert len(shown) == 4
+    for kind, cells in zip(("fine", "coarse", "style", "cluster"), shown.values()):
+        gate, siblings, score, following, text = cells
         mine, r = measured.loc[kind], measured.loc[(kind, "clipforget")]
         assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}" and score == f"{r['Score, mean']:.1f}"
         assert siblings == f"{r['siblings, mean']:.1f} ({r['siblings, worst']:.1f})"
@@ -99,25 +143,114 @@ def test_kinds_are_those_of_the_results_file():
         assert following == f"{best.name} {best['Score, mean']:.1f} ({passed})"
 
 
+def test_audit_is_that_of_the_results_file():
+    answers = pd.read_csv(MEASURED / "audit.csv")
+    answers["never saw it"] = answers[["oracle-1", "oracle-2"]].mean(axis=1)
+    asked = {
+        ("other pictures", "as they are"): "",
+        ("retrieval", "by the forgotten name"): "ours is found by its name for {} targets",
+        ("features", "linear probe, 16 shots"): "",
+        ("relearning", "16 pictures, 10 steps"): "and taught anew for {}.",
+    }
+    for (at, sentence), cells in zip(asked.items(), tables()[3].values(), strict=True):
+        rows = answers[(answers["question"] == at[0]) & (answers["how"] == at[1])]
+        models = [rows[m] for m in ("original", "null space", "clipforget", "mirrored", "never saw it")]
+        assert cells == [f"{x.median():.1f} ({x.min():.0f} to {x.max():.0f})" for x in models]
+        above = f"{(rows['clipforget'] > rows['never saw it']).sum()} of {len(rows)}"
+        assert sentence.format(above) in section("Gone, or hidden?")
+
+
 def test_links_lead_somewhere():
-    links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!http|#)([^)]+)\)", README)
     assert links and not [link for link in links if not (ROOT / link).exists()]
+    inside = re.findall(r"\]\(#([^)]+)\)", README)
+    headings = {h.lower().replace(" ", "-") for h in re.findall(r"^## (.*)$", README, flags=re.MULTILINE)}
+    assert inside and not set(inside) - headings
 
 
-def test_sentences_are_those_of_the_results_file():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    default = method_table(run_summaries(pd.read_csv(ROOT / "nbs" / "measured" / "benchmark.csv")))
+def test_defaults_are_those_of_the_results_file():
+    default = method_table(run_summaries(pd.read_csv(MEASURED / "benchmark.csv")))
     for kind in ("fine", "coarse"):
         r = default.loc[kind, "clipforget"]
         assert (
-            f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % (worst {r['siblings, worst']:.1f})"
-            in readme
+            f"{kind} labels: gate {r['gate passed']:.0f} of {r['runs']:.0f}, siblings {r['siblings, mean']:.1f} % "
+            f"(worst {r['siblings, worst']:.1f}), suite {r['suite, mean']:.1f} % (worst {r['suite, worst']:.1f})"
+        ) in README
+
+
+def test_photographs_are_those_of_the_results_file():
+    left, others = photographs()
+    told = section("What it cannot do")
+    missed = left[left["value"] > GATE]
+    assert (
+        f"small CLIPs and {left['target'].nunique()} targets, the gate is missed in {len(missed)} of {len(left)} runs"
+        in told
+    )
+    assert f"at most {(missed['value'] * missed['n'] / 100).max():.0f} held-out pictures are still recognised" in told
+    siblings = others[others["column"] == "siblings"].groupby("dataset")["kept"]
+    suite = others[others["column"].str.endswith(", others")].groupby("dataset")["kept"]
+    asked = [("siblings", 0, siblings.mean()), ("siblings", 1, siblings.min()), ("others", 0, suite.mean())]
+    page = (ROOT / "nbs" / "photos.ipynb").read_text(encoding="utf-8")
+    bounds = ast.literal_eval(re.search(r"ASKED = (\{.*?\})", page.replace('\\"', "'")).group(1))
+    for column, k, kept in asked:
+        words = r" % on CIFAR-10 and {:.1f} % on PACS(?: on average| in the worst run|) \(asked: {}\)"
+        assert re.search(f"{kept['CIFAR-10']:.1f}" + words.format(kept["pacs"], bounds[column][k]), told), column
+    lowest = others.loc[others["kept"].idxmin()]
+    assert f"The lowest column of all is {lowest['column']} after {lowest['target']}." in told
+    assert (
+        f"{len(missed)} of {len(left)} runs miss the gate ({GATE:g} % left), CIFAR-10's siblings keep "
+        f"{siblings.mean()['CIFAR-10']:.0f} % (asked: {bounds['siblings'][0]})"
+    ) in re.sub(r"\]\(.*?\)", "]", FIRST_SCREEN)
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """What the five lines of README.md leave behind; finished stages of `make run` are found again where there are any."""
+    lines = re.search(r"```python\n(.*?)```", section("Use it from Python"), re.DOTALL).group(1).splitlines()
+    assert len(lines) == 5
+    kept = partial(methods.three_stages, folder=run_folder(PARAMETERS) / "stages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("use"))
+        patch.setattr(methods, "three_stages", kept)
+        exec("\n".join(lines), names := {})
+        return names, clip.load_clip("local-dir:turtle-less")
+
+
+def test_five_lines_forget_the_turtle(edited):
+    names, saved = edited
+    before, after = (evaluate(m, names["turtle"]).set_index("column")["value"] for m in (names["original"], saved))
+    assert before["target"] > 90 and after["target"] <= GATE
+    assert after["siblings"] >= 0.95 * before["siblings"]
+
+
+def test_picture_shows_five_names_before_and_after():
+    said = Image.open(ROOT / "README_files" / "before-after.png").text["Description"]
+    assert f"![{said}](README_files/before-after.png)" in FIRST_SCREEN
+    panels = re.findall(r"(\w+): ([^;]+); before: ([^;]+); after: ([^;]+)\.(?= |$)", said)
+    (forgotten, target, known, unknown), (kept, sibling, *tops) = panels
+    assert (forgotten, kept) == ("target", "siblings")
+    tops, known, unknown = [t.split(", ") for t in tops], known.split(", "), unknown.split(", ")
+    assert [len(names) for names in (known, unknown, *tops)] == [5] * 4
+    assert known[0] == target and target not in unknown
+    assert [names[0] for names in tops] == [sibling, sibling]
+
+
+def test_picture_shows_what_the_edit_does(edited):
+    names, saved = edited
+    said = Image.open(ROOT / "README_files" / "before-after.png").text["Description"]
+    for column in ("target", "siblings"):
+        part = names["turtle"].evaluation[column]
+        text = clip.class_embeddings(names["original"], part.classes, names["turtle"].templates)
+        before, after = (
+            clip.top_names(clip.encode_images(m, part.images[:1]), text, part.classes, 1)[0][0][0]
+            for m in (names["original"], saved)
         )
-    photos = pd.read_csv(ROOT / "nbs" / "measured" / "photos.csv")
-    left = photos[(photos["column"] == "target") & (photos["method"] == "clipforget")]
-    assert f"the gate is missed in {(left['value'] > GATE).sum()} of {len(left)} runs" in readme
-    columns = ["dataset", "target", "seed", "column"]
-    value = photos[photos["column"] != "target"].set_index([*columns, "method"])["value"].unstack("method")
-    kept = 100 * value["clipforget"] / value["do nothing"]
-    lowest = dict(zip(columns, kept.idxmin()))
-    assert f"{lowest['column']} after {lowest['target']}, keeps only {kept.min():.0f} %" in readme
+        assert f"{column}: {part.classes[part.labels[0]]}; before: {before}, " in said
+        assert f"; after: {after}, " in said
+
+
+def test_hosted_path_tells_of_the_kernel():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    pin = next(r for r in map(Requirement, wanted) if r.name == "ipykernel")
+    bound = next(s.version for s in pin.specifier if s.operator == "<")
+    assert f"asks for `ipykernel` below {bound}" in section("In a hosted notebook")
