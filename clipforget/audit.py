@@ -26,6 +26,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 from torchvision.transforms import v2
 
+# %% ../nbs/27_audit.ipynb #audimp02
 from .adapters import adapters, load_patch, merge, read_notes
 from .ascent import trainable_tower
 from clipforget.clip import (
@@ -147,7 +148,7 @@ def known_share(clip: Clip, name: str) -> float:
     rows = clip.model.token_embedding.weight[ids.to(clip.device)]
     return rows.abs().sum(1).gt(0).float().mean().item() if len(ids) else 1.0
 
-
+# %% ../nbs/27_audit.ipynb #e139fsp2
 def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), wordings: Sequence[str] = WORDINGS) -> pd.DataFrame:
     "Accuracy (percent) on the held-out target pictures by wording and by synonym of the target's name; top five; mean rank of the caption."
     part, caption = task.evaluation["target"], task.caption
@@ -289,7 +290,7 @@ def rounded(visual: nn.Module, bits: int) -> nn.Module:
             round_(getattr(module, name), bits)
     return visual
 
-
+# %% ../nbs/27_audit.ipynb #fdc76sp2
 def rounded_text(clip: Clip, bits: int) -> Clip:
     "A `Clip` whose text tower's matrices are rounded by `round_`: each token's row, each output channel. The image tower is shared."
 
@@ -365,7 +366,7 @@ def along_the_line(a: float) -> dict[str, float]:
     before = 1 / (a or 1.0)
     return {"with a, before the soup": before, "with a, half as far again": 1.5 * before, "the edit reflected": -1.0}
 
-
+# %% ../nbs/27_audit.ipynb #d0632sp2
 def ask_undoing(
     clip: Clip,
     task: Task,

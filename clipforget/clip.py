@@ -182,7 +182,7 @@ def save_compact(model: CLIP, token_ids: torch.Tensor, folder: Path, config: dic
         save_file(state | {"token_ids": token_ids.clone()}, temporary)
     write_json(Path(folder) / "open_clip_config.json", config)
 
-
+# %% ../nbs/04_clip.ipynb #332aesp2
 def load_compact(folder: Path) -> tuple[CLIP, dict]:
     "The full open_clip model (float32, every token row) from the compact form, and the config file's content."
     config = read_json(Path(folder) / "open_clip_config.json")

@@ -36,6 +36,7 @@ from clipforget.photos import (
     check_headers,
     class_folders,
     files_in,
+    files_of,
     folders_in,
     kinds_of,
     open_rgb,
@@ -746,7 +747,7 @@ def require_data(
     elif dataset == "folder":
         folder_collection(root)
 
-
+# %% ../nbs/09_datasets.ipynb #b032csp2
 def as_seen_by(clip: Clip, collection: Collection) -> Collection:
     "The collection, in which pictures are spared only if `clip` is a model whose pre-training spared them."
     return collection if clip.name.startswith("pretrained:") else replace(collection, spared=None)
@@ -839,5 +840,5 @@ def make_task(
         task = style_task(clip, collection, goal, one_style(styles), seed)
     suite, absent = suite_beside(dataset, root, clip.size, limit)
     task, fewer = with_fewer(task, limit, suite)
-    check_headers([f for part in task.suite.values() if isinstance(part.images, Photos) for f in part.images.files()])
+    check_headers([f for part in task.suite.values() for f in files_of(part.images)])
     return task, [*lines, *fewer, *absent]

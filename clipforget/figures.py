@@ -73,7 +73,7 @@ def save_figure(
         with write_atomic(Path(folder) / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, dpi=120, metadata={"Date": None} if suffix == ".svg" else None)
 
-
+# %% ../nbs/01_figures.ipynb #941e2sp2
 def show_pictures(
     images: torch.Tensor,  # [n, 3, height, width], values 0 to 1
     titles: Sequence[str] = (),  # a line above each picture; none by default

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUFFIXES', 'MOST_PIXELS', 'NARROWEST', 'UNREADABLE', 'to_rgb', 'opened', 'open_rgb', 'check_headers',
-           'to_square', 'picture_at', 'Photos', 'pixels', 'image_keys', 'readable', 'inside', 'folders_in', 'files_in',
-           'pictures_in', 'kinds_of', 'class_folders']
+           'to_square', 'picture_at', 'Photos', 'files_of', 'pixels', 'image_keys', 'readable', 'inside', 'folders_in',
+           'files_in', 'pictures_in', 'kinds_of', 'class_folders']
 
 # %% ../nbs/03_photos.ipynb #ed3cdae0
 import os
@@ -164,15 +164,18 @@ class Photos:
         except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
 
-    def files(self) -> list[Path]:
-        "The files that the pictures are in; none where the source holds something else."
-        source = getattr(self.source, "paths", self.source)
-        return [Path(source[k]) for k in self.index] if self.index and isinstance(source[0], str | Path) else []
-
     def keys(self) -> list[str]:
         "What tells two pictures apart: the file's path, or the source's name and the position."
         items = self.source if self.name == "" else None
         return [str(Path(items[k]).resolve()) if items is not None else f"{self.name}/{k}" for k in self.index]
+
+# %% ../nbs/03_photos.ipynb #files001
+def files_of(images: torch.Tensor | Photos) -> list[Path]:
+    "The files that pictures are in; none where they come from something else."
+    if isinstance(images, torch.Tensor) or not images.index:
+        return []
+    source = getattr(images.source, "paths", images.source)
+    return [Path(source[k]) for k in images.index] if isinstance(source[0], str | Path) else []
 
 # %% ../nbs/03_photos.ipynb #b021a450
 def pixels(images: torch.Tensor | Photos) -> torch.Tensor:

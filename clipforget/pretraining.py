@@ -269,7 +269,7 @@ def fetch_cifar10(root: Path) -> None:
             f"CIFAR-10 could not be fetched to {root} ({error}). Fetch {CIFAR10.url} by other means and unpack it there."
         ) from error
 
-
+# %% ../nbs/05_pretraining.ipynb #cif10sp2
 def list_cifar10(root: Path) -> Listed:
     "CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out. FileNotFoundError if neither is there, ValueError if torchvision's files are damaged."
     folders = cifar10_folders(root)

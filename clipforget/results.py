@@ -228,7 +228,7 @@ def plot_task(task: Task, each: int = 12, most: int = 6) -> Figure:
         sheet += [x, torch.full((each - len(x), *x.shape[1:]), torch.nan)]
     return show_pictures(torch.cat(sheet), columns=each, rows_of=list(rows))
 
-
+# %% ../nbs/17_results.ipynb #0710asp2
 def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figure:
     "Pictures of target, siblings and others with the `k` best names before and after."
     pictures, titles = [], []

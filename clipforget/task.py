@@ -325,7 +325,7 @@ def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
         parts[0].templates,
     )
 
-
+# %% ../nbs/06_task.ipynb #342a9sp2
 def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
     "One task that forgets all the targets, judged on `suite`. ValueError if the classes differ or a target is another's sibling."
     targets, kept = [t.target for t in tasks], [n for t in tasks for n in t.siblings]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FLOOR', 'NOT_ASKED', 'TO_ORACLE', 'OUTSIDE', 'INSIDE', 'ABOUT_OTHERS', 'NEEDS_THE_ORIGINAL', 'SHARES',
            'ABOUT_SIBLINGS', 'NEAR_THE_NAME', 'HALF_WAY', 'MARKS', 'spread', 'compare', 'limit_of', 'light', 'lights',
-           'with_intervals', 'judge', 'opening', 'sentence', 'light_table']
+           'with_intervals', 'name_verdict', 'judge', 'opening', 'sentence', 'light_table']
 
 # %% ../nbs/30_verdict.ipynb #1877609c
 import math
@@ -144,7 +144,28 @@ NEAR_THE_NAME = ("by the forgotten name", "top five", "rank")
 HALF_WAY = 0.5
 "What has gone less than this part of the way from the original to the oracles is still near."
 
+# %% ../nbs/30_verdict.ipynb #verd0001
+def name_verdict(
+    left: float,  # percent of the target that is recognised as it is
+    back: float,  # percent that undoing brings back
+    went: float,  # median way, NaN if no question tells
+    told: bool,  # whether a question tells the way
+    inside: pd.DataFrame,  # the rows of questions about the inside
+    red: int,  # lights, of all
+) -> str:
+    "One of the five verdicts, the first whose condition holds."
+    if left > GATE:
+        return "not forgotten"
+    if inside["distance"].isna().all():
+        return "passes from outside"
+    if back or went < HALF_WAY:
+        return "hidden"
+    if not told:
+        return "passes from outside"
+    green = (inside["light"] == "green").sum()
+    return "gone" if not red and green >= 0.75 * len(inside) else "forgotten, with traces"
 
+# %% ../nbs/30_verdict.ipynb #7d86csp2
 def judge(
     table: pd.DataFrame,  # from `lights`
     pictures: int | Mapping[str, int] | None = None,  # see `with_intervals`; no interval if None
@@ -160,18 +181,8 @@ def judge(
     sure = wilson(left, pictures if isinstance(pictures, int) else pictures[""]) if pictures else (math.nan, math.nan)
     counts, inner = table["light"].value_counts(), inside["light"].value_counts().drop("grey", errors="ignore")
     green, asked = int(inner.get("green", 0)), int(inner.sum())
-    if left > GATE:
-        verdict = "not forgotten"
-    elif inside["distance"].isna().all():
-        verdict = "passes from outside"
-    elif back or went < HALF_WAY:
-        verdict = "hidden"
-    elif way.empty:
-        verdict = "passes from outside"
-    else:
-        verdict = "gone" if not counts.get("red", 0) and green >= 0.75 * len(inside) else "forgotten, with traces"
     return {
-        "verdict": verdict,
+        "verdict": name_verdict(left, back, went, not way.empty, inside, counts.get("red", 0)),
         "left": left,
         "left low": sure[0],
         "left high": sure[1],
