@@ -55,6 +55,11 @@ def parameters_from_comments(app, what, name, obj, options, lines):
     lines += ["", *(f":param {k}: {as_rst(v)}" for k, v in comments.items() if v and k not in ("self", "return"))]
 
 
+def readable_defaults(app, what, name, obj, options, signature, returns):
+    """A field that is made anew for each object has no default that Python could read: three dots stand for it, and types become links."""
+    return (signature or "").replace("<factory>", "...") or signature, returns
+
+
 def as_rst(comment):
     """A comment as reStructuredText: signs are signs, backticks are code."""
     return re.sub(r"([*|\\_])", r"\\\1", str(comment)).replace("`", "``")
@@ -84,4 +89,5 @@ def named_lists(app, page, template, context, doctree):
 def setup(app):
     app.connect("html-page-context", named_lists)
     app.connect("autodoc-process-docstring", parameters_from_comments)
+    app.connect("autodoc-process-signature", readable_defaults)
     app.add_html_math_renderer("mathml", inline_renderers=(mathml(False), None), block_renderers=(mathml(True), None))
