@@ -116,42 +116,104 @@ def said_by_panels(svg: str) -> list[str]:
     return ["; ".join(text for part in parts(words) for text in part if text) for words in panels.values()]
 
 
-def alternative(cell: dict) -> str:
-    """The alternative text of a cell's figures; empty if it has none."""
-    said = []
-    for output in (o.get("data", {}) for o in cell.get("outputs", [])):
-        if "image/svg+xml" in output:
-            said += said_by_panels("".join(output["image/svg+xml"]))
-        elif "image/png" in output:
-            said.append(
-                re.sub(r" size \S+ with (\d+) Axes", r" of \1 parts", "".join(output["text/plain"]).strip("<>"))
-            )
-    return " | ".join(filter(None, said)).replace("$", "")
+def is_figure(output: dict) -> bool:
+    """Whether an output of a cell is a picture."""
+    return bool({"image/svg+xml", "image/png"} & output.get("data", {}).keys())
+
+
+def announced(markdown: str) -> str:
+    """The first sentence of the last paragraph of a text, without its markup: what announces the figure that follows."""
+    paragraph = re.split(r"\n\s*\n", markdown.strip())[-1]
+    words = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r"(?m)^#+ .*$|[`*$_]|^[>-] ", "", paragraph))
+    return re.split(r"(?<=[.!?])\s", " ".join(words.split()))[0].rstrip(".:")
+
+
+def alternative(output: dict, before: str) -> str:
+    """The alternative text of one figure: what it says itself; the sentence before it, too, if it has no title."""
+    data = output["data"]
+    if "image/svg+xml" in data:
+        panels = said_by_panels("".join(data["image/svg+xml"]))
+        said = " | ".join(filter(None, panels))
+        titled = len(said) >= 30 and any(re.match(r"[^;]{12,}", panel) for panel in panels)
+    else:
+        found = re.fullmatch(
+            r"<\w+(?: size \S+ with| of) (\d+) (?:Axes|parts:? ?(.*))>", "".join(data["text/plain"]), re.DOTALL
+        )
+        count, words = found.groups() if found else ("", "")
+        titled = bool(words) and words != "pictures"
+        said = f"{count} pictures: {words}" if titled else "" if count == "1" else f"{count} pictures"
+    return (said if titled else f"{announced(before)}. {said}").replace("$", "").strip()
+
+
+def small(svg: str) -> str:
+    """A figure without what a browser does not draw: comments, metadata, more than a hundredth of a point."""
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    rounded = lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found.group())
+    return re.sub(r'(?<= )(?:d|x|y|points)="[^"]*"', rounded, re.sub(r"\n\s*", "\n", svg))
+
+
+def split(cell: dict, before: str) -> list[dict]:
+    """The cell, and a cell without code for each figure after its first, so that every figure has its own alternative text."""
+    groups: list[list[dict]] = [[]]
+    for output in cell.get("outputs", []):
+        if is_figure(output) and any(map(is_figure, groups[-1])):
+            groups.append([])
+        groups[-1].append(output)
+    cells = []
+    for k, outputs in enumerate(groups):
+        meta = json.loads(json.dumps(cell["metadata"]))
+        if figure := next(filter(is_figure, outputs), None):
+            meta.setdefault("mystnb", {})["image"] = {"alt": alternative(figure, before)}
+            if svg := figure["data"].get("image/svg+xml"):
+                figure["data"]["image/svg+xml"] = small("".join(svg))
+        if k:
+            meta["tags"] = [*(t for t in meta.get("tags", []) if t != "hide-input"), "remove-input"]
+        cells.append({**cell, "id": f"{cell['id']}-{k}" if k else cell["id"], "metadata": meta, "outputs": outputs})
+    return cells
+
+
+def for_the_site(html: str) -> str:
+    """A cell's HTML with numbers marked as such, colours that change with the page, and no copy of what every page loads."""
+    html = re.sub(
+        r"<td(?=[^>]*>[-−+]?[\d.,]+(?: %| of \d+| ?\([^<]*\))?</td>)(?: class=\"([^\"]*)\")?",
+        r'<td class="number \1"',
+        html,
+    )
+    if '<style type="text/css">' in html:
+        return re.sub(r"(?<=[ ;{])color: (#\w{6})", r"color: light-dark(\1, color-mix(in srgb, \1 45%, white))", html)
+    if "class='explorer'" in html:
+        return re.sub(r"<style>.*?</style>|<script>.*?</script>", "", html, flags=re.DOTALL)
+    return html
 
 
 def cleaned(notebook: dict) -> dict:
     """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell, notes beside the code go to the margin."""
     cells: list[dict] = []
+    before = ""
     for cell in filter(shown, notebook["cells"]):
+        if cell["cell_type"] == "markdown":
+            before = "".join(cell["source"])
         # a formula and the lines that compute it: in the margin where there is room
         if "beside" in cell["metadata"].get("tags", []):
             cell["source"] = f"````{{margin}}\n{''.join(cell['source'])}\n````"
-        if cell["cell_type"] == "code":
-            cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
-            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
-            if "remove_input" in cell["metadata"].get("tags", []):
-                cell["metadata"]["tags"] = ["remove-input"]
-            elif only_prepares(cell["source"]):
-                cell["metadata"]["tags"] = ["hide-input"]
-                if cells and cells[-1]["metadata"].get("tags") == ["hide-input"]:
-                    cells[-1]["source"] += "\n\n" + cell["source"]
-                    continue
-        settings = cell["metadata"].setdefault("mystnb", {})
-        if words := alternative(cell):
-            settings["image"] = {"alt": words}
+        if cell["cell_type"] != "code":
+            cells.append(cell)
+            continue
+        cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
+        cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
+        for data in (o["data"] for o in cell["outputs"] if "text/html" in o.get("data", {})):
+            data["text/html"] = for_the_site("".join(data["text/html"]))
+        if "remove_input" in cell["metadata"].get("tags", []):
+            cell["metadata"]["tags"] = ["remove-input"]
+        elif only_prepares(cell["source"]):
+            cell["metadata"]["tags"] = ["hide-input"]
+            if cells and cells[-1]["metadata"].get("tags") == ["hide-input"]:
+                cells[-1]["source"] += "\n\n" + cell["source"]
+                continue
         if "hide-output" in cell["metadata"].get("tags", []):
-            settings |= {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
-        cells.append(cell)
+            words = {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
+            cell["metadata"].setdefault("mystnb", {}).update(words)
+        cells += split(cell, before)
     return {**notebook, "cells": cells}
 
 
@@ -168,8 +230,11 @@ def copy_notebook(path: Path, target: Path) -> str:
 
 
 def api_page(module: str, title: str, notebook: str) -> str:
-    """The reference of one module."""
-    return f"# clipforget.{module}\n\n[{title}](../nbs/{notebook}.ipynb)\n\n```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :undoc-members: False\n   :exclude-members: set\n```\n"
+    """The reference of one module, which links to the library page that defines, explains, uses and tests it."""
+    return (
+        f"---\nlibrary: {notebook}\n---\n# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
+        f"```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :undoc-members: False\n   :exclude-members: set\n```\n"
+    )
 
 
 def module_of(path: Path) -> str | None:
@@ -196,7 +261,7 @@ def write_source(source: Path) -> None:
     if missing:
         raise SystemExit(f"docs/build.py: no part of the site lists {', '.join(sorted(missing))}; add them to PARTS.")
     copy_notebook(ROOT / "index.ipynb", source / "index.ipynb")
-    for folder in ("README_files", "_static"):
+    for folder in ("README_files", "_static", "_templates"):
         origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
         shutil.copytree(origin, source / folder, dirs_exist_ok=True)
     for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
@@ -239,6 +304,17 @@ def entry(name: str) -> str:
     )
 
 
+def lighten(html: Path) -> None:
+    """Take Font Awesome (1.8 MB a page) out of the theme's files; docs/_static/site.css draws the icons that are used."""
+    sheet = html / "_static" / "styles" / "pydata-sphinx-theme.css"
+    text = sheet.read_text(encoding="utf-8")
+    icons = r"\.fa-[\w-]+(?:,\.fa-[\w-]+)*\{--fa:[^}]*\}|@font-face\{[^}]*fontawesome[^}]*\}"
+    sheet.write_text(re.sub(icons, "", text), encoding="utf-8")
+    shutil.rmtree(html / "_static" / "vendor" / "fontawesome")
+    for script in (html / "_static" / "scripts").glob("fontawesome.js*"):
+        script.unlink()
+
+
 def main() -> int:
     """Write the pages and run Sphinx; warnings are errors."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -261,7 +337,10 @@ def main() -> int:
         str(out / "source"),
         str(out / "html"),
     ]
-    return subprocess.run(command, check=False).returncode
+    done = subprocess.run(command, check=False).returncode
+    if not done:
+        lighten(out / "html")
+    return done
 
 
 if __name__ == "__main__":

@@ -65,9 +65,14 @@ def opened(browser, path, **how):
     return page, said
 
 
+def pages_of(html):
+    """All pages of the site, without the templates that the theme leaves among its files."""
+    return sorted(p for p in html.rglob("*.html") if "_static" not in p.parts)
+
+
 def test_every_page_loads_without_a_complaint(html, browser):
     told = {}
-    for path in sorted(p for p in html.rglob("*.html") if "_static" not in p.parts):  # there lie the theme's templates
+    for path in pages_of(html):
         page, said = opened(browser, path)
         if said:
             told[path.name] = said
@@ -75,17 +80,53 @@ def test_every_page_loads_without_a_complaint(html, browser):
     assert not told
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_no_page_scrolls_sideways(html, browser, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     wide = {}
-    for name in READ:
-        page, _ = opened(browser, html / name, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    for path in pages_of(html):
+        page.goto(path.as_uri(), wait_until="load")
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if over > 1:
-            wide[name] = over
-        page.close()
+            wide[path.name] = over
+    page.close()
     assert not wide
+
+
+def test_code_has_its_columns_or_scrolls_in_a_box(html, browser):
+    measure = """() => [...document.querySelectorAll('div.cell_input pre')].filter((pre) => pre.offsetParent).map((pre) => ({
+        columns: Math.max(...pre.textContent.split('\\n').map((line) => line.length)),
+        hidden: pre.scrollWidth - pre.clientWidth,
+        told: pre.classList.contains('scrolls') && pre.tabIndex === 0,
+    }))"""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((html / "nbs" / "13_reminding.html").as_uri(), wait_until="load")
+    code = page.evaluate(measure)
+    assert max(c["columns"] for c in code) > 100
+    assert not [c for c in code if c["columns"] <= 120 and c["hidden"] > 1]
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.wait_for_function("document.querySelector('div.cell_input pre.scrolls')")
+    assert all(c["told"] for c in page.evaluate(measure) if c["hidden"] > 1)
+    page.close()
+
+
+def test_a_figure_stays_legible_on_a_telephone(html, browser):
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.goto((html / "nbs" / "run.html").as_uri(), wait_until="load")
+    scales = page.eval_on_selector_all("article .cell_output img", "all => all.map((i) => i.width / i.naturalWidth)")
+    page.close()
+    assert len(scales) > 5 and min(scales) > 0.5
+
+
+def test_one_search_field_and_no_empty_icon(html, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((html / "nbs" / "run.html").as_uri(), wait_until="load")
+    assert page.locator(".search-button__button:visible").count() == 1
+    drawn = page.eval_on_selector_all(
+        ".fa-solid", "all => all.map((i) => [i.className, getComputedStyle(i, '::before').maskImage])"
+    )
+    page.close()
+    assert drawn and not [name for name, image in drawn if "svg" not in image]
 
 
 def test_the_search_finds_soup(html, browser):

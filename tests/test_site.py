@@ -1,8 +1,10 @@
 """The site as a browser would get it: it builds without a warning, needs nothing from elsewhere, and every link leads somewhere."""
 
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -60,13 +62,22 @@ def test_links_anchors_and_pictures_lead_somewhere(pages):
     assert not lost, lost[:10]
 
 
+def loaded_by(path, page):
+    """The files that a browser may load for a page: itself, pictures, scripts, style sheets and what these name."""
+    tags = page.select("img[src], script[src], link[rel=stylesheet], link[rel=preload], link[rel=icon]")
+    addresses = [t.get("src") or t["href"] for t in tags]
+    files = {(path.parent / a.partition("?")[0]).resolve() for a in addresses if not a.startswith("data:")}
+    for sheet in [f for f in files if f.suffix == ".css"]:
+        named = re.findall(r"url\(['\"]?(?!data:|#)([^'\")?]+)", sheet.read_text(encoding="utf-8"))
+        files |= {file for file in ((sheet.parent / a).resolve() for a in named) if file.is_file()}
+    return {path, *files}
+
+
 def test_pages_are_light(pages):
-    for path, page in pages.items():
-        pictures = {
-            (path.parent / t["src"]).resolve() for t in page.select("img[src]") if not t["src"].startswith("data:")
-        }
-        weight = path.stat().st_size + sum(p.stat().st_size for p in pictures)
-        assert weight <= 1_500_000, f"{path.name}: {weight / 1e6:.2f} MB"
+    weights = {path: sum(f.stat().st_size for f in loaded_by(path, page)) for path, page in pages.items()}
+    assert min(weights.values()) > 300_000, "the theme's style sheets count"
+    heavy = {path.name: f"{w / 1e6:.2f} MB" for path, w in weights.items() if w > 1_500_000}
+    assert not heavy
 
 
 def test_formulas_are_mathml_and_parameters_are_explained(pages):
@@ -74,6 +85,19 @@ def test_formulas_are_mathml_and_parameters_are_explained(pages):
     assert len(by_name["nbs/10_importance.html"].select("math")) >= 3
     forget = by_name["api/forgetting.html"].find(id="clipforget.forgetting.forget").find_parent("dl")
     assert "at most" in forget.text and "learning_rate" in forget.text
+
+
+def test_the_reference_tells_returns_errors_and_source(pages):
+    reference = {path.stem: page for path, page in pages.items() if path.parent.name == "api"}
+    entry = lambda name: reference[name.split(".")[1]].find(id=name).find_parent("dl")
+    load_patch = entry("clipforget.adapters.load_patch").text
+    assert "Returns:The image tower" in load_patch.replace("\n", "") and "Raises:" in load_patch
+    assert "Push" in reference["forgetting"].select_one("article").text  # what a module is about
+    for name, page in reference.items():
+        assert "\\" not in page.select_one("article").text, f"{name}: a backslash is shown"
+        assert page.select_one(f"article a[href^='../nbs/'][href$='.html']"), f"{name}: no link to its page"
+        for entry in page.select("dl.function > dt, dl.class > dt"):
+            assert entry.select_one("a.source-link") or entry["id"].count(".") > 2, entry["id"]
 
 
 def test_notes_stand_in_the_margin_of_their_code(pages):
@@ -100,5 +124,12 @@ def test_figures_say_what_they_show(pages):
         if not img["alt"] or img["alt"].endswith((".svg", ".png"))
     ]
     assert not silent, silent[:10]
+    shared = {
+        f"{path.name}: {alt}"
+        for path, page in pages.items()
+        for alt, times in Counter(img["alt"] for img in page.select("main img")).items()
+        if times > 1
+    }
+    assert not shared
     stage = next(page for path, page in pages.items() if path.name == "12_forgetting.html")
     assert "mean s(x, t) on forget images (cosine) against step" in stage.select_one("main img")["alt"]
