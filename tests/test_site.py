@@ -95,7 +95,7 @@ def test_the_reference_tells_returns_errors_and_source(pages):
     assert "Push" in reference["forgetting"].select_one("article").text  # what a module is about
     for name, page in reference.items():
         assert "\\" not in page.select_one("article").text, f"{name}: a backslash is shown"
-        assert page.select_one(f"article a[href^='../nbs/'][href$='.html']"), f"{name}: no link to its page"
+        assert page.select_one("article a[href^='../nbs/'][href$='.html']"), f"{name}: no link to its page"
         for entry in page.select("dl.function > dt, dl.class > dt"):
             assert entry.select_one("a.source-link") or entry["id"].count(".") > 2, entry["id"]
 
