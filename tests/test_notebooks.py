@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").glob("*.ipynb") if path.exists())
+EXECUTED = sorted((ROOT / "nbs" / "executed").glob("*.ipynb"))
 
 
 @pytest.fixture()
@@ -85,7 +86,7 @@ def test_index_is_one_file():
     assert link.is_symlink() and os.readlink(link) == "../index.ipynb"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
 def test_notebook(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
     # nbdev_clean drops language_info: without the kernel's language papermill refuses the notebook
@@ -99,7 +100,7 @@ def test_notebook(path):
         assert "nbdev_export()" in "".join(code[-1]["source"])
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
 def test_no_cell_is_too_long_to_read(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     long = {
@@ -128,7 +129,7 @@ def test_a_stage_is_told_as_much_as_programmed(stage):
     assert words(cells, "markdown") >= words(cells, "code")
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
 def test_formulas_can_be_set(path):
     prose = [
         "".join(cell["source"])
@@ -149,7 +150,7 @@ def test_formulas_can_be_set(path):
     assert all(latex2mathml.converter.convert(f) for f in formulas)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
 def test_every_figure_has_a_sentence_beside_it(path):
     cells = [
         c
