@@ -179,8 +179,8 @@ def for_the_site(html: str) -> str:
         r'<td class="number \1"',
         html,
     )
-    if '<style type="text/css">' in html:
-        return re.sub(r"(?<=[ ;{])color: (#\w{6})", r"color: light-dark(\1, color-mix(in srgb, \1 45%, white))", html)
+    if "background-color" not in html:
+        html = re.sub(r"(?<![-\w])color: ?(#\w{6})", r"color: light-dark(\1, color-mix(in srgb, \1 45%, white))", html)
     if "class='explorer'" in html:
         return re.sub(r"<style>.*?</style>|<script>.*?</script>", "", html, flags=re.DOTALL)
     return html
