@@ -13,6 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
 PREPARES = {"use_style()", "before = set(globals())"}
+NUMBER = re.compile(
+    r'<td(?=[^>]*>(?:[-−+]?[\d.,]+(?: %| (?:of|to) [\d.]+| ?\([^<]*\))?|–|NaN)</td>)(?: class="([^"]*)")?'
+)
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
     "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
@@ -174,11 +177,7 @@ def split(cell: dict, before: str) -> list[dict]:
 
 def for_the_site(html: str) -> str:
     """A cell's HTML with numbers marked as such, colours that change with the page, and no copy of what every page loads."""
-    html = re.sub(
-        r"<td(?=[^>]*>[-−+]?[\d.,]+(?: %| of \d+| ?\([^<]*\))?</td>)(?: class=\"([^\"]*)\")?",
-        r'<td class="number \1"',
-        html,
-    )
+    html = NUMBER.sub(r'<td class="number \1"', html)
     if "background-color" not in html:
         html = re.sub(r"(?<![-\w])color: ?(#\w{6})", r"color: light-dark(\1, color-mix(in srgb, \1 45%, white))", html)
     if "class='explorer'" in html:
@@ -217,14 +216,17 @@ def cleaned(notebook: dict) -> dict:
     return {**notebook, "cells": cells}
 
 
-def copy_notebook(path: Path, target: Path) -> str:
-    """Write the clean copy and return the page's title."""
+def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
+    """Write the clean copy, with a link to the reference of the module that it exports, and return the page's title."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = cleaned(notebook)
     if path.parent.name == "executed":  # copies of nbs/run.ipynb, one folder deeper than it
         for cell in pages["cells"]:
             cell["source"] = re.sub(r"\]\((\w+\.ipynb)\)", r"](../\1)", "".join(cell["source"]))
+    if module:
+        text = f"Parameters, results and errors, function by function: [clipforget.{module}](../api/{module}.md)."
+        pages["cells"].append({"cell_type": "markdown", "id": "reference", "metadata": {}, "source": text})
     target.write_text(json.dumps(pages), encoding="utf-8")
     return title_of(notebook)
 
@@ -253,8 +255,11 @@ def write_source(source: Path) -> None:
         for p in sorted((ROOT / "nbs" / folder).glob("*.ipynb"))
         if p.stem != "index"
     ]
-    titles = {n.with_suffix("").as_posix(): copy_notebook(ROOT / "nbs" / n, source / "nbs" / n) for n in names}
     modules = {p.stem: module_of(p) for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))}
+    titles = {
+        n.with_suffix("").as_posix(): copy_notebook(ROOT / "nbs" / n, source / "nbs" / n, modules.get(n.stem))
+        for n in names
+    }
     for stem, module in modules.items():
         (source / "api" / f"{module}.md").write_text(api_page(module, titles[stem], stem), encoding="utf-8")
     missing = set(titles) - {name for names in PARTS.values() for name in names}

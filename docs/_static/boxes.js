@@ -45,12 +45,14 @@
   }
 
   function start() {
-    fit();
-    let width = window.innerWidth;
-    window.addEventListener("resize", () => {
-      if (window.innerWidth !== width) fit();
-      width = window.innerWidth;
-    });
+    const article = document.querySelector("article");
+    if (!article) return; // the search
+    let width = 0;
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width === width) return; // it became longer only
+      width = contentRect.width;
+      fit();
+    }).observe(article);
     window.addEventListener("load", fit); // pictures have their sizes then
     document.addEventListener("toggle", fit, true); // what was folded can be measured now
     document.addEventListener("scroll", (event) => {
