@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
@@ -318,6 +321,20 @@ def lighten(html: Path) -> None:
     shutil.rmtree(html / "_static" / "vendor" / "fontawesome")
     for script in (html / "_static" / "scripts").glob("fontawesome.js*"):
         script.unlink()
+    for picture in (html / "_images").glob("*.png"):
+        few_colours(picture)
+
+
+def few_colours(path: Path, heavy: int = 60_000) -> None:
+    """A PNG of at least `heavy` bytes with the 256 colours that suit it best, if that makes it smaller; its notebook keeps all of them."""
+    if path.stat().st_size < heavy:
+        return
+    with Image.open(path) as picture:
+        fewer = picture.convert("RGB").quantize(256)
+    content = BytesIO()
+    fewer.save(content, "PNG", optimize=True)
+    if len(content.getvalue()) < path.stat().st_size:
+        path.write_bytes(content.getvalue())
 
 
 def main() -> int:
