@@ -343,6 +343,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "site", help="folder of the site")
     out = parser.parse_args().out.resolve()
     write_source(out / "source")
+    shutil.rmtree(out / "html" / "_static", ignore_errors=True)  # what `lighten` changed is copied anew
     command = [
         sys.executable,
         "-m",
