@@ -409,9 +409,8 @@ def subgroup_task(
 def tone_table(task: Task) -> pd.DataFrame:
     "Percent of the forget pictures, and of each sibling's, that have which tone at their rim; the last column counts pictures."
     of = {"forget": task.forget.images}
-    of |= {
-        f"keep: {g}": task.retain.images[torch.tensor([x == g for x in task.groups])] for g in sorted(set(task.groups))
-    }
+    siblings = np.array(task.siblings_shown)
+    of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
     shares = {name: tones_of(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for name, x in of.items()}
     table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T
     return table.loc[:, (table > 0).any()].assign(n=[len(x) for x in of.values()])

@@ -215,8 +215,7 @@ def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos
 
 def plot_task(task: Task, each: int = 12, most: int = 6) -> Figure:
     "A contact sheet with a row for what is forgotten, one for each sibling (one for all if there are more than `most`), and two for what judges."
-    caption = [task.retain.classes[k] for k in task.retain.labels.tolist()]
-    of = list(task.groups) if len(set(task.groups)) > len(set(caption)) else caption
+    of = task.siblings_shown
     names = sorted(set(of)) if len(set(of)) <= most else []
     rows = {f"forget: {task.target}": task.forget.images}
     rows |= {f"keep: {n}": task.retain.images[torch.tensor([g == n for g in of])] for n in names}

@@ -75,6 +75,12 @@ class Task:
         return int(self.forget.labels[0])
 
     @property
+    def siblings_shown(self) -> list[str]:
+        "Of each retain picture the sibling that it was drawn from; its caption where that is not known, as where the pictures were changed."
+        known = len(self.groups) == len(self.retain)
+        return list(self.groups) if known else [self.retain.classes[k] for k in self.retain.labels.tolist()]
+
+    @property
     def trained_and_calibrated(self) -> tuple[ImageSet, ...]:
         "The pictures that the stages see, and those that `a` is chosen by."
         return self.forget, self.retain, self.calibration_forget, self.calibration_retain
