@@ -40,7 +40,8 @@ class Sheet(Figure):
     "A figure of pictures. It is shown as PNG, which is half as large for them as SVG; what it shows stands in its `repr`, for those who cannot see it."
 
     def __repr__(self) -> str:
-        said = [self.get_suptitle(), *dict.fromkeys(" ".join(ax.get_title("center").split()) for ax in self.axes)]
+        titles = [ax.get_title(place) for ax in self.axes for place in ("left", "center")]
+        said = [self.get_suptitle(), *dict.fromkeys(" ".join(title.split()) for title in titles)]
         return f"<Sheet of {len(self.axes)} parts: {'; '.join(filter(None, said)) or 'pictures'}>"
 
 
