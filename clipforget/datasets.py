@@ -47,7 +47,7 @@ from clipforget.photos import (
 from .pictograms import STYLES, load_pictograms
 from .pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
-from .task import ImageSet, Task, emoji_task, known_names
+from .task import ImageSet, Task, drawn_from, emoji_task, known_names
 from .wordnet import classes_below, find_class, imagenet_classes, wordnet_siblings
 
 # %% ../nbs/09_datasets.ipynb #5fae2556
@@ -409,7 +409,7 @@ def subgroup_task(
 def tone_table(task: Task) -> pd.DataFrame:
     "Percent of the forget pictures, and of each sibling's, that have which tone at their rim; the last column counts pictures."
     of = {"forget": task.forget.images}
-    siblings = np.array(task.siblings_shown)
+    siblings = np.array(drawn_from(task))
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
     shares = {name: tones_of(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for name, x in of.items()}
     table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T

@@ -44,7 +44,7 @@ class Sheet(Figure):
         said = [self.get_suptitle(), *dict.fromkeys(" ".join(title.split()) for title in titles)]
         return f"<Sheet of {len(self.axes)} parts: {'; '.join(filter(None, said)) or 'pictures'}>"
 
-
+# %% ../nbs/01_figures.ipynb #49158sp2
 def use_style() -> None:
     "Set the one seaborn style of the project; every notebook calls it once. In a notebook, figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.95)

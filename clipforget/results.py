@@ -34,7 +34,7 @@ from .core import project_root, write_atomic
 from .figures import COLOURS, Sheet, label, show_pictures
 from .photos import Photos, pixels
 from .scores import GATE, by_column, retention_table, score_table, summary
-from .task import Task
+from .task import Task, drawn_from
 from .wordnet import TABLES
 
 # %% ../nbs/17_results.ipynb #3e1d0fff
@@ -215,7 +215,7 @@ def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos
 
 def plot_task(task: Task, each: int = 12, most: int = 6) -> Figure:
     "A contact sheet with a row for what is forgotten, one for each sibling (one for all if there are more than `most`), and two for what judges."
-    of = task.siblings_shown
+    of = drawn_from(task)
     names = sorted(set(of)) if len(set(of)) <= most else []
     rows = {f"forget: {task.target}": task.forget.images}
     rows |= {f"keep: {n}": task.retain.images[torch.tensor([g == n for g in of])] for n in names}
