@@ -134,6 +134,7 @@ DATASETS: dict[str, dict[str, Any]] = {
             "distillation": 30.0,
             "hold": 100.0,
             "hold_margin": 0.3,
+            "rank": 16,
             "allowed_risk": 0.3,
         },
     },

@@ -153,6 +153,8 @@ def three_stages(
     reference: torch.Tensor | Photos | None = None,  # see `remind`
     cache_gb: float = 4.0,  # activations beyond so much go to files
     pools: list[torch.Tensor] | None = None,  # from `task_pools`, see `remind`
+    cache: ActivationCache
+    | None = None,  # shared with other edits of this model on this very task; one of its own if None
     **settings: Any,  # of the stages, by the names in `SETTINGS`
 ) -> Edit:
     "Forgetting, reminding, restoring (the paper's method with the choices of this project)."
@@ -168,7 +170,7 @@ def three_stages(
     kept = (lambda name: None) if folder is None else (lambda name: Path(folder) / f"{name}-{key}.safetensors")
     own = {stage: settings_of(stage, settings) for stage in (forget, remind, restore)}
     names = chosen_without_fisher(clip, task, choice, int(own[forget].get("layers", default_settings()["layers"])))
-    cache = ActivationCache(cache_gb, folder)
+    cache = cache or ActivationCache(cache_gb, folder)
     forgotten = finished_stage(
         kept("1-forgetting"), clip, lambda: forget(clip, task, names=names, cache=cache, **own[forget])
     )
