@@ -210,14 +210,10 @@ def photo_task(
     evaluation = {name: collection.part(name, index, clip.size) for name, index in mine.items()}
     rest, name = others_in(collection, [target, *keep]), f"{collection.name}, others"
     first = {name: collection.part(name, rest, clip.size)} if len(rest) else {}
-    drawn = {
-        "forget": train[:n_forget],
-        "retain": retain,
-        "calibration, forget": calibrate,
-        "calibration, retain": check,
-    }
+    names = ("forget", "retain", "calibration, forget", "calibration, retain")
+    drawn = zip(names, (train[:n_forget], retain, calibrate, check))
     forget, kept, forget_check, kept_check = (
-        replace(p, images=pixels(p.images)) for p in (collection.part(n, k, clip.size) for n, k in drawn.items())
+        replace(p, images=pixels(p.images)) for p in (collection.part(n, k, clip.size) for n, k in drawn)
     )
     training, further = (with_views(forget, n_views, seed), kept, forget_check, kept_check), {**first, **(suite or {})}
     of = (collection.name, target, tuple(keep), labels, seed)
