@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from clipforget.adapters import add_adapters, frozen_depth
+from clipforget.adapters import ActivationCache, add_adapters, frozen_depth
 from clipforget.clip import (
     MODELS,
     PREPARED,
@@ -30,6 +30,7 @@ from clipforget.clip import (
     weights_hash,
 )
 from clipforget.core import DATASETS, PRETRAIN_STEPS, pretrain_steps
+from clipforget.methods import three_stages
 from clipforget.pictograms import draw_views, load_pictograms
 from clipforget.scores import evaluate_stages
 from clipforget.task import emoji_task
@@ -164,3 +165,16 @@ def test_what_all_towers_share_is_computed_once_and_changes_no_answer():
     assert depth > 0 and whole["value"].equals(cut["value"])
     by_stage = whole.groupby("stage")["value"].apply(list)
     assert by_stage["edited"] != by_stage["original"]
+
+
+def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
+    clip, cache = load_clip(), ActivationCache()
+    task = emoji_task(clip, "violin")
+    short = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2, "layers": 2, "lowest_part": 5}
+    three_stages(clip, task, cache=cache, **short)
+    computed = len(cache.kept)
+    shared = three_stages(clip, task, cache=cache, **short | {"margin": 0.1})
+    alone = three_stages(clip, task, **short | {"margin": 0.1})
+    seen = {id(images) for images, _ in cache.kept.values()}
+    assert {id(task.forget.images), id(task.retain.images)} <= seen and computed > 0
+    assert weights_hash(shared.clip.model) == weights_hash(alone.clip.model) != weights_hash(clip.model)
