@@ -68,11 +68,16 @@ def save_figure(
     figure: Figure,  # what to save
     folder: Path,  # made if it is missing
     name: str,  # file name without suffix
-) -> None:
-    "Write `figure` to `folder`/`name`.png and .svg, each whole or not at all."
-    for suffix in (".png", ".svg"):
-        with write_atomic(Path(folder) / f"{name}{suffix}") as temporary:
-            figure.savefig(temporary, dpi=120, metadata={"Date": None} if suffix == ".svg" else None)
+) -> Path:
+    "Write `figure` to `folder`/`name`.png and .svg, each whole or not at all, and return the path of the PNG. Its parts stay where they are from now on."
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    edges = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
+    png, svg = (Path(folder) / f"{name}{suffix}" for suffix in (".png", ".svg"))
+    for path, metadata in ((png, None), (svg, {"Date": None})):
+        with write_atomic(path) as temporary:
+            figure.savefig(temporary, dpi=120, bbox_inches=edges, metadata=metadata)
+    return png
 
 # %% ../nbs/01_figures.ipynb #941e2sp2
 def show_pictures(

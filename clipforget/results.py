@@ -12,7 +12,7 @@ __all__ = ['PACKAGES', 'UNIT', 'PAPER_NOTE', 'PAPER_COLUMNS', 'PAPER_METHODS', '
 # %% ../nbs/17_results.ipynb #b65fc633
 import base64
 import html
-import io
+
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -381,11 +381,10 @@ th:first-child,td:first-child{text-align:left} .scroll{overflow-x:auto} img{max-
 """
 
 # %% ../nbs/17_results.ipynb #077f8f62
-def picture_tag(figure: Figure, text: str) -> str:
-    "A figure as an <img> with its data inside and `text` for those who cannot see it."
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110)
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
+def picture_tag(png: Path, text: str) -> str:
+    "The picture in the file `png` as an <img> with its data inside and `text` for those who cannot see it."
+    data = base64.b64encode(png.read_bytes()).decode()
+    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
 
 
 def verdict(rows: pd.DataFrame, stage: str) -> tuple[bool, str]:
@@ -408,7 +407,7 @@ def report_page(
     rows: pd.DataFrame,  # tidy rows with the stage "original"
     stage: str,  # the last stage: the verdict is about it
     task: Task,  # for the heading
-    figures: Mapping[str, Figure],  # caption -> figure
+    figures: Mapping[str, Path],  # caption -> PNG, as `save_figure` returns it
     settings: Mapping[str, object],  # printed at the end
     notes: Sequence[str] = (),  # lines below the verdict: what was absent, what was drawn
     paper: pd.DataFrame | None = None,  # from `beside_paper`
