@@ -151,8 +151,8 @@ def plot_network(
     ax.set_xticks([x + 0.5 for x in first.values()], first, rotation=90, fontsize=8)
     ax.grid(False)
     sns.despine(ax=ax, left=True, bottom=True)
-    look = {"orientation": "horizontal", "shrink": 0.5, "aspect": 40}
-    bar = figure.colorbar(colour, ax=ax, label="relative Fisher information (ratio)", ticks=[1 / most, 1, most], **look)
+    bar = figure.colorbar(colour, ax=ax, orientation="horizontal", shrink=0.5, aspect=40, ticks=[1 / most, 1, most])
+    bar.set_label("relative Fisher information (ratio)")
     bar.minorticks_off()
     bar.ax.xaxis.set_major_formatter("{x:.2g}")
     return figure
