@@ -208,6 +208,7 @@ ASCENT = {
         "image tower",
         "NegGrad",
         {"learning_rate": RATE, "cosine": (True, False), "stop_at": STOP},
+        calibrates="when to stop",
     ),
     "GradDiff": Method(
         grad_diff,
@@ -215,5 +216,6 @@ ASCENT = {
         "image tower",
         "NegGrad+, GradDiff",
         {"learning_rate": RATE, "weight": Range(0.1, 10.0, log=True), "cosine": (True, False), "stop_at": STOP},
+        calibrates="when to stop",
     ),
 }

@@ -118,6 +118,7 @@ INTERPOLATION = {
         "image tower",
         "task arithmetic, NegMerge",
         {"learning_rate": RATE, "models": (1, 3), "largest": Range(1.0, 30.0, log=True), "allowed_risk": ALLOWED},
+        calibrates="the strength",
     ),
     "WiSE-FT": Method(
         wise_ft,
@@ -133,5 +134,6 @@ INTERPOLATION = {
             "stop_at": (1.0, None),
             "allowed_risk": ALLOWED,
         },
+        calibrates="when to stop, the strength",
     ),
 }

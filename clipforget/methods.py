@@ -226,6 +226,7 @@ class Method:
     source: str  # who proposed it
     space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds or choices of each setting
     prepare: Callable[[Clip, Task], dict] | None = None  # arguments that no searched setting changes
+    calibrates: str = ""  # what it chooses on the calibration split inside a run, if anything
 
     def __post_init__(self) -> None:
         for need in self.needs:

@@ -186,5 +186,6 @@ REGULARISED = {
             "distance": Range(0.01, 100.0, log=True),
             "stop_at": STOP,
         },
+        calibrates="when to stop",
     ),
 }

@@ -47,6 +47,7 @@ METHODS: dict[str, Method] = {
             "allowed_risk": Range(1e-6, 1.0, log=True),
         },
         lambda clip, task: {"pools": task_pools(clip, task)},
+        calibrates="the strength",
     ),
     "do nothing": Method(do_nothing, (), "nothing", "the original model"),
     **ASCENT,
@@ -60,13 +61,17 @@ METHODS: dict[str, Method] = {
 
 
 def declared() -> pd.DataFrame:
-    "A row a method: what it needs, what it moves, who proposed it."
-    return pd.DataFrame(
-        [
-            {"method": n, "needs": ", ".join(m.needs) or "nothing", "moves": m.moves, "source": m.source}
-            for n, m in METHODS.items()
-        ]
-    ).set_index("method")
+    "A row a method: what it needs, what it moves, what it chooses on the calibration split inside a run, who proposed it."
+    rows = {
+        name: {
+            "needs": ", ".join(m.needs) or "nothing",
+            "moves": m.moves,
+            "calibrates": m.calibrates or "nothing",
+            "source": m.source,
+        }
+        for name, m in METHODS.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 # %% ../nbs/26_rivals.ipynb #2247d8f6
 def run_method(

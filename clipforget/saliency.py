@@ -187,6 +187,7 @@ SALIENCY = {
         "image tower",
         "ICML 2025",
         {"candidates": Range(1, 6, whole=True), "allowed_risk": STOP},
+        calibrates="the step, the layer",
     ),
     "SSD": Method(
         ssd,
@@ -207,5 +208,6 @@ SALIENCY = {
             "weight": Range(0.3, 10.0, log=True),
             "stop_at": STOP,
         },
+        calibrates="when to stop",
     ),
 }

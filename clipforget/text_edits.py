@@ -165,5 +165,6 @@ TEXT_EDITS = {
         "text tower",
         "arXiv 2512.14137, 2512.14113",
         {"dimensions": (1, 2, 3), "allowed_risk": Range(1e-3, 10.0, log=True)},
+        calibrates="the strength",
     ),
 }
