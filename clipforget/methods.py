@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SETTINGS', 'STAGE_MODULES', 'NEEDS', 'MOVES', 'ABLATIONS', 'WALK', 'Edit', 'finished_stage', 'default_settings',
            'settings_for', 'settings_of', 'parsed_settings', 'sources_key', 'three_stages', 'chosen_without_fisher',
-           'do_nothing', 'Range', 'Method', 'seconds_each', 'pass_times', 'towers_judged', 'forecast']
+           'do_nothing', 'Range', 'Method', 'seconds_each', 'pass_times', 'towers_judged', 'forecast', 'beside_clock']
 
 # %% ../nbs/15_methods.ipynb #f5ffd9f6
 import importlib
 import inspect
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -58,7 +59,7 @@ def finished_stage(
     clip: Clip,  # the original model
     make: Callable[[], Stage],  # computes the stage
 ) -> Stage:
-    "The stage stored at `path`, or the one that `make` computes, which is then stored."
+    "The stage stored at `path`, or the one that `make` computes, which is then stored. `info` has the seconds that it took, now or then."
     if path is not None and Path(path).exists():
         notes = read_notes(path)
         history, importance = (
@@ -66,7 +67,9 @@ def finished_stage(
             for k in ("history", "importance")
         )
         return Stage(notes["name"], load_patch(clip, path), history, notes["info"], importance)
+    started = time.perf_counter()
     stage = make()
+    stage.info["seconds"] = round(time.perf_counter() - started, 2)
     if path is not None:
         info = {k: v for k, v in stage.info.items() if not isinstance(v, pd.DataFrame | torch.Tensor)}
         tables = {"history": stage.history, "importance": stage.importance}
@@ -180,9 +183,9 @@ def three_stages(
         lambda: remind(clip, task, forgotten, reference=reference, cache=cache, pools=pools, **own[remind]),
     )
     restored = finished_stage(kept("3-restoring"), clip, lambda: restore(clip, task, reminded, **own[restore]))
-    return Edit(
-        clip.with_visual(merge(clip.model.visual, restored.visual)), [forgotten, reminded, restored], restored.info
-    )
+    chosen = {name: value for name, value in restored.info.items() if name != "seconds"}
+    edited = clip.with_visual(merge(clip.model.visual, restored.visual))
+    return Edit(edited, [forgotten, reminded, restored], chosen)
 
 # %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
@@ -317,3 +320,16 @@ def forecast(
         "evaluation": (seen, seen * (t["exact"] + (judged - 1) * t["above"])),
     }
     return pd.DataFrame([{"step": k, "pictures": n, "seconds": x} for k, (n, x) in steps.items()]).set_index("step")
+
+# %% ../nbs/15_methods.ipynb #cfdfdclk2
+def beside_clock(
+    expected: pd.DataFrame,  # from `forecast`
+    edit: Edit,  # with its stages
+    evaluation: float,  # seconds that the evaluation took
+) -> pd.DataFrame:
+    "Seconds forecast and taken, a row a stage and one for the evaluation."
+    parts = {"importance": "forgetting"}  # the first stage ranks its layers
+    stages = [parts.get(step, step.partition(":")[0]) for step in expected.index]
+    took = {stage.name: stage.info.get("seconds", math.nan) for stage in edit.stages} | {"evaluation": evaluation}
+    said = expected["seconds"].groupby(stages, sort=False).sum()
+    return pd.DataFrame({"forecast (s)": said, "taken (s)": pd.Series(took)}).loc[list(took)]
