@@ -80,15 +80,15 @@ def save_figure(
     folder: Path,  # made if it is missing
     name: str,  # file name without suffix
 ) -> Path:
-    "Write `figure` to `folder`/`name`.png and .svg, each whole or not at all, and return the path of the PNG. Its parts stay where they are from now on."
+    "Write `figure` to `folder`/`name`.png and .svg (a sheet as PNG alone), each whole or not at all, and return the path of the PNG. Its parts stay where they are from now on."
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     edges = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
-    png, svg = (Path(folder) / f"{name}{suffix}" for suffix in (".png", ".svg"))
-    for path, metadata in ((png, None), (svg, {"Date": None})):
-        with write_atomic(path) as temporary:
+    kinds = {".png": None} if isinstance(figure, Sheet) else {".png": None, ".svg": {"Date": None}}
+    for suffix, metadata in kinds.items():
+        with write_atomic(Path(folder) / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, dpi=120, bbox_inches=edges, metadata=metadata)
-    return png
+    return Path(folder) / f"{name}.png"
 
 # %% ../nbs/01_figures.ipynb #941e2sp2
 def show_pictures(
