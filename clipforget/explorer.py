@@ -128,7 +128,7 @@ def with_own_names(pictures: list[dict], classes: Sequence[str]) -> dict:
         }
     return {"pictures": pictures, "names": [classes[j] for j in used]}
 
-
+# %% ../nbs/31_explorer.ipynb #31expsp2
 def stored_answers(
     clip: Clip,  # the original
     task: Task,  # its evaluation pictures are shown

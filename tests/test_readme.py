@@ -73,7 +73,7 @@ def tables():
     return [{row.th.text: [cell.text for cell in row.select("td")] for row in rows} for rows in found]
 
 
-AT_DEFAULTS = "clipforget, defaults"
+AT_DEFAULTS = "clipforget (defaults)"
 
 
 def rivals():
