@@ -25,7 +25,9 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -133,11 +135,11 @@ def tidy_runs(wide: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../nbs/17_results.ipynb #8f4b8dfe
 def plot_stages(rows: pd.DataFrame) -> Figure:
-    "Accuracy of every column after every stage."
+    "Accuracy of every column after every stage, with the number of its pictures."
     figure, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
     stages = list(rows["stage"].unique())
     marks = cycle("osD^vPX*<>")
-    for column in rows["column"].unique():
+    for column, n in rows.groupby("column", sort=False)["n"].first().items():
         values = [by_column(rows, s)[column] for s in stages]
         role = "target" if column.startswith("target") else "siblings" if column == "siblings" else "suite"
         ax.plot(
@@ -147,7 +149,7 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
             color=COLOURS[role],
             lw=2 if role != "suite" else 1.2,
             ls="--" if column == "target, other style" else "-",
-            label=column,
+            label=f"{column} (n = {n:,})",
         )
     ax.set_ylim(-3, 103)
     ax.legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
@@ -307,10 +309,12 @@ def plot_embedding(
     every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in range(len(part))]
     fitted = PCA(2).fit(encode_images(clip, every).cpu())
     star = fitted.transform(class_embeddings(clip, task.forget.classes, task.templates)[[task.caption]].cpu())[0]
-    n = len(towers)
-    figure = plt.figure(figsize=(3.6 * n, 3.8), layout="constrained", FigureClass=Sheet)
-    axes = figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)
-    for ax, (stage, tower) in zip(axes[0], towers.items()):
+    across, down = min(2, len(towers)), -(-len(towers) // 2)
+    figure = plt.figure(figsize=(4.4 * across, 3.9 * down), layout="constrained", FigureClass=Sheet)
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(towers) :]:
+        ax.set_visible(False)
+    for ax, (stage, tower) in zip(axes.flat, towers.items()):
         at = fitted.transform(encode_images(clip.with_visual(tower), every).cpu())
         ax.scatter(*at.T, s=1, alpha=0)
         for (x, y), image, role in zip(at, every, roles):
@@ -318,6 +322,9 @@ def plot_embedding(
             ax.add_artist(AnnotationBbox(picture, (x, y), pad=0.12, bboxprops=box))
         ax.plot(*star, marker="*", ms=16, color=COLOURS["bound"], mec="white", zorder=9)
         label(ax, "first direction", "second direction", stage)
+    frames = [Patch(ec=COLOURS[role], fc="none", lw=2, label={"suite": "others"}.get(role, role)) for role in sets]
+    caption = Line2D([], [], marker="*", ms=12, ls="", color=COLOURS["bound"], label="the target's caption")
+    figure.legend(handles=[*frames, caption], loc="outside lower center", ncols=len(frames) + 1, frameon=False)
     return figure
 
 # %% ../nbs/17_results.ipynb #a3771942

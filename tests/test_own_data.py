@@ -50,7 +50,7 @@ def test_without_other_things_everything_can_be_drawn(clip, own):
     assert [name for name, *_ in examples(task)] == ["target", "siblings"]
     assert len(plot_embedding(clip, task, {"original": clip.model.visual}).axes) == 1
     assert plot_history(pd.DataFrame(), "no steps").axes
-    many = pd.DataFrame({"stage": "original", "column": [f"set {k}" for k in range(12)], "value": 50.0})
+    many = pd.DataFrame({"stage": "original", "column": [f"set {k}" for k in range(12)], "value": 50.0, "n": 9})
     assert len(plot_stages(many).axes[0].lines) == 12
 
 
