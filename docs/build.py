@@ -212,6 +212,9 @@ def cleaned(notebook: dict) -> dict:
             if cells and cells[-1]["metadata"].get("tags") == ["hide-input"]:
                 cells[-1]["source"] += "\n\n" + cell["source"]
                 continue
+        elif "hide-input" in cell["metadata"].get("tags", []):
+            words = {"code_prompt_show": "Show the code", "code_prompt_hide": "Hide the code"}
+            cell["metadata"].setdefault("mystnb", {}).update(words)
         if "hide-output" in cell["metadata"].get("tags", []):
             words = {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
             cell["metadata"].setdefault("mystnb", {}).update(words)

@@ -74,3 +74,13 @@ def test_the_committed_runs_have_figures_that_scale(name):
     committed = nbformat.read(ROOT / "nbs" / "executed" / f"{name}.ipynb", as_version=4)
     kinds = [kind for c in committed.cells for o in c.get("outputs", []) for kind in o.get("data", {})]
     assert "image/svg+xml" in kinds and not {"image/png", "image/jpeg"} & set(kinds)
+
+
+def test_what_is_folded_on_the_site_says_what_it_is():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in ("import math", "a = 1", "b = 2")])
+    notebook.cells[1].metadata["tags"] = ["parameters", "hide-input"]
+    imports, folded, plain = script("build").cleaned(notebook)["cells"]
+    assert imports["metadata"]["tags"] == ["hide-input"] and "mystnb" not in imports["metadata"]
+    assert "hide-input" in folded["metadata"]["tags"]
+    assert folded["metadata"]["mystnb"]["code_prompt_show"] == "Show the code"
+    assert "hide-input" not in plain["metadata"].get("tags", [])
