@@ -12,7 +12,6 @@ __all__ = ['PACKAGES', 'UNIT', 'PAPER_NOTE', 'PAPER_COLUMNS', 'PAPER_METHODS', '
 # %% ../nbs/17_results.ipynb #b65fc633
 import base64
 import html
-
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
