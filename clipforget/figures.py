@@ -51,8 +51,8 @@ class Sheet(Figure):
 # %% ../nbs/01_figures.ipynb #4915col2
 def colours_of(names: Iterable[Hashable]) -> dict[Hashable, str]:
     "A colour a name. The original (or doing nothing) and the edited model have their own; all else takes `PLAIN` in turn, and needs marks beyond eight names."
-    known: dict[Hashable, str] = {"original": "original", "do nothing": "original", "edited": "edited"}
-    known["clipforget"], plain = "edited", cycle(PLAIN)
+    known = dict.fromkeys(("original", "do nothing"), "original") | dict.fromkeys(("edited", "clipforget"), "edited")
+    plain = cycle(PLAIN)
     return {name: COLOURS[known[name]] if name in known else next(plain) for name in names}
 
 # %% ../nbs/01_figures.ipynb #49158sp2
