@@ -71,8 +71,8 @@ class NormStatistics:
         "L_a (paper, stage 2): distance of the batch's means and deviations to the aims, summed over layers."
         total = torch.zeros(())
         for layer, (mean, std) in zip(self.layers, self.aims):
-            m, s = moments(layer, self.inputs[layer])
-            total = total + (m - mean).norm() + (s - std).norm()
+            mu, sigma = moments(layer, self.inputs[layer])
+            total = total + (mu - mean).norm() + (sigma - std).norm()
         return total
 
 # %% ../nbs/13a_alignment.ipynb #969d66a1

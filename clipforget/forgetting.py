@@ -14,43 +14,42 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from clipforget.adapters import (
+from clipforget.activations import (
     ActivationCache,
-    add_adapters,
     features_above,
     frozen_activations,
     frozen_depth,
     part_of,
     tower_parts,
-    trainable,
 )
+from .adapters import add_adapters, trainable
 from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher
 from .task import Task
 
 # %% ../nbs/12_forgetting.ipynb #90c69e87
 def margins(
-    features: torch.Tensor,  # unit features [n, d]
-    classes: torch.Tensor,  # class embeddings [c, d]
-    caption: int | torch.Tensor,  # which of them is to be forgotten: one for all pictures, or long [n]
+    u: torch.Tensor,  # unit features [n, d]
+    V: torch.Tensor,  # class embeddings [c, d]
+    t: int | torch.Tensor,  # which of them is to be forgotten: one for all pictures, or long [n]
 ) -> torch.Tensor:
     "s(x, t) minus the best other caption's similarity, [n]; a picture is recognised where it is above zero."
-    similarity = features @ classes.T
-    own = torch.as_tensor(caption, device=similarity.device).expand(len(features))[:, None]
-    return similarity.gather(1, own)[:, 0] - similarity.scatter(1, own, -torch.inf).max(dim=1).values
+    s = u @ V.T
+    own = torch.as_tensor(t, device=s.device).expand(len(u))[:, None]
+    return s.gather(1, own)[:, 0] - s.scatter(1, own, -torch.inf).max(dim=1).values
 
 
 def forget_loss(
-    features: torch.Tensor,  # unit features of forget images [n, d]
-    classes: torch.Tensor,  # class embeddings [c, d]
-    caption: int | torch.Tensor,  # the caption to be forgotten: one for all pictures, or long [n]
+    u: torch.Tensor,  # unit features of forget images [n, d]
+    V: torch.Tensor,  # class embeddings [c, d]
+    t: int | torch.Tensor,  # the caption to be forgotten: one for all pictures, or long [n]
     margin: float = 0.05,  # m: how far below the best other caption (cosine)
     delta: float | torch.Tensor | None = None,  # the paper's absolute threshold on s(x, t) instead; one, or [n]
 ) -> torch.Tensor:
     "L_f (paper, stage 1): the mean of what s(x, t) exceeds its threshold by; zero when all are forgotten."
     if delta is not None:
-        return F.relu((features * classes[caption]).sum(1) - delta).mean()
-    return F.relu(margins(features, classes, caption) + margin).mean()
+        return F.relu((u * V[t]).sum(1) - delta).mean()
+    return F.relu(margins(u, V, t) + margin).mean()
 
 # %% ../nbs/12_forgetting.ipynb #c9f7e15c
 @dataclass
@@ -100,18 +99,18 @@ def forget(
     chosen = list(names) or choose_layers(candidates(clip, ranking, lowest_part), layers)
     g = torch.Generator().manual_seed(task.seed)
     visual = add_adapters(clip.model.visual, chosen, rank, g)
-    text, depth = class_embeddings(clip, task.forget.classes, task.templates), frozen_depth(visual)
+    V, depth = class_embeddings(clip, task.forget.classes, task.templates), frozen_depth(visual)
     below = (cache or frozen_activations)(clip, task.forget.images, depth)
-    labels = task.forget.labels.to(text.device)
+    t = task.forget.labels.to(V.device)
     optimiser = torch.optim.Adam(trainable(visual), lr=learning_rate)
     history = []
     for step in tqdm(range(steps), desc="forgetting", leave=False):
         picks = draw(len(below), batch, g)
         with fast(clip.device):
-            features = features_above(visual, below[picks], depth)
-        loss = forget_loss(features, text, labels[picks], margin, delta)
-        similarity = (features * text[labels[picks]]).sum(1).mean()
-        history.append({"step": step, "forget loss": loss.item(), "similarity": similarity.item()})
+            u = features_above(visual, below[picks], depth)
+        loss = forget_loss(u, V, t[picks], margin, delta)
+        s = (u * V[t[picks]]).sum(1).mean()
+        history.append({"step": step, "forget loss": loss.item(), "similarity": s.item()})
         if loss.item() == 0:
             break
         optimiser.zero_grad()

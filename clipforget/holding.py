@@ -12,31 +12,35 @@ import torch.nn.functional as F
 # %% ../nbs/13b_holding.ipynb #9f630c9b
 def with_borrowed(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
     "Activations of forget pictures [n, ...] and about as many of siblings [m, ...], moved to the forget pictures' mean."
-    moved = siblings.float() - siblings.float().mean(0) + forget.float().mean(0)
+    z = siblings.float() - siblings.float().mean(0) + forget.float().mean(0)
     times = max(1, round(len(forget) / len(siblings)))
-    return torch.cat([forget, moved.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
+    return torch.cat([forget, z.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
 
 # %% ../nbs/13b_holding.ipynb #1d0dee56
-def look_alikes(forget: torch.Tensor, retain: torch.Tensor, neighbours: int = 8) -> torch.Tensor:
-    "Unit mean feature of the nearest of the unit features `retain` [m, d] for each of `forget` [n, d]."
-    near = (forget @ retain.T).topk(min(neighbours, len(retain)), dim=1).indices
-    return F.normalize(retain[near].mean(1), dim=-1)
+def look_alikes(
+    u: torch.Tensor,  # unit features of forget pictures [n, d]
+    u_r: torch.Tensor,  # of retain pictures [m, d]
+    k: int = 8,  # how many of them stand for each
+) -> torch.Tensor:
+    "Unit mean feature of the retain pictures nearest to each of the forget pictures, [n, d]."
+    N = (u @ u_r.T).topk(min(k, len(u_r)), dim=1).indices
+    return F.normalize(u_r[N].mean(1), dim=-1)
 
 
 def mirrored(
-    features: torch.Tensor,  # unit features [n, d]
-    text: torch.Tensor,  # class embeddings [c, d]
+    u: torch.Tensor,  # unit features [n, d]
+    V: torch.Tensor,  # class embeddings [c, d]
     captions: torch.Tensor,  # long, the caption of each feature
     near: int = 8,  # so many captions next to it may keep what they share with it
 ) -> torch.Tensor:
     "Unit features reflected in the hyperplane to which their caption's own direction is normal, [n, d]."
-    out, near = features.clone(), min(near, len(text) - 1)
+    out, near = u.clone(), min(near, len(V) - 1)
     for c in captions.unique().tolist():
-        next_to = (text @ text[c]).index_fill(0, torch.tensor(c, device=text.device), -2.0).topk(near).indices
-        basis = torch.linalg.qr(text[next_to].T.float())[0]
-        own = F.normalize(text[c].float() - basis @ (basis.T @ text[c].float()), dim=0).to(features.dtype)
+        next_to = (V @ V[c]).index_fill(0, torch.tensor(c, device=V.device), -2.0).topk(near).indices
+        basis = torch.linalg.qr(V[next_to].T.float())[0]
+        d = F.normalize(V[c].float() - basis @ (basis.T @ V[c].float()), dim=0).to(u.dtype)
         mine = captions == c
-        out[mine] -= 2 * (features[mine] @ own)[:, None] * own
+        out[mine] -= 2 * (u[mine] @ d)[:, None] * d
     return out
 
 # %% ../nbs/13b_holding.ipynb #4daab29a

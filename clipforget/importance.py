@@ -41,9 +41,9 @@ def squared_gradients(
         w.requires_grad_(True)
     rows = []
     try:
-        for image, text in zip(images, texts):
-            similarity = (image_features(clip, image[None])[0] * text).sum()
-            rows.append(torch.stack([g.square().sum() for g in torch.autograd.grad(similarity, weights)]))
+        for image, t in zip(images, texts):
+            s = (image_features(clip, image[None])[0] * t).sum()
+            rows.append(torch.stack([g.square().sum() for g in torch.autograd.grad(s, weights)]))
     finally:  # the original asks for gradients only here, whatever happens
         for w, flag in zip(weights, before):
             w.requires_grad_(flag)

@@ -24,17 +24,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from clipforget.adapters import (
-    ActivationCache,
-    encode_above,
-    features_above,
-    frozen_activations,
-    load_patch,
-    tower_parts,
-    merge,
-    read_notes,
-    save_patch,
-)
+from .activations import ActivationCache, encode_above, features_above, frozen_activations, tower_parts
+from .adapters import load_patch, merge, read_notes, save_patch
 from .clip import Clip, batch_size, encode_images, fast, image_features, weights_hash
 from .core import DATASETS, choose, short_hash
 from .forgetting import Stage, candidates, forget
@@ -139,7 +130,17 @@ def parsed_settings(text: str) -> dict[str, Any]:
     return found
 
 # %% ../nbs/15_methods.ipynb #d65628b8
-STAGE_MODULES = ("clip", "importance", "adapters", "forgetting", "alignment", "holding", "reminding", "restoring")
+STAGE_MODULES = (
+    "clip",
+    "importance",
+    "adapters",
+    "activations",
+    "forgetting",
+    "alignment",
+    "holding",
+    "reminding",
+    "restoring",
+)
 
 
 @cache

@@ -16,14 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from clipforget.adapters import (
-    ActivationCache,
-    encode_above,
-    features_above,
-    frozen_depth,
-    frozen_activations,
-    trainable,
-)
+from .activations import ActivationCache, encode_above, features_above, frozen_depth, frozen_activations
+from .adapters import trainable
 from .alignment import retain_pools
 from .clip import Clip, batch_size, class_embeddings, fast
 from .forgetting import Stage, draw, forget_loss
@@ -32,16 +26,19 @@ from .photos import Photos, pixels
 from .task import Task
 
 # %% ../nbs/13_reminding.ipynb #15b127c9
-def distillation_loss(features: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-    "Mean of 1 - cos between edited and original unit features."
-    return (1 - (features * original).sum(1)).mean()
+def distillation_loss(u: torch.Tensor, u_0: torch.Tensor) -> torch.Tensor:
+    "L_d: the mean of 1 - cos between the edited and the original unit features, both [n, d]."
+    return (1 - (u * u_0).sum(1)).mean()
 
 
 def contrastive_loss(
-    features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor, temperature: float = 100.0
+    u: torch.Tensor,  # unit features [n, d]
+    V: torch.Tensor,  # class embeddings [c, d]
+    y: torch.Tensor,  # which of them is right, long [n]
+    temperature: float = 100.0,
 ) -> torch.Tensor:
-    "Cross-entropy of the temperature times the similarities with all captions."
-    return F.cross_entropy(temperature * features @ classes.T, labels)
+    "L_c: the cross-entropy of the temperature times the similarities with all captions."
+    return F.cross_entropy(temperature * u @ V.T, y)
 
 # %% ../nbs/13_reminding.ipynb #33012d29
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .adapters import encode_above, frozen_activations, frozen_depth, set_scale
+from .activations import encode_above, frozen_activations, frozen_depth
+from .adapters import set_scale
 from .clip import Clip, accuracy, class_embeddings
 from .forgetting import Stage, margins
 from .task import Task
@@ -27,7 +28,8 @@ def recognition_risk(
         raise ValueError(f"A risk needs at least two calibration pictures, not {len(margin)}.")
     if not margin.isfinite().all():  # a model that has diverged certifies nothing
         return 100.0
-    tail = 0.5 * math.erfc(-margin.mean().item() / (margin.std().item() * math.sqrt(2) + 1e-12))
+    mu, sigma = margin.mean().item(), margin.std().item()
+    tail = 0.5 * math.erfc(-mu / (sigma * math.sqrt(2) + 1e-12))
     return 100 * max((margin > 0).float().mean().item(), tail)
 
 

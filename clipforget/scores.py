@@ -16,7 +16,7 @@ from scipy.stats import t as student
 from torch import nn
 from tqdm import tqdm
 
-from .adapters import encode_above, frozen_activations
+from .activations import encode_above, frozen_activations
 from .clip import Clip, accuracy, class_embeddings
 from .restoring import GATE
 from .task import ImageSet, Task

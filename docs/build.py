@@ -25,6 +25,7 @@ PARTS = {
     "The method": [
         "10_importance",
         "11_adapters",
+        "11a_activations",
         "12_forgetting",
         "13a_alignment",
         "13b_holding",

@@ -11,17 +11,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from clipforget.adapters import (
-    adapters,
-    add_adapters,
-    encode_above,
-    frozen_activations,
-    frozen_depth,
-    load_patch,
-    merge,
-    save_patch,
-    tower_parts,
-)
+from clipforget.activations import encode_above, frozen_activations, frozen_depth, tower_parts
+from clipforget.adapters import adapters, add_adapters, load_patch, merge, save_patch
 from clipforget.clip import encode_images, load_clip, save_local_dir, tokenise_for, truncated_text_features
 from clipforget.importance import layers
 

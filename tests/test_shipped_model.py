@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from clipforget.adapters import ActivationCache, add_adapters, frozen_depth
+from clipforget.activations import ActivationCache, frozen_depth
+from clipforget.adapters import add_adapters
 from clipforget.clip import (
     MODELS,
     PREPARED,
