@@ -9,6 +9,7 @@ __all__ = ['COLOURS', 'PLAIN', 'LIGHTS', 'Sheet', 'colours_of', 'use_style', 'sa
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,6 +43,9 @@ LIGHTS = {"green": "#00664b", "amber": "#8a5a00", "red": "#a11d17", "grey": "#4b
 
 class Sheet(Figure):
     "A figure of pictures. It is shown as PNG, which is half as large for them as SVG; what it shows stands in its `repr`, for those who cannot see it."
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # nbdev can document no inherited one
+        super().__init__(*args, **kwargs)
 
     def __repr__(self) -> str:
         titles = [ax.get_title(place) for ax in self.axes for place in ("left", "center")]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from .restoring import GATE
 from .scores import half_interval, wilson
@@ -284,7 +285,7 @@ def light_table(
     table: pd.DataFrame,  # from `lights`
     colours: Mapping[str, str],  # of the lights
     pictures: int | Mapping[str, int] | None = None,  # see `with_intervals`; no intervals if None
-) -> "pd.io.formats.style.Styler":
+) -> Styler:
     "The answers with their lights as a sign, a word and a colour, and their intervals; 4 shots stand before 16."
     in_order = lambda level: level.map(lambda text: re.sub(r"\d+", lambda m: m.group().zfill(4), text))
     seen = table.assign(light=[f"{MARKS[v]} {v}" for v in table["light"]])
