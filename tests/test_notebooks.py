@@ -1,5 +1,8 @@
 """The notebooks are the source: exporting and cleaning them changes nothing that is in the repository."""
 
+import ast
+import importlib
+import inspect
 import json
 import os
 import re
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import latex2mathml.converter
 import pytest
+from nbdev.showdoc import show_doc
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").glob("*.ipynb") if path.exists())
@@ -170,3 +174,26 @@ def test_every_figure_has_a_sentence_beside_it(path):
     ]
     silent = [k for k in shows if len((said[k - 1] + " " + said[k + 1]).split()) < 8]
     assert not silent, f"figures without a word on what to see, in cells {silent}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nbdev_docs_can_execute_what_it_needs(path):
+    """For its pages, nbdev_docs executes exported cells and those with an import, and no others: each must stand alone."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    if not any(source.startswith("#| export") for source in code):
+        return
+    plain = [ast.parse(source) for source in code if not source.startswith("#|")]
+    importing = [
+        k for k, tree in enumerate(plain) if any(isinstance(x, ast.Import | ast.ImportFrom) for x in ast.walk(tree))
+    ]
+    assert importing in ([], [0])
+
+
+@pytest.mark.parametrize("module", sorted((ROOT / "clipforget").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_nbdev_docs_can_show_every_exported_name(module):
+    found = importlib.import_module(f"clipforget.{module.stem}")
+    for name in found.__all__:
+        symbol = getattr(found, name)
+        if inspect.isfunction(symbol) or inspect.isclass(symbol):
+            assert show_doc(symbol) is not None, name
