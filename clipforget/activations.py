@@ -25,7 +25,7 @@ from .photos import Photos
 
 # %% ../nbs/11a_activations.ipynb #44c37ead
 def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
-    "The image tower as a chain of (prefix of layer names, function); one part if its structure is not known."
+    "The image tower `visual` as a chain of (prefix of layer names, function); one part if its structure is not known."
     if isinstance(visual, ModifiedResNet):
         stages = [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)]
         return [
@@ -41,7 +41,7 @@ def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], t
 
 
 def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
-    "What an attention pooling does before its last matrix, for the one token that is used: [n, c, h, w] to [n, c]."
+    "What the attention pooling `pool` does to `x` before its last matrix, for the one token that is used: [n, c, h, w] to [n, c]."
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
     q = pool.q_proj(x[:, 0])[:, None]  # a part of x with three dimensions would be multiplied picture by picture
@@ -50,13 +50,13 @@ def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
 
 
 def project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
-    "What a Vision Transformer does behind its last block: tokens [n, t, w] to features [n, d]."
+    "What the Vision Transformer `visual` does behind its last block: tokens `x` [n, t, w] to features [n, d]."
     pooled, _ = visual._pool(x)
     return pooled if visual.proj is None else pooled @ visual.proj
 
 # %% ../nbs/11a_activations.ipynb #da7580da
 def part_of(name: str, prefixes: Sequence[str]) -> int:
-    "The number of the part that a layer belongs to: the one with the longest prefix of its name, or the last."
+    "The number of the part that a layer belongs to: of `prefixes`, one a part, the longest that `name` begins with, or the last."
     return max(
         range(len(prefixes)),
         key=lambda k: (name.startswith(prefixes[k]), len(prefixes[k]) if name.startswith(prefixes[k]) else k),
@@ -64,7 +64,7 @@ def part_of(name: str, prefixes: Sequence[str]) -> int:
 
 
 def frozen_depth(visual: nn.Module) -> int:
-    "How many parts of the tower lie below its lowest adapter."
+    "How many parts of the tower `visual` lie below its lowest adapter."
     prefixes = [prefix for prefix, _ in tower_parts(visual)]
     return min((part_of(name, prefixes) for name in adapters(visual)), default=len(prefixes) - 1)
 
@@ -95,7 +95,7 @@ def frozen_activations(
 
 # %% ../nbs/11a_activations.ipynb #20b574e6
 def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> torch.Tensor:
-    "Unit features [n, d] from the activations below part `depth`, with gradients for the adapters."
+    "Unit features [n, d] from the `activations` below part `depth` of `visual`, with gradients for the adapters."
     x = activations.contiguous(memory_format=torch.channels_last) if activations.ndim == 4 else activations
     for _, part in tower_parts(visual)[depth:]:
         x = part(x)
@@ -104,7 +104,7 @@ def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> 
 
 @torch.no_grad()
 def encode_above(visual: nn.Module, activations: torch.Tensor, depth: int, batch: int = 256) -> torch.Tensor:
-    "Unit features [n, d] of any number of activations, without gradients, in their own precision."
+    "Unit features [n, d] from the `activations` below part `depth` of `visual`, `batch` at once, without gradients, in their own precision."
     low = activations.dtype == torch.bfloat16
     visual = fast_copy(visual, activations.device) if low else visual
     with torch.autocast(activations.device.type, torch.bfloat16) if low else nullcontext():
@@ -126,7 +126,7 @@ class ActivationCache:
         self.files: tempfile.TemporaryDirectory | None = None  # gone with the cache
 
     def room(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        "A tensor to be filled, in memory if there is room, else mapped from a file."
+        "A tensor of this `shape` and `dtype` to be filled, in memory if there is room, else mapped from a file."
         count = math.prod(shape)
         size = count * dtype.itemsize
         if size <= self.free:
@@ -139,7 +139,7 @@ class ActivationCache:
         return torch.from_file(str(path), shared=True, size=count, dtype=dtype).view(shape)
 
     def __call__(self, clip: Clip, images: torch.Tensor | Photos, depth: int, exact: bool = False) -> torch.Tensor:
-        "`frozen_activations` of `images`, computed at the first call with this very object."
+        "`frozen_activations(clip, images, depth, exact)`, computed at the first call with this very object `images`."
         key = (id(clip.model.visual), id(images), depth, exact)
         if key not in self.kept:
             self.kept[key] = (images, frozen_activations(clip, images, depth, exact, self.room))

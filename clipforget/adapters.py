@@ -25,7 +25,7 @@ from .importance import layers
 
 # %% ../nbs/11_adapters.ipynb #f0a384a0
 class LowRank(nn.Module):
-    "Adds a B A to a weight of any shape, whose first dimension counts outputs."
+    "Adds a B A to a `weight` of any shape, whose first dimension counts outputs; `rank` is cut to the weight's own, `generator` draws A."
 
     a: torch.Tensor  # the factor, a buffer
 
@@ -43,7 +43,7 @@ class LowRank(nn.Module):
 
 # %% ../nbs/11_adapters.ipynb #f68fcef1
 def adapters(visual: nn.Module) -> dict[str, LowRank]:
-    "The adapters in an image tower, by layer name."
+    "The adapters in the image tower `visual`, by layer name."
     found = {}
     for name, (module, parameter) in layers(visual).items():
         if parametrize.is_parametrized(module, parameter):
@@ -69,12 +69,12 @@ def add_adapters(
 
 # %% ../nbs/11_adapters.ipynb #776a07d4
 def trainable(visual: nn.Module) -> list[nn.Parameter]:
-    "The adapters' parameters."
+    "The parameters A and B of the adapters in `visual`."
     return [p for adapter in adapters(visual).values() for p in (adapter.A, adapter.B)]
 
 
 def set_scale(visual: nn.Module, a: float) -> None:
-    "Set the factor a of all adapters; a = 0 is the original model, a = 1 the trained one."
+    "Set the factor `a` of all adapters in `visual`; a = 0 is the original model, a = 1 the trained one."
     for adapter in adapters(visual).values():
         adapter.a.fill_(a)
 
@@ -94,7 +94,7 @@ def merge(
 
 # %% ../nbs/11_adapters.ipynb #7d208afc
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:
-    "Write the adapters of `visual` with the hash of `base`'s weights to a safetensors file; `notes` are kept as JSON."
+    "Write the adapters of `visual` with the hash of `base`'s weights to the safetensors file `path`; `notes` are kept as JSON."
     tensors = {
         f"{n}/{k}": getattr(x, k).detach().cpu().contiguous()
         for n, x in adapters(visual).items()
@@ -106,7 +106,7 @@ def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = N
 
 
 def read_notes(path: Path) -> dict:
-    "The notes in the header of a patch file. ValueError if it is damaged or no patch."
+    "The notes in the header of the patch file `path`. ValueError if it is damaged or no patch."
     return json.loads(_read_patch(path)[0]["notes"])
 
 # %% ../nbs/11_adapters.ipynb #adf6f168

@@ -23,13 +23,13 @@ Norm = nn.BatchNorm2d | nn.LayerNorm
 
 
 def norm_layers(visual: nn.Module) -> list[Norm]:
-    "The BatchNorm layers of an image tower or, where there are none, its LayerNorm layers."
+    "The BatchNorm layers of the image tower `visual` or, where there are none, its LayerNorm layers."
     found: list[Norm] = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
     return found or [m for m in visual.modules() if isinstance(m, nn.LayerNorm)]
 
 
 def moments(layer: Norm, x: torch.Tensor) -> Moments:
-    "Mean and deviation of a norm layer's input by channel: [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."
+    "Mean and deviation of the input `x` of a norm layer by channel: [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."
     x = x.float()
     over = (0, 2, 3) if isinstance(layer, nn.BatchNorm2d) else tuple(range(x.ndim - 1))
     channels = x.shape[1 if x.ndim == 4 else -1]
@@ -43,7 +43,7 @@ def remembered(layer: Norm) -> Moments:
 
 # %% ../nbs/13a_alignment.ipynb #22febd36
 class NormStatistics:
-    "Records the input of every norm layer of an image tower; a context manager, so that no hook stays behind."
+    "Records the input of every norm layer of the image tower `visual`, to compare it with `aims`, a pair of moments a layer (None: what BatchNorm remembers); a context manager, so that no hook stays behind."
 
     def __init__(self, visual: nn.Module, aims: list[Moments] | None = None) -> None:
         self.layers = norm_layers(visual)
@@ -60,7 +60,7 @@ class NormStatistics:
         return self
 
     def keep(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        "Remember the input of one layer."
+        "Remember `args`, the input of the layer `module`."
         self.inputs[module] = args[0]
 
     def __exit__(self, *exception: object) -> None:
@@ -106,7 +106,7 @@ def align(
 
 # %% ../nbs/13a_alignment.ipynb #aa232470
 def random_like(plain: torch.Tensor, aligned: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    "`plain` with normal noise whose mean absolute value is that of `aligned` - `plain`, cut to 0..1."
+    "`plain` with normal noise from `generator` whose mean absolute value is that of `aligned` - `plain`, cut to 0..1."
     scale = (aligned - plain).abs().mean() * math.sqrt(math.pi / 2)
     return (plain + scale * torch.randn(plain.shape, generator=generator)).clamp(0, 1)
 
@@ -116,7 +116,7 @@ NOTHING: list[Moments] = []  # no alignment is possible
 
 @torch.no_grad()
 def reference_moments(clip: Clip, images: torch.Tensor | Photos) -> list[Moments]:
-    "Mean and deviation of every LayerNorm input over reference images, channel by channel."
+    "Mean and deviation of every LayerNorm input of `clip`'s image tower over the reference `images`, channel by channel."
     sums: list[list[torch.Tensor]] = []
     for x in images.split(batch_size(clip)):
         with NormStatistics(clip.model.visual, NOTHING) as seen:
@@ -131,7 +131,7 @@ def reference_moments(clip: Clip, images: torch.Tensor | Photos) -> list[Moments
 
 
 def alignment_aims(clip: Clip, reference: torch.Tensor | Photos | None) -> tuple[str, list[Moments] | None]:
-    "What the retain images are aligned to, in words and as moments; None stands for BatchNorm's own, NOTHING for no alignment."
+    "What the retain images are aligned to with the tower of `clip` and `reference` pictures (or None), in words and as moments; None stands for BatchNorm's own, NOTHING for no alignment."
     if any(isinstance(m, nn.BatchNorm2d) for m in clip.model.visual.modules()):
         return "running statistics of BatchNorm, as in the paper", None
     if reference is None or not len(reference):
@@ -141,7 +141,7 @@ def alignment_aims(clip: Clip, reference: torch.Tensor | Photos | None) -> tuple
 
 # %% ../nbs/13a_alignment.ipynb #c98aa6dc
 def patchwork(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    "`count` pictures, each with a random rectangle of another one and its colour channels permuted, [count, 3, h, w]."
+    "`count` of `images` (float [n, 3, h, w]), each with a rectangle of another one and its colour channels permuted, both drawn from `generator`: [count, 3, h, w]."
     n, size = len(images), images.shape[-1]
     first, second = (torch.randint(n, (count,), generator=generator) for _ in range(2))
     side = torch.randint(size // 4, 3 * size // 4, (count, 2), generator=generator)

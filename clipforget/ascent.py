@@ -26,14 +26,18 @@ from .task import Task
 def calibration_risk(
     clip: Clip,  # with the text tower to judge with
     task: Task,  # its calibration split
-    visual: nn.Module | None = None,  # another image tower
+    visual: nn.Module | None = None,  # another image tower; `clip`'s own if None
 ) -> float:
     "Estimated risk (percent) that a new target picture is recognised."
     text, part = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_forget
     return highest_risk(encode_images(clip, part.images, visual, exact=False), text, part.labels)
 
 
-def calibrate(clip: Clip, task: Task, visual: nn.Module | None = None) -> dict[str, float]:
+def calibrate(
+    clip: Clip,  # with the text tower to judge with
+    task: Task,  # its calibration split
+    visual: nn.Module | None = None,  # another image tower; `clip`'s own if None
+) -> dict[str, float]:
     "`calibration_risk`, and the accuracy on the calibration siblings (percent)."
     text, part = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_retain
     siblings = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
@@ -41,7 +45,7 @@ def calibrate(clip: Clip, task: Task, visual: nn.Module | None = None) -> dict[s
 
 # %% ../nbs/20_ascent.ipynb #2b33163c
 def trainable_tower(clip: Clip) -> tuple[nn.Module, dict[str, nn.Parameter]]:
-    "A copy of the image tower in eval mode and its weights by layer name, which alone ask for gradients."
+    "A copy of the image tower of `clip` in eval mode and its weights by layer name, which alone ask for gradients."
     visual = deepcopy(clip.model.visual).requires_grad_(False).eval()
     return visual, {name: getattr(m, p).requires_grad_(True) for name, (m, p) in layers(visual).items()}
 
@@ -60,9 +64,14 @@ Loss = Callable[[dict[str, Drawn]], torch.Tensor]
 
 
 def batches(
-    clip: Clip, task: Task, visual: nn.Module, sides: Sequence[str], batch: int, seed: int
+    clip: Clip,  # the original model, whose normalisation the pictures get
+    task: Task,  # its forget and retain images
+    visual: nn.Module,  # the image tower that is trained
+    sides: Sequence[str],  # "forget", "retain" or both
+    batch: int,  # pictures of each side
+    seed: int,  # of the draws
 ) -> Iterator[dict[str, Drawn]]:
-    'Without end: `batch` pictures of each of `sides` ("forget", "retain") through `visual`, with gradients.'
+    "Without end: `batch` pictures of each of `sides` through `visual`, with gradients."
     g = torch.Generator().manual_seed(seed)
     while True:
         index = {side: draw(len(getattr(task, side)), batch, g) for side in sides}
@@ -105,8 +114,13 @@ def descend(
     return losses
 
 
-def finished(clip: Clip, task: Task, visual: nn.Module, **info: object) -> Edit:
-    "The edit whose image tower is `visual`, with its calibration figures."
+def finished(
+    clip: Clip,  # the original model
+    task: Task,  # its calibration split
+    visual: nn.Module,  # the edited image tower
+    **info: object,  # what else the edit shall tell, such as its losses
+) -> Edit:
+    "The edit whose image tower is `visual`, with its calibration figures beside `info`."
     return Edit(clip.with_visual(visual.requires_grad_(False).eval()), info=info | calibrate(clip, task, visual))
 
 # %% ../nbs/20_ascent.ipynb #19169443
@@ -114,8 +128,8 @@ def trained_on(
     clip: Clip,  # the original model
     task: Task,  # its forget and retain images
     side: str,  # "forget" or "retain": whose pictures and captions are learned
-    learning_rate: float,
-    steps: int,
+    learning_rate: float,  # of AdamW
+    steps: int,  # of AdamW
     batch: int,  # pictures a step
 ) -> tuple[nn.Module, list[float]]:
     "A copy of the image tower after contrastive training on one side, and the losses, one a step."
@@ -128,8 +142,8 @@ def trained_on(
 def fine_tuning(
     clip: Clip,  # the original model
     task: Task,  # its retain images are trained on
-    learning_rate: float = 1e-4,
-    steps: int = 60,
+    learning_rate: float = 1e-4,  # of AdamW
+    steps: int = 60,  # of AdamW
     batch: int = 32,  # retain images a step
 ) -> Edit:
     "Fine-tuning on the siblings only."
@@ -137,7 +151,11 @@ def fine_tuning(
     return finished(clip, task, visual, losses=losses)
 
 # %% ../nbs/20_ascent.ipynb #9133ff42
-def away(x: Drawn, text: torch.Tensor, cosine: bool) -> torch.Tensor:
+def away(
+    x: Drawn,  # forget images
+    text: torch.Tensor,  # class embeddings [c, d]
+    cosine: bool,  # the similarity; False: the cross-entropy
+) -> torch.Tensor:
     "The loss of gradient ascent: the mean similarity with the caption, or the negative cross-entropy."
     return (x.u * text[x.labels]).sum(1).mean() if cosine else -contrastive_loss(x.u, text, x.labels)
 
@@ -145,7 +163,7 @@ def away(x: Drawn, text: torch.Tensor, cosine: bool) -> torch.Tensor:
 def gradient_ascent(
     clip: Clip,  # the original model
     task: Task,  # its forget images are trained on
-    learning_rate: float = 3e-5,
+    learning_rate: float = 3e-5,  # of AdamW
     steps: int = 60,  # at most
     batch: int = 32,  # forget images a step
     cosine: bool = True,  # the similarity in the place of the negative cross-entropy
@@ -172,10 +190,10 @@ def gradient_ascent(
 def grad_diff(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
-    learning_rate: float = 3e-5,
+    learning_rate: float = 3e-5,  # of AdamW
     steps: int = 60,  # at most
     batch: int = 32,  # pictures of each side a step
-    weight: float = 1.0,  # alpha
+    weight: float = 1.0,  # alpha, of the ascent; the descent's is 1
     cosine: bool = False,  # see `gradient_ascent`
     stop_at: float | None = 1.0,  # percent of calibration risk; None: all steps
 ) -> Edit:

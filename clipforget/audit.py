@@ -55,17 +55,20 @@ from .task import EVALUATION_SEED, ImageSet, Task, view_set
 
 # %% ../nbs/27_audit.ipynb #b027c772
 def answers(question: str, values: Mapping[str, float]) -> pd.DataFrame:
-    "Tidy rows: question, how it was asked, value (percent)."
+    "Tidy rows, one for each of `values`: the `question`, how it was asked, value (percent)."
     return pd.DataFrame([{"question": question, "how": how, "value": float(v)} for how, v in values.items()])
 
 
 def pixels_of(part: ImageSet) -> torch.Tensor:
-    "All pictures of a set, uint8 [n, 3, h, w]."
+    "All pictures of the set `part`, uint8 [n, 3, h, w]."
     return pixels(part.images)
 
 # %% ../nbs/27_audit.ipynb #3f42dc64
-def disturbed(images: torch.Tensor, seed: int = 0) -> dict[str, torch.Tensor]:
-    "The pictures, uint8 [n, 3, h, w], as they are and in six other conditions."
+def disturbed(
+    images: torch.Tensor,  # uint8 [n, 3, h, h]
+    seed: int = 0,  # of the noise
+) -> dict[str, torch.Tensor]:
+    "The pictures as they are and in seven other conditions, by name, each uint8 [n, 3, h, h]."
     x = images.float().div(255)
     size = x.shape[-1]
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
@@ -87,7 +90,11 @@ def disturbed(images: torch.Tensor, seed: int = 0) -> dict[str, torch.Tensor]:
     return {how: y.clamp(0, 1).mul(255).round().byte() for how, y in made.items()}
 
 # %% ../nbs/27_audit.ipynb #0c51b7f9
-def other_renderings(task: Task, size: int, views: int = 60) -> dict[str, ImageSet]:
+def other_renderings(
+    task: Task,  # whose target is to be shown
+    size: int,  # pixels of a side
+    views: int = 60,  # of the target in each style
+) -> dict[str, ImageSet]:
     "For a task of pictograms: the target on hard-edged backgrounds, with its colours exchanged, and as a line drawing; nothing for other tasks."
     things, part = load_pictograms(), task.evaluation["target"]
     name = task.target.partition(",")[0]
@@ -112,9 +119,13 @@ def other_renderings(task: Task, size: int, views: int = 60) -> dict[str, ImageS
     made["exchanged colours"] = ImageSet("exchanged colours", pixels_of(part)[:, [1, 2, 0]], part.labels, part.classes)
     return made
 
-
-def ask_pictures(clip: Clip, task: Task, renderings: Mapping[str, ImageSet] | None = None) -> pd.DataFrame:
-    "Top-1 accuracy (percent) on the held-out target pictures, disturbed ones, and other renderings (`other_renderings` if none are given)."
+# %% ../nbs/27_audit.ipynb #0c51b7a4
+def ask_pictures(
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    renderings: Mapping[str, ImageSet] | None = None,  # of the target; `other_renderings` if None
+) -> pd.DataFrame:
+    "Top-1 accuracy (percent) on the held-out target pictures, disturbed ones, and other renderings."
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     renderings = other_renderings(task, clip.size) if renderings is None else renderings
@@ -142,14 +153,19 @@ RECOGNISED = 50.0  # percent: a wording by which the original finds fewer pictur
 
 
 def known_share(clip: Clip, name: str) -> float:
-    "The share of a name's tokens that have a trained row in the model's table of tokens; one for an empty name."
+    "The share (0 to 1) of the tokens of `name` that have a trained row in the table of tokens of `clip`; one for an empty name."
     ids = tokenise_for(clip, [name])[0]
     ids = ids[1 : int(ids.argmax())]  # without the start, and the end, which has the highest id
     rows = clip.model.token_embedding.weight[ids.to(clip.device)]
     return rows.abs().sum(1).gt(0).float().mean().item() if len(ids) else 1.0
 
 # %% ../nbs/27_audit.ipynb #e139fsp2
-def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), wordings: Sequence[str] = WORDINGS) -> pd.DataFrame:
+def ask_words(
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    synonyms: Sequence[str] = (),  # other names of the target
+    wordings: Sequence[str] = WORDINGS,  # prompts, with braces for a name; each is asked by itself
+) -> pd.DataFrame:
     "Accuracy (percent) on the held-out target pictures by wording and by synonym of the target's name; top five; mean rank of the caption."
     part, caption = task.evaluation["target"], task.caption
     u = encode_images(clip, part.images, exact=False)
@@ -170,34 +186,43 @@ def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), wordings: Se
         },
     )
 
-# %% ../nbs/27_audit.ipynb #0fae2d33
+# %% ../nbs/27_audit.ipynb #0fae2d21
 class Prototypes:
     "Nearest class mean."
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> "Prototypes":
+        "Learn from features `x` [n, d] with labels `y` [n]."
         self.classes = np.unique(y)
         self.means = np.stack([x[y == c].mean(0) for c in self.classes])
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
+        "The label [n] of each of the features `x` [n, d]."
         return self.classes[((x[:, None] - self.means) ** 2).sum(-1).argmin(1)]
 
-
+# %% ../nbs/27_audit.ipynb #0fae2d33
 class RandomProjection:
     "RanPAC's head: ridge regression on the ReLU of a fixed random projection."
 
-    def __init__(self, width: int = 2000, seed: int = 0) -> None:
+    def __init__(
+        self,
+        width: int = 2000,  # columns of the projection
+        seed: int = 0,  # of its random numbers
+    ) -> None:
         self.width, self.rng, self.head = width, np.random.default_rng(seed), RidgeClassifier(alpha=1.0)
 
     def lifted(self, x: np.ndarray) -> np.ndarray:
+        "The features `x` [n, d] behind projection and ReLU, [n, width]."
         return np.maximum(x @ self.weights, 0)
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> "RandomProjection":
+        "Learn from features `x` [n, d] with labels `y` [n]."
         self.weights = self.rng.standard_normal((x.shape[1], self.width))
         self.head.fit(self.lifted(x), y)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
+        "The label [n] of each of the features `x` [n, d]."
         return self.head.predict(self.lifted(x))
 
 
@@ -211,9 +236,14 @@ PROBES: dict[str, Callable[[int], Any]] = {
 
 # %% ../nbs/27_audit.ipynb #5b0f25a9
 def probe_accuracies(
-    f: np.ndarray, r: np.ndarray, tf: np.ndarray, tr: np.ndarray, shots: int, draws: int
+    f: np.ndarray,  # [n, d], features of forget pictures, to learn from
+    r: np.ndarray,  # [n, d], of retain pictures, likewise
+    tf: np.ndarray,  # [n, d], of held-out target pictures, to tell
+    tr: np.ndarray,  # [n, d], of held-out siblings, likewise
+    shots: int,  # pictures a side to learn from
+    draws: int,  # how often they are drawn
 ) -> dict[str, float]:
-    "Balanced accuracy (percent) of every probe, mean of `draws`, from features [n, d]: forget and retain to learn from, held-out target and siblings to tell."
+    "Balanced accuracy (percent) of every probe by name, mean of the draws."
     found: dict[str, list[float]] = {n: [] for n in PROBES}
     for k in range(draws):
         rng = np.random.default_rng(k)
@@ -225,8 +255,13 @@ def probe_accuracies(
     return {n: float(np.mean(v)) for n, v in found.items()}
 
 
-def ask_features(clip: Clip, task: Task, shots: Sequence[int] = (1, 4, 16), draws: int = 10) -> pd.DataFrame:
-    "Balanced accuracy (percent) of probes on frozen features, target against siblings, trained on so many pictures a side; mean of several draws."
+def ask_features(
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    shots: Sequence[int] = (1, 4, 16),  # pictures a side to learn from, each number by itself
+    draws: int = 10,  # how often they are drawn
+) -> pd.DataFrame:
+    "Balanced accuracy (percent) of probes on frozen features, target against siblings; mean of the draws."
     sets = (task.forget, task.retain, task.evaluation["target"], task.evaluation["siblings"])
     f, r, tf, tr = (encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in sets)
     return answers(
@@ -240,7 +275,13 @@ def ask_features(clip: Clip, task: Task, shots: Sequence[int] = (1, 4, 16), draw
 
 # %% ../nbs/27_audit.ipynb #d67384e3
 def fine_tuned(
-    clip: Clip, part: ImageSet, text: torch.Tensor, steps: int, learning_rate: float, seed: int = 0, batch: int = 32
+    clip: Clip,  # the model, which stays as it is
+    part: ImageSet,  # what it learns
+    text: torch.Tensor,  # [c, d], class embeddings
+    steps: int,  # of Adam
+    learning_rate: float,  # Adam's
+    seed: int = 0,  # of the batches
+    batch: int = 32,  # pictures a step; all if there are fewer
 ) -> nn.Module:
     "The image tower after a few steps of cross-entropy on a set."
     visual, weights = trainable_tower(clip)
@@ -255,9 +296,13 @@ def fine_tuned(
         optimiser.step()
     return visual.requires_grad_(False)
 
-
+# %% ../nbs/27_audit.ipynb #d67384c8
 def ask_relearning(
-    clip: Clip, task: Task, counts: Sequence[int] = (1, 4, 16, 32), steps: int = 10, learning_rate: float = 1e-4
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    counts: Sequence[int] = (1, 4, 16, 32),  # forget pictures, each number by itself
+    steps: int = 10,  # of Adam
+    learning_rate: float = 1e-4,  # Adam's
 ) -> pd.DataFrame:
     "Target accuracy (percent) after fine-tuning on a few forget images."
     part = task.evaluation["target"]
@@ -273,7 +318,7 @@ def ask_relearning(
 
 # %% ../nbs/27_audit.ipynb #fdc76694
 def round_(weight: torch.Tensor, bits: int) -> None:
-    "Round a matrix or kernel in place to `bits` (4, 8) with a scale for each first index, or to half precision (16)."
+    "Round the matrix or kernel `weight` in place to `bits` (4, 8) with a scale for each first index, or to half precision (16)."
     if bits == 16:
         weight.copy_(weight.half())
         return
@@ -283,7 +328,7 @@ def round_(weight: torch.Tensor, bits: int) -> None:
 
 
 def rounded(visual: nn.Module, bits: int) -> nn.Module:
-    "A copy whose matrices and kernels are rounded by `round_`, with a scale for each output channel."
+    "A copy of the image tower `visual` whose matrices and kernels are rounded to `bits` by `round_`, with a scale for each output channel."
     visual = deepcopy(visual).requires_grad_(False)
     with torch.no_grad():
         for module, name in layers(visual).values():
@@ -292,7 +337,7 @@ def rounded(visual: nn.Module, bits: int) -> nn.Module:
 
 # %% ../nbs/27_audit.ipynb #fdc76sp2
 def rounded_text(clip: Clip, bits: int) -> Clip:
-    "A `Clip` whose text tower's matrices are rounded by `round_`: each token's row, each output channel. The image tower is shared."
+    "`clip` with a text tower whose matrices are rounded to `bits` by `round_`: each token's row, each output channel. The image tower is shared."
 
     def change(model: nn.Module) -> None:
         for name, weight in model.named_parameters():
@@ -304,7 +349,7 @@ def rounded_text(clip: Clip, bits: int) -> Clip:
 
 
 def ask_rounding(clip: Clip, task: Task) -> pd.DataFrame:
-    "Target and sibling accuracy (percent) with rounded weights, of the image tower and of both towers."
+    "Target and sibling accuracy (percent) of `clip`, by the evaluation of `task`, with rounded weights, of the image tower and of both towers."
     found = {}
     for bits, how in ((16, "half precision"), (8, "8 bits"), (4, "4 bits")):
         visual, of_text = rounded(clip.model.visual, bits), rounded_text(clip, bits)
@@ -317,7 +362,11 @@ def ask_rounding(clip: Clip, task: Task) -> pd.DataFrame:
     return answers("rounded weights", found)
 
 # %% ../nbs/27_audit.ipynb #79c2a4c9
-def ask_retrieval(clip: Clip, task: Task, queries: int = 50) -> pd.DataFrame:
+def ask_retrieval(
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    queries: int = 50,  # target pictures to search with, about; evenly spaced
+) -> pd.DataFrame:
     "Mean average precision (percent) of image-to-image retrieval and average precision of retrieval by the forgotten name, in a gallery of target, siblings and others."
     others = next(iter(task.suite.values())) if task.suite else None
     parts = [task.evaluation["target"], task.evaluation["siblings"], *([others] if others is not None else [])]
@@ -338,7 +387,7 @@ def ask_retrieval(clip: Clip, task: Task, queries: int = 50) -> pd.DataFrame:
 
 # %% ../nbs/27_audit.ipynb #55cc301b
 def ask_membership(clip: Clip, task: Task) -> pd.DataFrame:
-    "Area under the ROC curve (percent, at least 50) of telling forget images from held-out target images by their margin."
+    "Area under the ROC curve (percent, at least 50) of telling the forget images of `task` from its held-out target images by their margin in `clip`."
     text = class_embeddings(clip, task.forget.classes, task.templates)
     inside, outside = (
         margins(encode_images(clip, p.images, exact=False), text, task.caption).cpu().numpy()
@@ -368,13 +417,13 @@ def along_the_line(a: float) -> dict[str, float]:
 
 # %% ../nbs/27_audit.ipynb #d0632sp2
 def ask_undoing(
-    clip: Clip,
-    task: Task,
-    steps: int = 20,
-    learning_rate: float = 1e-4,
-    factors: Sequence[float] = (1.0, 3.0),
-    original: Clip | None = None,
-    a: float = 1.0,
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    steps: int = 20,  # of Adam, on the siblings
+    learning_rate: float = 1e-4,  # Adam's
+    factors: Sequence[float] = (1.0, 3.0),  # how far along that way, in units of the fine-tuning
+    original: Clip | None = None,  # what the model was edited from; the model itself if None
+    a: float = 1.0,  # the factor of its soup; 1 where there was none
 ) -> pd.DataFrame:
     "Target accuracy (percent) after fine-tuning on the siblings, and farther along the way that it went; as named by the text tower of `original` (by its own without one); and on the line from `original` through the model, whose soup had the factor `a`."
     part = task.evaluation["target"]
@@ -405,7 +454,12 @@ def ask_undoing(
     return answers("undoing", found)
 
 # %% ../nbs/27_audit.ipynb #71b31118
-def ask_memory(clip: Clip, task: Task, neighbours: int = 8, weight: float = 1.0) -> pd.DataFrame:
+def ask_memory(
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    neighbours: int = 8,  # pictures of the memory that vote
+    weight: float = 1.0,  # of the votes, which sum to one as the zero-shot probabilities do
+) -> pd.DataFrame:
     "Target accuracy (percent) of zero-shot similarity plus weighted votes of the nearest pictures of a memory, without and with the forget pairs in it."
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
@@ -438,14 +492,14 @@ QUESTIONS: dict[str, Callable[..., pd.DataFrame]] = {
 
 
 def audit(
-    clip: Clip,
-    task: Task,
-    questions: Sequence[str] = tuple(QUESTIONS),
-    synonyms: Sequence[str] = (),
-    original: Clip | None = None,
-    a: float = 1.0,
+    clip: Clip,  # the model that is asked
+    task: Task,  # what it should have forgotten
+    questions: Sequence[str] = tuple(QUESTIONS),  # which to ask, of `QUESTIONS`
+    synonyms: Sequence[str] = (),  # other names of the target, for "other words"
+    original: Clip | None = None,  # the model that it was edited from, where there is one
+    a: float = 1.0,  # the factor of its soup, where that is known
 ) -> pd.DataFrame:
-    "The answers of a model to all questions, tidy; `original` is the model that it was edited from, where there is one, and `a` the factor of its soup, where that is known. ValueError for an unknown question."
+    "The answers of a model to the questions, tidy. ValueError for an unknown question."
     more: dict[str, dict[str, Any]] = {"other words": {"synonyms": synonyms}, "undoing": {"original": original, "a": a}}
     return pd.concat(
         [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions],
@@ -484,6 +538,11 @@ def edit_of(
     return Edit(load_clip(what))
 
 
-def edited_model(what: str, clip: Clip, task: Task, settings: Mapping[str, Any] | None = None) -> Clip:
+def edited_model(
+    what: str,  # see `edit_of`
+    clip: Clip,  # the original model
+    task: Task,  # for a method that is called here
+    settings: Mapping[str, Any] | None = None,  # of that method; its defaults if None
+) -> Clip:
     "The edited model of `edit_of`."
     return edit_of(what, clip, task, settings).clip

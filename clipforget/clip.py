@@ -64,8 +64,8 @@ class Clip:
     name: str  # what the user calls it
     model: CLIP  # in eval mode
     config: dict  # open_clip's model configuration
-    mean: tuple[float, ...]  # of the three channels
-    std: tuple[float, ...]
+    mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
+    std: tuple[float, ...]  # standard deviation of each, likewise
     held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
     texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
 
@@ -81,7 +81,7 @@ class Clip:
         return next(self.model.parameters()).device
 
     def with_visual(self, visual: nn.Module) -> "Clip":
-        "The same CLIP with another image tower; text tower, tokenizer and cached text are shared."
+        "The same CLIP with the image tower `visual`; text tower, tokenizer and cached text are shared."
         model = deepcopy(self.model, {id(self.model.visual): visual})
         return replace(self, model=model.eval())
 
@@ -120,12 +120,12 @@ def fast(device: torch.device):
 
 
 def batch_size(clip: "Clip", most: int = 256) -> int:
-    "Images at once: fewer of large ones, so that what a batch leaves in memory stays the same."
+    "Images at once for `clip`: `most`, or fewer of large ones, but 16 at least, so that what a batch leaves in memory stays the same."
     return max(16, min(most, 64 * 224**2 // clip.size**2))
 
 
 def fast_copy(module: nn.Module, device: torch.device) -> nn.Module:
-    "What to call under `fast` where no gradients are wanted: a bfloat16 copy of a module with attention layers, else the module itself."
+    "What to call under `fast` where no gradients are wanted: a bfloat16 copy of a `module` with attention layers if `device` is fast at it, else the module itself."
     attention = any(isinstance(m, nn.MultiheadAttention) for m in module.modules())
     return deepcopy(module).to(torch.bfloat16) if attention and has_bfloat16(device) else module
 
@@ -138,7 +138,7 @@ TOKENIZER_SETTINGS = ("clean", "strip_sep_token", "language")
 
 
 def check_preprocessing(name: str, asked: Mapping[str, Any]) -> None:
-    "ValueError unless what the model `name` was trained on was prepared as `PREPARED` says; None is open_clip's default, which does."
+    "ValueError unless the pictures that the model `name` was trained on were prepared as `PREPARED` says; `asked` tells how, by open_clip's words, and None or nothing is its default, which is that."
     for key, supported in PREPARED.items():
         if asked.get(key) not in (None, supported):
             raise ValueError(
@@ -148,7 +148,7 @@ def check_preprocessing(name: str, asked: Mapping[str, Any]) -> None:
 
 
 def check_config(file: Path) -> None:
-    "ValueError for the configuration of a directory that is none of open_clip's, lets its tokenizer run code, or wants pictures prepared in another way."
+    "ValueError if `file`, the configuration of a directory, is none of open_clip's, lets its tokenizer run code, or wants pictures prepared in another way."
     config = read_json(file)
     model = config.get("model_cfg") if isinstance(config, dict) else None
     text = model.get("text_cfg") if isinstance(model, dict) else None
@@ -176,7 +176,7 @@ def shipped_models() -> list[str]:
 
 
 def save_compact(model: CLIP, token_ids: torch.Tensor, folder: Path, config: dict) -> None:
-    "Write `model`, whose token table has only the rows `token_ids` [r], as float16, with its `config` beside it."
+    "Write `model`, whose token table has only the rows `token_ids` [r], as float16 into `folder`, with its `config` beside it."
     state = {k: v.detach().half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     with write_atomic(Path(folder) / "weights.safetensors") as temporary:
         save_file(state | {"token_ids": token_ids.clone()}, temporary)
@@ -184,7 +184,7 @@ def save_compact(model: CLIP, token_ids: torch.Tensor, folder: Path, config: dic
 
 # %% ../nbs/04_clip.ipynb #332aesp2
 def load_compact(folder: Path) -> tuple[CLIP, dict]:
-    "The full open_clip model (float32, every token row) from the compact form, and the config file's content."
+    "The full open_clip model (float32, every token row) from the compact form in `folder`, and the config file's content."
     config = read_json(Path(folder) / "open_clip_config.json")
     file = Path(folder) / "weights.safetensors"
     try:
@@ -209,7 +209,7 @@ def load_compact(folder: Path) -> tuple[CLIP, dict]:
 
 # %% ../nbs/04_clip.ipynb #6ff655d5
 def pretrained_folder(name: str, new: bool = False) -> Path:
-    "The folder of the model `pretrained:NAME`: results/models/NAME in the project, where pretrain.ipynb writes a `new` one, or the committed nbs/models/NAME if there is no other."
+    "The folder of the pre-trained model `name`: results/models/NAME in the project, where pretrain.ipynb writes a `new` one, or the committed nbs/models/NAME if there is no other."
     made, committed = (project_root() / top / "models" / slug(name) for top in ("results", "nbs"))
     return committed if committed.is_dir() and not made.is_dir() and not new else made
 
@@ -255,7 +255,7 @@ def check_local_dir(folder: Path) -> None:
 
 # %% ../nbs/04_clip.ipynb #04dd3b89
 def create_open_clip(name: str, **settings: object) -> CLIP:
-    "`open_clip.create_model`, with one sentence for weights that do not fit and for a download that fails."
+    "`open_clip.create_model` of `name` with the keywords `settings`, and with one sentence for weights that do not fit and for a download that fails."
     try:
         return open_clip.create_model(name, **settings)
     except RuntimeError as error:
@@ -275,7 +275,7 @@ def create_open_clip(name: str, **settings: object) -> CLIP:
 
 # %% ../nbs/04_clip.ipynb #48d260ae
 def load_named(backbone: str) -> tuple[CLIP, dict]:
-    "The model and configuration for open_clip's NAME/TAG (tag `random`: fresh weights). ValueError with the allowed names for an unknown one."
+    "The model and configuration for `backbone`, open_clip's NAME/TAG (tag `random`: fresh weights). ValueError with the allowed names for an unknown one."
     name, _, tag = backbone.partition("/")
     name = choose("backbone", name, [*shipped_models(), *open_clip.list_models()])
     tag = choose(f"weights of {name}", tag, [*open_clip.list_pretrained_tags_by_model(name), "random"])
@@ -321,7 +321,7 @@ def load_clip(
 
 # %% ../nbs/04_clip.ipynb #9367de36
 def normalise(clip: Clip, images: torch.Tensor) -> torch.Tensor:
-    "uint8 or float (0 to 1) images [n, 3, h, w] as the model's input: float, channels last, mean 0 and deviation 1."
+    "uint8 or float (0 to 1) `images` [n, 3, h, w] as the input of `clip`: float, channels last, mean 0 and deviation 1."
     images = images.to(clip.device, non_blocking=True)
     images = images.float().div(255) if images.dtype == torch.uint8 else images
     mean, std = (torch.tensor(v, device=clip.device)[:, None, None] for v in (clip.mean, clip.std))
@@ -355,12 +355,12 @@ def encode_images(
 # %% ../nbs/04_clip.ipynb #502f7b93
 @lru_cache(maxsize=8)
 def simple_tokenizer(context: int) -> open_clip.SimpleTokenizer:
-    "CLIP's own tokenizer; it is slow to build, so it is built once."
+    "CLIP's own tokenizer for texts of at most `context` tokens; it is slow to build, so it is built once."
     return open_clip.SimpleTokenizer(context_length=context)
 
 
 def hf_tokenizer(clip: Clip) -> HFTokenizer | None:
-    "The model's tokenizer from Hugging Face's transformers, if it has one. No code that comes with it is run."
+    "The tokenizer of `clip` from Hugging Face's transformers, None if it has another. No code that comes with it is run."
     if not clip.config["text_cfg"].get("hf_tokenizer_name"):
         return None
     name = clip.name if clip.name.startswith("local-dir:") else clip.name.partition("/")[0]
@@ -368,7 +368,7 @@ def hf_tokenizer(clip: Clip) -> HFTokenizer | None:
 
 
 def tokenise_for(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
-    "Token ids, long [n, context], by the tokenizer of the model."
+    "Token ids, long [n, context], of `texts` by the tokenizer of `clip`."
     own = hf_tokenizer(clip)
     if own is not None:
         return own(list(texts))
@@ -436,7 +436,7 @@ def kept_tensor(
 
 # %% ../nbs/04_clip.ipynb #17af09fb
 def text_key(clip: Clip) -> str:
-    "The hash of all weights but the image tower's; computed once."
+    "The hash of all weights of `clip` but the image tower's; computed once."
     clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")
     return clip.texts.key
 
@@ -458,13 +458,20 @@ def class_embeddings(
     return kept_tensor("classes", [text_key(clip), list(names), list(templates)], encoded).to(clip.device)
 
 # %% ../nbs/04_clip.ipynb #8afabbdc
-def accuracy(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:
-    "Top-1 accuracy in percent of unit features [n, d] against class embeddings [c, d]."
+def accuracy(
+    features: torch.Tensor,  # [n, d], unit features of pictures
+    classes: torch.Tensor,  # [c, d], class embeddings
+    labels: torch.Tensor,  # long [n], the right class of each picture, 0 to c - 1
+) -> float:
+    "Top-1 accuracy in percent."
     return 100 * (features @ classes.T).argmax(1).eq(labels.to(features.device)).float().mean().item()
 
 
 def top_names(
-    features: torch.Tensor, classes: torch.Tensor, names: Sequence[str], k: int = 5
+    features: torch.Tensor,  # [n, d], unit features of pictures
+    classes: torch.Tensor,  # [c, d], class embeddings
+    names: Sequence[str],  # of the c classes
+    k: int = 5,  # names a picture; all if there are fewer
 ) -> list[list[tuple[str, float]]]:
     "For each picture the `k` best names with their cosine, best first."
     best = (features @ classes.T).topk(min(k, len(names)), dim=1)

@@ -70,13 +70,13 @@ KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "
 
 
 def annotations_in(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    "The annotations in a notebook's globals(), which Python 3.14 and later keep as a function."
+    "The annotations in `namespace`, a notebook's globals(), which Python 3.14 and later keep as a function."
     lazy = namespace.get("__annotate__")
     return namespace.get("__annotations__") or (lazy(1) if callable(lazy) else {})
 
 
 def fitting(name: str, value: object, annotation: object) -> object:
-    """`value`, if it is of the kind that `annotation` names (such as `bool`, `float | None`).
+    """`value`, given for the parameter `name`, if it is of the kind that `annotation` names (such as `bool`, `float | None`).
 
     A whole number that is to be a text becomes one, since papermill makes a number of whatever looks like it. Annotations
     of other kinds than `KINDS` and None are not compared. ValueError for a value of another kind.
@@ -92,9 +92,7 @@ def fitting(name: str, value: object, annotation: object) -> object:
 
 # %% ../nbs/00_core.ipynb #6c2353e0
 def check_parameters(
-    namespace: MutableMapping[
-        str, Any
-    ],  # the notebook's globals(); `before` in it holds the names from before its parameters cell
+    namespace: MutableMapping[str, Any],  # a notebook's globals(); `before` in it has the names above its parameters
     known: Iterable[str],  # the parameters that it has
 ) -> None:
     "ValueError, with the nearest match, for a parameter that the notebook does not have, and for a value of another kind than its annotation; see `fitting`. Takes `before` away; without it nothing is checked."
@@ -154,7 +152,7 @@ PRETRAIN_STEPS = {"cifar10": 4000, "pacs": 3000, "emoji; cifar10; pacs": 3400}
 
 
 def pretrain_steps(dataset: str) -> int:
-    "The steps of pretrain.ipynb where nobody says how many: a minute's try for pictograms, and for photographs as many as their model took, or the most of these."
+    "The steps of pretrain.ipynb for `dataset` (one, or several with semicolons between) where nobody says how many: a minute's try for pictograms, and for photographs as many as their model took, or the most of these."
     return 30 if dataset == "emoji" else PRETRAIN_STEPS.get(dataset, max(PRETRAIN_STEPS.values()))
 
 # %% ../nbs/00_core.ipynb #f18d8660
@@ -235,7 +233,7 @@ BOUNDS: dict[str, tuple[type, float, float]] = {
 
 # %% ../nbs/00_core.ipynb #b77c1f04
 def check_choices(given: Mapping[str, object]) -> None:
-    "ValueError for a truth value that is none, for unknown `labels`, and for `clusters` beside a `subgroup` that is no cluster."
+    "Of the parameters `given` by name (others are at their default): ValueError for a truth value that is none, for unknown `labels`, and for `clusters` beside a `subgroup` that is no cluster."
     asked = {**PARAMETERS, **given}
     for name in ("merged", "borrow", "download"):
         if not isinstance(asked[name], bool) and asked[name] is not PARAMETERS[name]:
@@ -249,7 +247,7 @@ def check_choices(given: Mapping[str, object]) -> None:
 
 
 def check_values(given: Mapping[str, object]) -> None:
-    "ValueError for a parameter of the main job that is no number, or not one within BOUNDS, and for what `check_choices` refuses; None passes where it is the default."
+    "Of the parameters of the main job that are `given` by name: ValueError for one that is no number, or not one within BOUNDS, and for what `check_choices` refuses; None passes where it is the default."
     check_choices(given)
     for name, (kind, low, high) in BOUNDS.items():
         value = given.get(name, PARAMETERS[name])
@@ -273,7 +271,7 @@ def part_of_name(text: str, most: int = 60) -> str:
 
 
 def located(dataset: str, parameters: Mapping[str, object]) -> dict[str, object]:
-    "The parameters with absolute paths; `data_root` is where the data set is read from, empty where that is the project's own data/ or nothing is read."
+    "The `parameters` of a run on `dataset`, by name, with absolute paths; `data_root` is where the data set is read from, empty where that is the project's own data/ or nothing is read."
     paths = {n: str(Path(str(parameters[n])).resolve()) for n in ("pool", "proposal", "reference") if parameters[n]}
     root = data_folder(str(parameters["data_root"])).resolve()
     usual = dataset == "emoji" or root == (project_root() / "data").resolve()

@@ -60,8 +60,8 @@ class Collection:
     labels: torch.Tensor  # long [n], which class's caption
     groups: tuple[str, ...]  # [n], which subgroup
     held_out: torch.Tensor  # bool [n], kept for the evaluation
-    classes: tuple[str, ...]
-    templates: tuple[str, ...] = TEMPLATES
+    classes: tuple[str, ...]  # the captions that labels index
+    templates: tuple[str, ...] = TEMPLATES  # prompts, with braces for a caption
     spared: torch.Tensor | None = None  # bool [n], not held out and never pre-trained on; None where nobody knows
     own: bool = False  # sorted by a user: every file is looked at before there is a task
 
@@ -74,7 +74,7 @@ class Collection:
         return torch.tensor([k for k, g in enumerate(self.groups) if g in wanted], dtype=torch.long)
 
     def part(self, name: str, index: torch.Tensor, size: int) -> ImageSet:
-        "The pictures at `index` as an `ImageSet`."
+        "The pictures at `index`, long [k], as an `ImageSet` called `name`, `size` pixels a side."
         kind = "" if isinstance(self.source[0] if len(self.source) else "", str | Path) else self.name
         return ImageSet(
             name,
@@ -95,9 +95,12 @@ def shuffled(index: torch.Tensor, seed: int) -> torch.Tensor:
 
 
 def three_parts(
-    collection: Collection, group: str, seed: int, learned: bool = False
+    collection: Collection,  # the photographs
+    group: str,  # a subgroup
+    seed: int,  # of what trains and what calibrates
+    learned: bool = False,  # train on pictures that pre-training saw, too
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    "Positions to train on (those that pre-training saw included if `learned`), to calibrate with and to evaluate on. ValueError where a subgroup has too few pictures."
+    "Positions, long, to train on, to calibrate with and to evaluate on. ValueError where the subgroup has too few pictures."
     mine = collection.where([group])
     held = collection.held_out[mine]
     free = ~held if collection.spared is None else collection.spared[mine]
@@ -119,14 +122,19 @@ def three_parts(
 
 # %% ../nbs/09_datasets.ipynb #ec5b8b1a
 def others_in(collection: Collection, taken: Sequence[str]) -> torch.Tensor:
-    "Held-out positions of all groups but `taken` (all of theirs if nothing is held out), ascending."
+    "Held-out positions in `collection` of all groups but `taken` (all of theirs if nothing is held out), ascending."
     rest = collection.where(sorted(set(collection.groups) - set(taken)))
     held = rest[collection.held_out[rest]]
     return held if len(held) else rest
 
 
-def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet:
-    "A decoded set with up to `most` further views of each picture, mirrored, cropped and tinted, as long as there are at most `count` in all."
+def with_views(
+    part: ImageSet,  # of decoded pictures
+    count: int,  # at most so many in all, unless the set itself has more
+    seed: int,  # of the further views
+    most: int = 7,  # further views of each picture
+) -> ImageSet:
+    "The set with further views of each picture, mirrored, cropped and tinted."
     further = min(most, count // len(part) - 1)
     g = torch.Generator().manual_seed(11_000 + seed)
     images = pixels(part.images)
@@ -138,7 +146,7 @@ def with_views(part: ImageSet, count: int, seed: int, most: int = 7) -> ImageSet
 
 # %% ../nbs/09_datasets.ipynb #1047d96b
 def checked_subgroups(collection: Collection, target: str, siblings: Sequence[str]) -> list[str]:
-    "The siblings. ValueError unless they and the target are subgroups, there are some, and the target is none of them."
+    "The `siblings`. ValueError unless they and the `target` are subgroups of `collection`, there are some, and the target is none of them."
     known = sorted(set(collection.groups))
     keep = [choose("subgroup", s, known) for s in siblings]
     choose("subgroup", target, known)
@@ -163,7 +171,12 @@ def check_own(collection: Collection, size: int) -> None:
         raise ValueError(f"{copies[0][0]} and {copies[0][1]} are the same picture.{more} Keep one of each.")
 
 
-def check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tensor, size: int) -> None:
+def check_files(
+    collection: Collection,  # the photographs
+    seen: torch.Tensor,  # long, positions to train on and to calibrate with
+    judged: torch.Tensor,  # long, positions to evaluate on
+    size: int,  # pixels of a side, at which a user's own pictures are compared
+) -> None:
     "ValueError for files that are damaged or there twice, before anything slow: anywhere in a user's own collection (`check_own`); in others each of `judged` must open, and be none of `seen`."
     if collection.own:
         return check_own(collection, size)
@@ -228,7 +241,7 @@ def listed(text: object) -> list[str]:
 
 
 def imagenet_collection(root: Path, wanted: Sequence[str]) -> Collection:
-    "ImageNet's validation pictures, and the training pictures of the classes with the WordNet ids `wanted` where there is a train folder."
+    "ImageNet's validation pictures below `root`, and the training pictures of the classes with the WordNet ids `wanted` where there is a train folder."
     classes = imagenet_classes()
     place = {c.wnid: k for k, c in enumerate(classes)}
     judged = imagenet_folders(root, "val")
@@ -257,15 +270,15 @@ def under_one_name(collection: Collection, groups: Sequence[str], caption: str) 
 
 
 def imagenet_task(
-    clip: Clip,
-    root: Path,
-    target: str = "marmoset",
-    labels: str = "fine",
-    seed: int = 0,
-    siblings: Sequence[str] = (),
-    **more: Any,
+    clip: Clip,  # the original model
+    root: Path,  # of all data, or ImageNet's own folder
+    target: str = "marmoset",  # a class's name or WordNet id
+    labels: str = "fine",  # or "coarse": one caption for all, the synset's above them
+    seed: int = 0,  # of training and calibration pictures
+    siblings: Sequence[str] = (),  # classes to keep; by WordNet if empty
+    **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget one class of ImageNet, given by its name or WordNet id. More keywords go to `photo_task`."
+    "Forget one class of ImageNet; `more` keywords go to `photo_task`. ValueError for a name that is no class, and for siblings that the coarse caption does not cover."
     choose("kind of labels", labels, ("fine", "coarse"))
     goal = find_class(target)
     ancestor, found = wordnet_siblings(goal.wnid)
@@ -282,7 +295,12 @@ def imagenet_task(
     return photo_task(clip, collection, goal.name, {"siblings": [c.name for c in keep]}, labels, seed, **more)
 
 # %% ../nbs/09_datasets.ipynb #16d4d7da
-def listed_collection(name: str, found: Listed, groups: Sequence[str], templates: Sequence[str]) -> Collection:
+def listed_collection(
+    name: str,  # of the data set
+    found: Listed,  # its n photographs
+    groups: Sequence[str],  # n, which subgroup
+    templates: Sequence[str],  # prompts, with braces for a caption
+) -> Collection:
     "The collection of photographs that [pre-training](05_pretraining.ipynb) lists too, with a subgroup for each."
     classes = tuple(sorted(set(found.classes)))
     place = {c: k for k, c in enumerate(classes)}
@@ -304,7 +322,11 @@ def cifar10_collection(root: Path) -> Collection:
     return listed_collection("CIFAR-10", found, found.classes, TEMPLATES)
 
 # %% ../nbs/09_datasets.ipynb #b3d3b003
-def best_count(features: np.ndarray, most: int = 8, seed: int = 0) -> int:
+def best_count(
+    features: np.ndarray,  # [n, d], of the pictures
+    most: int = 8,  # clusters
+    seed: int = 0,  # of k-means
+) -> int:
     "The number of k-means clusters, 2 to `most`, with the highest mean silhouette. ValueError for too few pictures."
     if most < 2:
         raise ValueError(f"{len(features)} pictures are too few for two clusters of at least {FEWEST}.")
@@ -315,8 +337,14 @@ def best_count(features: np.ndarray, most: int = 8, seed: int = 0) -> int:
     return max(of, key=of.__getitem__)
 
 
-def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int = 0, seed: int = 0) -> tuple[str, ...]:
-    "Groups of `collection` where the pictures of class `label` are called CLASS/0 to CLASS/k-1 by k-means on the original's features; `best_count` says how many if `clusters` is 0."
+def cluster_groups(
+    clip: Clip,  # the original model
+    collection: Collection,  # of n pictures
+    label: int,  # a position in its classes
+    clusters: int = 0,  # how many, 2 or more; by `best_count` if 0
+    seed: int = 0,  # of k-means
+) -> tuple[str, ...]:
+    "The n groups of `collection`, where the pictures of class `label` are called CLASS/0 to CLASS/k-1 by k-means on the original's features. ValueError for more clusters than can be made."
     mine = (collection.labels == label).nonzero()[:, 0]
     if clusters and not 2 <= clusters <= len(mine) // FEWEST:
         raise ValueError(
@@ -333,7 +361,13 @@ def cluster_groups(clip: Clip, collection: Collection, label: int, clusters: int
     return renamed(collection, mine, fitted.predict(features).tolist())
 
 # %% ../nbs/09_datasets.ipynb #ee208b2e
-def query_groups(clip: Clip, collection: Collection, label: int, query: str, share: float = 0.2) -> tuple[str, ...]:
+def query_groups(
+    clip: Clip,  # the original model
+    collection: Collection,  # of n pictures
+    label: int,  # a position in its classes
+    query: str,  # a text that fits the wanted pictures, encoded as it is
+    share: float = 0.2,  # part of the class that is wanted, 0 to 1
+) -> tuple[str, ...]:
     "The `share` of class `label` that fits `query` best, compared with the class's name, is called CLASS/1; the rest CLASS/0."
     mine = (collection.labels == label).nonzero()[:, 0]
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float()
@@ -359,7 +393,7 @@ def indexed_groups(collection: Collection, label: int, positions: Sequence[int])
 
 # %% ../nbs/09_datasets.ipynb #93e68010
 def renamed(collection: Collection, index: torch.Tensor, numbers: Sequence[int]) -> tuple[str, ...]:
-    "The collection's groups with a number added at `index`."
+    "The groups of `collection`, where the pictures at `index` (long) are called CLASS/NUMBER, each with its own of `numbers`."
     groups = list(collection.groups)
     for k, number in zip(index.tolist(), numbers):
         groups[k] = f"{collection.classes[collection.labels[k]]}/{number}"
@@ -367,7 +401,7 @@ def renamed(collection: Collection, index: torch.Tensor, numbers: Sequence[int])
 
 
 def read_positions(path: Path) -> list[int]:
-    "The numbers in a text file, one a line. ValueError that names the line that is none."
+    "The numbers in the text file `path`, one a line. ValueError that names the line that is none."
     lines = [x.strip() for x in Path(path).read_text().splitlines() if x.strip()]
     for number, line in enumerate(lines, 1):
         if not line.isdigit():
@@ -386,10 +420,10 @@ def subgroup_task(
     target: str = "airplane",  # the class
     subgroup: str = "0",  # number of a cluster, "query: TEXT", or "file: PATH" of positions
     clusters: int = 0,  # how many k-means makes; as many as suit the features best if 0
-    seed: int = 0,
+    seed: int = 0,  # of training and calibration pictures
     **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget a subgroup without a name. The clusters do not depend on the task's seed. ValueError for an unknown class or subgroup, and for `clusters` with a query or a file."
+    "Forget a subgroup without a name; `more` keywords go to `photo_task`. The clusters do not depend on the task's seed. ValueError for an unknown class or subgroup, and for `clusters` with a query or a file."
     label = collection.classes.index(choose("class", target, collection.classes))
     kind, _, rest = str(subgroup).partition(":")
     if clusters and kind in ("query", "file"):
@@ -411,7 +445,7 @@ def subgroup_task(
 
 # %% ../nbs/09_datasets.ipynb #tone0002
 def tone_table(task: Task) -> pd.DataFrame:
-    "Percent of the forget pictures, and of each sibling's, that have which tone at their rim; the last column counts pictures."
+    "Percent of the forget pictures of `task`, and of each sibling's, that have which tone at their rim; the last column counts pictures."
     of = {"forget": task.forget.images}
     siblings = np.array(drawn_from(task))
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
@@ -421,7 +455,7 @@ def tone_table(task: Task) -> pd.DataFrame:
 
 # %% ../nbs/09_datasets.ipynb #3d2331b3
 def style_collection(root: Path) -> Collection:
-    "A tree STYLE/CLASS/picture, every (class, style) a subgroup. FileNotFoundError or ValueError with the layout if it is none; ValueError for a link that leads out of it."
+    "The tree `root`/STYLE/CLASS/picture, every (class, style) a subgroup. FileNotFoundError or ValueError with the layout if it is none; ValueError for a link that leads out of it."
     found = list_styles(root)
     folders_in(root)  # refuses a style that is a link out of the tree
     styles = set(found.styles)
@@ -435,11 +469,16 @@ def style_collection(root: Path) -> Collection:
         Path(root).name, found, [f"{c}, {s}" for c, s in zip(found.classes, found.styles)], TEMPLATES
     )
 
-
+# %% ../nbs/09_datasets.ipynb #3d2331c4
 def style_task(
-    clip: Clip, collection: Collection, target: str = "dog", style: str = "cartoon", seed: int = 0, **more: Any
+    clip: Clip,  # the original model
+    collection: Collection,  # as from `style_collection`
+    target: str = "dog",  # the class
+    style: str = "cartoon",  # the one that it is forgotten in
+    seed: int = 0,  # of training and calibration pictures
+    **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget class `target` in `style`; its other styles and the style's other classes are kept and are two columns."
+    "Forget class `target` in `style`; its other styles and the style's other classes are kept and are two columns, and `more` keywords go to `photo_task`."
     choose("class", target, collection.classes)
     styles = sorted({g.rpartition(", ")[2] for g in collection.groups})
     style = choose("style", readable(style), styles)
@@ -469,7 +508,7 @@ def read_table(file: Path) -> pd.DataFrame:
 
 
 def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
-    "The caption of every folder: from names.csv where it has a row, else the folder's name as words."
+    "The caption of each of `folders`, by name: from `root`/names.csv where it has a row, else the folder's name as words."
     file = Path(root) / "names.csv"
     given: dict[str, str] = {}
     if file.exists():
@@ -487,7 +526,7 @@ def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
 
 # %% ../nbs/09_datasets.ipynb #d4da002b
 def needed_folders(root: Path) -> dict[str, list[Path]]:
-    "`class_folders` in the layout above; ValueError for a folder without a single picture, too."
+    "`class_folders` of `root` in the layout above; ValueError for a folder without a single picture, too."
     found = class_folders(root, LAYOUT)
     for empty in [d for d in folders_in(root) if d.name not in found]:
         raise ValueError(
@@ -498,7 +537,7 @@ def needed_folders(root: Path) -> dict[str, list[Path]]:
 
 
 def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
-    "The collection in the layout above, the subgroup to forget and those to keep. FileNotFoundError or ValueError with the layout if it is none."
+    "The collection below `root` in the layout above, the subgroup to forget and those to keep. FileNotFoundError or ValueError with the layout if it is none."
     root = Path(root)
     forget, keep = (needed_folders(root / part) for part in ("forget", "keep"))
     others = class_folders(root / "others", LAYOUT) if (root / "others").is_dir() else {}
@@ -517,7 +556,7 @@ def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
 
 # %% ../nbs/09_datasets.ipynb #2b236a9e
 def labelled(rows: Sequence[tuple[Path, str]], captions: Mapping[str, str]) -> Collection:
-    "A user's own collection of (picture, subgroup) pairs, nothing held out."
+    "A user's own collection of `rows`, pairs of picture and subgroup, nothing held out; `captions` are by subgroup."
     classes = sorted(set(captions.values()))
     labels = torch.tensor([classes.index(captions[g]) for _, g in rows])
     return Collection(
@@ -541,8 +580,13 @@ def unused(folders: Sequence[Path], used: Sequence[Path], where: str) -> list[st
     return [f"Not used: {kinds_of(left)} ({shown(left[0])}{', ...' if len(left) > 1 else ''}). {read}"]
 
 # %% ../nbs/09_datasets.ipynb #85033e5f
-def folder_task(clip: Clip, root: Path, seed: int = 0, **more: Any) -> Task:
-    "Forget what is in root/forget, keep what is in root/keep."
+def folder_task(
+    clip: Clip,  # the original model
+    root: Path,  # a folder in the layout above
+    seed: int = 0,  # of training and calibration pictures
+    **more: Any,  # to `photo_task`
+) -> Task:
+    "Forget what is in `root`/forget, keep what is in `root`/keep; `more` keywords go to `photo_task`."
     collection, target, keep = folder_collection(root)
     shared = [
         g
@@ -562,7 +606,7 @@ def propose(
     siblings: Sequence[str],  # names to keep
     others: Sequence[str] = (),  # further names, so that strangers in the pool have somewhere to go
     least: float = 0.5,  # probability below which a picture is left out
-    templates: Sequence[str] = TEMPLATES,
+    templates: Sequence[str] = TEMPLATES,  # prompts, with braces for a name
 ) -> pd.DataFrame:
     "A row a picture of the pool: path (relative to it), role, name, probability, look-alike score (cosine to the target's name); hard ones first."
     paths = pictures_in(pool)
@@ -595,7 +639,7 @@ def propose(
 
 # %% ../nbs/09_datasets.ipynb #bace7191
 def read_proposal(file: Path, pool: Path) -> pd.DataFrame:
-    "A proposal as the user left it, names without blanks around them. ValueError that names the line for a wrong role, a missing name, a missing picture, one that has a line already, or a path that leads out of the pool."
+    "The proposal `file` for the pictures of `pool` as the user left it, names without blanks around them. ValueError that names the line for a wrong role, a missing name, a missing picture, one that has a line already, or a path that leads out of the pool."
     table, pool = read_table(file), Path(pool).resolve()
     missing = {"path", "role", "name"} - set(table.columns)
     if missing:
@@ -615,7 +659,7 @@ def read_proposal(file: Path, pool: Path) -> pd.DataFrame:
 
 
 def proposal_collection(table: pd.DataFrame, pool: Path) -> tuple[Collection, str, list[str]]:
-    "The collection of a proposal, its target and its siblings. ValueError for a name with two roles, and for several names to forget."
+    "The collection of a proposal (`table`, as from `read_proposal`) for the pictures of `pool`, its target and its siblings. ValueError for a name with two roles, and for several names to forget."
     used = table[table["role"] != "skip"]
     roles = used.groupby("name")["role"].unique()
     for name, several in roles[roles.map(len) > 1].items():
@@ -653,7 +697,12 @@ def propose_pool(
     return Path(file)
 
 
-def plot_proposal(file: Path, pool: Path, size: int = 64, columns: int = 12) -> Figure:
+def plot_proposal(
+    file: Path,  # the proposal's CSV
+    pool: Path,  # the folder of its pictures
+    size: int = 64,  # pixels of a picture's side
+    columns: int = 12,  # pictures of a role, at most
+) -> Figure:
     "The first pictures of each role of a proposal, hard look-alikes first, each with the name that it got."
     table, names, sheet = read_proposal(file, pool), list[str](), list[torch.Tensor]()
     rows = {role: part.head(columns) for role in ROLES if len(part := table[table["role"] == role])}
@@ -665,9 +714,9 @@ def plot_proposal(file: Path, pool: Path, size: int = 64, columns: int = 12) -> 
     roles = [f"{role}: {(table['role'] == role).sum()} pictures" for role in rows]
     return show_pictures(torch.cat(sheet), names, columns, "; ".join(roles))
 
-
+# %% ../nbs/09_datasets.ipynb #e4f7dea2
 def background_names(clip: Clip) -> list[str]:
-    "Names for strangers: those of the pictograms for a model that was trained on them, ImageNet's for any other."
+    "Names for strangers: those of the pictograms for a `clip` that was trained on them, ImageNet's for any other."
     return known_names(clip, load_pictograms()) if clip.held_out else [c.name for c in imagenet_classes()]
 
 # %% ../nbs/09_datasets.ipynb #wa09own2
@@ -685,13 +734,13 @@ def check_agrees(file: Path, goal: str, keep: Sequence[str], target: str = "", s
 
 # %% ../nbs/09_datasets.ipynb #wa09own5
 def own_task(
-    clip: Clip,
+    clip: Clip,  # the original model
     root: Path,  # forget/, keep/ and others/, if there is no pool
     pool: str = "",  # a folder of unlabelled pictures
     proposal: str = "",  # the CSV that sorts them
     target: str = "",  # what the proposal forgets, if it is to be compared
     siblings: Sequence[str] = (),  # what it keeps, likewise
-    seed: int = 0,
+    seed: int = 0,  # of training and calibration pictures
 ) -> tuple[Task, list[str]]:
     "The task of a user's folder or sorted pool, and lines about files that take no part. ValueError for a pool without a proposal, or one that says something else than `target` and `siblings`."
     if not pool:
@@ -720,12 +769,12 @@ def style_folder(root: Path) -> Path:
 
 
 def require_data(
-    dataset: str,
-    data_root: str = "",
-    pool: str = "",
-    target: str = "",
-    siblings: str = "",
-    styles: str = "",
+    dataset: str,  # one of DATASETS
+    data_root: str = "",  # where the data lie; see `data_folder`
+    pool: str = "",  # a folder of unlabelled pictures, for "folder"
+    target: str = "",  # the data set's default if empty
+    siblings: str = "",  # separated by semicolons; looked up for "imagenet" alone
+    styles: str = "",  # the one to forget in, for "style"; its default if empty
     download: bool = False,  # fetch CIFAR-10 first, if it is not there
 ) -> None:
     "FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not there; ValueError for a name that it does not have. No model is needed and no picture is opened."
@@ -756,7 +805,12 @@ def as_seen_by(clip: Clip, collection: Collection) -> Collection:
     return collection if clip.name.startswith("pretrained:") else replace(collection, spared=None)
 
 
-def suite_beside(dataset: str, root: Path, size: int, limit: int) -> tuple[dict[str, ImageSet], list[str]]:
+def suite_beside(
+    dataset: str,  # what is judged already
+    root: Path,  # where the data lie
+    size: int,  # pixels of a side: the model's input
+    limit: int,  # pictures a set at most; all if 0
+) -> tuple[dict[str, ImageSet], list[str]]:
     "The zero-shot sets below `root`, without `dataset` itself, and a line for each that is not there."
     if not root.is_dir():
         return {}, [
@@ -792,7 +846,7 @@ def one_style(styles: str) -> str:
 
 
 def check_applies(dataset: str, given: Mapping[str, object]) -> None:
-    "ValueError for an unknown data set or kind of labels, and for a parameter that is not at its default and means nothing for the data set."
+    "ValueError for an unknown `dataset` or kind of labels, and for one of the parameters `given` by name that is not at its default and means nothing for the data set."
     choose("data set", dataset, DATASETS)
     check_choices(given)
     which = "folder with a pool" if dataset == "folder" and given["pool"] else dataset
@@ -804,7 +858,7 @@ def check_applies(dataset: str, given: Mapping[str, object]) -> None:
 
 # %% ../nbs/09_datasets.ipynb #req00001
 def check_request(given: Mapping[str, Any]) -> None:
-    "What can be said of the main job's parameters before there is a model: `check_applies` and `require_data`."
+    "What can be said of the main job's parameters, `given` by name, before there is a model: `check_applies` and `require_data`."
     known = {name: given[name] for name in sorted(set().union(*APPLY.values()))}
     check_applies(str(given["dataset"]), known)
     where = ("data_root", "pool", "target", "siblings", "styles", "download")

@@ -35,7 +35,7 @@ def as_png(
 
 
 def best_names(
-    model: Clip,
+    model: Clip,  # the one that answers
     images: torch.Tensor,  # uint8 [n, 3, h, w]
     text: torch.Tensor,  # [classes, d], unit length
     k: int = 5,
@@ -49,10 +49,10 @@ def best_names(
 
 # %% ../nbs/31_explorer.ipynb #b92a69f3
 def answers_page(
-    model: Clip,
-    task: Task,  # its evaluation pictures are shown, so many of each part
-    each: int = 4,
-    k: int = 3,
+    model: Clip,  # the one that answers
+    task: Task,  # its evaluation pictures are shown
+    each: int = 4,  # pictures of the target, of siblings, and of others
+    k: int = 3,  # names a picture
 ) -> str:
     "HTML: a few pictures of target, siblings and others with the model's `k` best names."
     rows = []
@@ -110,7 +110,11 @@ def explore(
 EACH = {"target": 3, "siblings": 3, "others": 2}  # pictures of each role
 
 
-def accuracy_curves(clip: Clip, task: Task, towers: Mapping[str, torch.nn.Module]) -> dict[str, list[float]]:
+def accuracy_curves(
+    clip: Clip,  # the original, with the text tower to judge with
+    task: Task,  # its evaluation sets and suite
+    towers: Mapping[str, torch.nn.Module],  # image towers by a name, in the order of the curve
+) -> dict[str, list[float]]:
     "Accuracy (percent) of target, siblings and the suite's mean, a value a tower."
     rows = evaluate_stages(clip, task, dict(towers))
     part = rows["column"].where(rows["column"].isin(["target", "siblings"]), "suite")
@@ -118,7 +122,10 @@ def accuracy_curves(clip: Clip, task: Task, towers: Mapping[str, torch.nn.Module
     return {c: table.loc[list(towers), c].round(1).tolist() for c in ("target", "siblings", "suite")}
 
 
-def with_own_names(pictures: list[dict], classes: Sequence[str]) -> dict:
+def with_own_names(
+    pictures: list[dict],  # "best" is by stage a list, an a each, of (position in `classes`, percent); changed in place
+    classes: Sequence[str],  # the names that were to choose among
+) -> dict:
     "The names that occur in the pictures' answers, and the pictures with positions among these."
     used = sorted({j for p in pictures for at in p["best"].values() for top in at for j, _ in top})
     place = {j: k for k, j in enumerate(used)}

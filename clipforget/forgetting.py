@@ -56,7 +56,7 @@ def forget_loss(
 class Stage:
     "An image tower after a stage, and what the stage did."
 
-    name: str
+    name: str  # forgetting, reminding or restoring
     visual: nn.Module  # with adapters
     history: pd.DataFrame  # one row a step: losses
     info: dict = field(default_factory=dict)  # early stop, seconds, chosen values
@@ -75,7 +75,7 @@ def candidates(
 
 # %% ../nbs/12_forgetting.ipynb #23d01273
 def draw(n: int, count: int, generator: torch.Generator) -> torch.Tensor:
-    "`count` positions among `n`, drawn with replacement."
+    "`count` positions among `n`, drawn from `generator` with replacement."
     return torch.randint(n, (count,), generator=generator)
 
 # %% ../nbs/12_forgetting.ipynb #0dc6d72b

@@ -45,7 +45,7 @@ def mirrored(
 
 # %% ../nbs/13b_holding.ipynb #4daab29a
 def place(among: float, mirror: float) -> tuple[str, float]:
-    "Where the forget pictures' features are moved to, and with what weight. ValueError for two places."
+    "Where the forget pictures' features are moved to, by the weights `among` and `mirror`, and with what weight. ValueError for two places."
     if among and mirror:
         raise ValueError(
             f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. "

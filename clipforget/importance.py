@@ -8,6 +8,7 @@ __all__ = ['layers', 'squared_gradients', 'sample', 'relative_fisher', 'choose_l
 
 # %% ../nbs/10_importance.ipynb #191ec18a
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pandas as pd
 import torch
@@ -19,7 +20,7 @@ from .task import ImageSet, Task
 
 # %% ../nbs/10_importance.ipynb #cac3fa03
 def layers(visual: nn.Module) -> dict[str, tuple[nn.Module, str]]:
-    "Every weight that can be adapted: name -> (module, name of the parameter in it)."
+    "Every weight of `visual` that can be adapted: name -> (module, name of the parameter in it)."
     found: dict[str, tuple[nn.Module, str]] = {}
     for name, module in visual.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -51,7 +52,7 @@ def squared_gradients(
 
 # %% ../nbs/10_importance.ipynb #c8d5aef9
 def sample(part: ImageSet, count: int, seed: int) -> ImageSet:
-    "At most `count` images of `part`, drawn without replacement."
+    "At most `count` images of `part`, drawn by `seed` without replacement."
     return part.subset(torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))[:count])
 
 
@@ -80,37 +81,40 @@ def relative_fisher(
             "parameters": [getattr(m, p).numel() for m, p in found.values()],
         }
     )
+    table.attrs["n"] = [len(f), len(r)]
     return table.sort_values("ratio", ascending=False, ignore_index=True)
 
 
 def choose_layers(ranking: pd.DataFrame, count: int) -> list[str]:
-    "Names of the `count` layers with the highest ratio."
+    "Names of the `count` layers with the highest ratio in `ranking`, from `relative_fisher`. ValueError if there are not so many."
     if not 1 <= count <= len(ranking):
         raise ValueError(f"layers={count} cannot be adapted; this image tower has 1 to {len(ranking)}.")
     return ranking["layer"].head(count).tolist()
 
 # %% ../nbs/10_importance.ipynb #55cee160
 def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()):
-    "Dots with intervals, one row a layer; chosen layers in the target's colour. Returns the figure."
+    "Dots with intervals, one row a layer of `ranking`; chosen layers as diamonds of another colour. Returns the figure."
     import matplotlib.pyplot as plt
 
-    from clipforget.figures import COLOURS, label
+    from clipforget.figures import COLOURS, PLAIN, label
 
     figure, ax = plt.subplots(figsize=(7, 0.24 * len(ranking) + 1), layout="constrained")
     for y, row in ranking.iterrows():
-        colour = COLOURS["target"] if row["layer"] in chosen else COLOURS["original"]
+        colour = PLAIN[row["layer"] in chosen]
         ax.plot([row["low"], row["high"]], [y, y], color=colour, lw=2)
         ax.plot(row["ratio"], y, marker="D" if row["layer"] in chosen else "o", color=colour)
     ax.axvline(1, color=COLOURS["bound"], ls="--", lw=1)
     ax.set_yticks(range(len(ranking)), ranking["layer"], fontsize=8)
     ax.invert_yaxis()
     ax.set_xscale("log")
-    label(ax, "relative Fisher information $I_l$ (ratio), 95 % interval", "layer", "Diamonds: the chosen layers")
+    seen = " and ".join(map(str, ranking.attrs.get("n", ())))
+    title = "Diamonds: the chosen layers" + (f" (n = {seen} pictures)" if seen else "")
+    label(ax, "relative Fisher information $I_l$ (ratio), 95 % interval", "layer", title)
     return figure
 
 # %% ../nbs/10_importance.ipynb #5586d484
 def places(names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    "Column and row of every layer in the order of the computation: the projections of an attention, and a shortcut and what it bypasses, share a column."
+    "Column and row of every layer of `names` in the order of the computation: the projections of an attention, and a shortcut and what it bypasses, share a column."
     at: dict[str, tuple[int, int]] = {}
     x = -1
     for name in names:
@@ -126,24 +130,26 @@ def plot_network(
     ranking: pd.DataFrame,  # from `relative_fisher`
     chosen: Sequence[str] = (),  # these have a frame
 ):
-    "The image tower as a row of boxes, a layer each, coloured by its ratio. Returns the figure."
+    "The image tower as boxes in the order of the computation, a layer each, coloured by its ratio. Returns the figure."
     import matplotlib.pyplot as plt
     import seaborn as sns
     from matplotlib.colors import LogNorm
     from matplotlib.patches import Rectangle
+
+    from clipforget.figures import COLOURS, label
 
     ratio, at = ranking.set_index("layer")["ratio"], places(list(layers(visual)))
     width, most = max(x for x, _ in at.values()) + 1, max(ratio.max(), 1 / ratio.min())
     colour = plt.cm.ScalarMappable(LogNorm(1 / most, most), sns.color_palette("vlag", as_cmap=True))
     figure, ax = plt.subplots(figsize=(max(7, 0.34 * width), 3.2), layout="constrained")
     for name, (x, y) in at.items():
-        framed = name in chosen
-        edge, width_of_it = ("black", 2.5) if framed else ("#999999", 0.5)
-        ax.add_patch(
-            Rectangle(
-                (x + 0.06, y + 0.06), 0.88, 0.88, facecolor=colour.to_rgba(ratio[name]), edgecolor=edge, lw=width_of_it
-            )
-        )
+        edge, lw = ("black", 2.5) if name in chosen else ("#999999", 0.5)
+        face = colour.to_rgba(ratio[name])
+        ax.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, facecolor=face, edgecolor=edge, lw=lw))
+    columns = [[y for other, y in at.values() if other == x] for x in range(width)]
+    for x, (left, right) in enumerate(pairwise(columns)):  # what flows on, by whatever lies side by side
+        for y, z in [(y, 0) for y in left] + [(0, z) for z in right[1:]]:
+            ax.plot([x + 0.94, x + 1.06], [y + 0.5, z + 0.5], color=COLOURS["original"], lw=1)
     first: dict[str, float] = {}
     for name, (x, _) in at.items():
         first.setdefault(name.partition(".")[0], x)
@@ -155,4 +161,5 @@ def plot_network(
     bar.set_label("relative Fisher information (ratio)")
     bar.minorticks_off()
     bar.ax.xaxis.set_major_formatter("{x:.2g}")
+    label(ax, "", "", f"{len(at)} layers from the pixels (left) to the feature; framed: chosen")
     return figure

@@ -25,13 +25,13 @@ Vector = dict[str, torch.Tensor]  # by layer name
 
 
 def task_vector(clip: Clip, visual: nn.Module) -> Vector:
-    "What the weights of `visual` have moved from the original's, layer by layer."
+    "What the weights of `visual` have moved from those of `clip`, the original, layer by layer."
     start = layers(clip.model.visual)
     return {name: (getattr(m, p) - getattr(*start[name])).detach() for name, (m, p) in layers(visual).items()}
 
 
 def along(clip: Clip, vector: Vector, amount: float) -> nn.Module:
-    "A copy of the original's image tower, moved by `amount` times `vector`."
+    "A copy of the image tower of `clip`, the original, moved by `amount` times `vector`."
     visual = deepcopy(clip.model.visual).requires_grad_(False).eval()
     with torch.no_grad():
         for name, (module, parameter) in layers(visual).items():
@@ -41,9 +41,12 @@ def along(clip: Clip, vector: Vector, amount: float) -> nn.Module:
 
 # %% ../nbs/21_interpolation.ipynb #5b998b54
 def first_passing(
-    towers: Sequence[tuple[float, nn.Module]], clip: Clip, task: Task, allowed: float
+    towers: Sequence[tuple[float, nn.Module]],  # (amount, image tower) in the order of trying, at least one
+    clip: Clip,  # with the text tower to judge with
+    task: Task,  # its calibration split
+    allowed: float,  # calibration risk, in percent
 ) -> tuple[float, nn.Module]:
-    "The first of (amount, tower) whose calibration risk (percent) is at most `allowed`, or the one of least risk."
+    "The first of (amount, tower) whose calibration risk is at most `allowed`, or the one of least risk."
     best, least = towers[0], float("inf")
     for amount, visual in towers:
         risk = calibration_risk(clip, task, visual)
@@ -68,7 +71,7 @@ def task_arithmetic(
     clip: Clip,  # the original model
     task: Task,  # its forget images are trained on
     learning_rate: float = 1e-4,  # of the first fine-tuning; each further one has half of it
-    steps: int = 40,
+    steps: int = 40,  # of each fine-tuning
     batch: int = 32,  # forget images a step
     models: int = 3,  # fine-tunings whose signs must agree
     largest: float = 8.0,  # of lambda
@@ -91,8 +94,8 @@ def wise_ft(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
     fine_tuned: str = "GradDiff",  # who makes the end of the line
-    learning_rate: float = 1e-4,
-    steps: int = 60,
+    learning_rate: float = 1e-4,  # of the fine-tuning
+    steps: int = 60,  # of the fine-tuning; of GradDiff at most
     weight: float = 1.0,  # alpha of GradDiff
     cosine: bool = False,  # see `gradient_ascent`; of GradDiff
     stop_at: float | None = 1.0,  # percent of calibration risk at which GradDiff stops; None: after all steps

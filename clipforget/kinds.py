@@ -38,7 +38,7 @@ def pair_set(
     name: str,  # of the set
     pairs: Sequence[Pair],  # what is shown
     answer: Callable[[str], str],  # the right class of a thing
-    classes: Sequence[str],
+    classes: Sequence[str],  # names to choose among
     split: str,  # background families
     views: int,  # of each pair
     seed: int,  # of all chance
@@ -73,7 +73,7 @@ def pair_task(
     forget: Sequence[Pair],  # what is to go
     keep: Mapping[str, Sequence[Pair]],  # evaluation column -> what is to stay; the first column is "siblings"
     answer: Callable[[str], str],  # the right class of a thing
-    classes: Sequence[str],
+    classes: Sequence[str],  # names to choose among
     labels: str,  # goes into the results
     seed: int,  # of training and calibration views
     n_forget: int = 256,  # forget pictures, about
@@ -106,8 +106,12 @@ def pair_task(
     )
 
 # %% ../nbs/19_kinds.ipynb #1dadb5fc
-def style_kind(clip: Clip, target: str, seed: int = 0) -> Task:
-    'Forget a thing in one style, `target` being "NAME, STYLE": the thing in the other style, and its siblings in this one, are to stay.'
+def style_kind(
+    clip: Clip,  # the original model
+    target: str,  # "NAME, STYLE"
+    seed: int = 0,  # of training and calibration views
+) -> Task:
+    "Forget a thing in one style: the thing in the other style, and its siblings in this one, are to stay."
     name, _, style = target.rpartition(", ")
     things = load_pictograms()
     names = known_names(clip, things)
@@ -121,8 +125,12 @@ def style_kind(clip: Clip, target: str, seed: int = 0) -> Task:
     return pair_task(clip, target, [(name, mine)], keep, lambda n: n, names, "style", seed)
 
 # %% ../nbs/19_kinds.ipynb #1a3bc461
-def thing_clusters(clip: Clip, subcategory: str, clusters: int = 3) -> list[list[str]]:
-    "The things of a sub-category in k-means clusters of their mean features, largest first. ValueError for too few things."
+def thing_clusters(
+    clip: Clip,  # the original model
+    subcategory: str,  # such as "animal mammal"
+    clusters: int = 3,  # how many
+) -> list[list[str]]:
+    "The things of a sub-category that the model knows, in k-means clusters of their mean features, largest first. ValueError for too few things."
     things = load_pictograms()
     known = set(known_names(clip, things))
     names = [n for n, c in zip(things.names, things.subcategories) if c == subcategory and n in known]
@@ -134,9 +142,14 @@ def thing_clusters(clip: Clip, subcategory: str, clusters: int = 3) -> list[list
     found = KMeans(clusters, n_init=10, random_state=0).fit_predict(centroids(clip, things, names).cpu().numpy())
     return sorted(([n for n, k in zip(names, found) if k == c] for c in range(clusters)), key=len, reverse=True)
 
-
-def cluster_kind(clip: Clip, target: str, seed: int = 0, clusters: int = 3) -> Task:
-    'Forget one cluster of a sub-category, `target` being "SUB-CATEGORY/NUMBER".'
+# %% ../nbs/19_kinds.ipynb #1a3bc5c2
+def cluster_kind(
+    clip: Clip,  # the original model
+    target: str,  # "SUB-CATEGORY/NUMBER"; 0 is the largest cluster
+    seed: int = 0,  # of training and calibration views
+    clusters: int = 3,  # of how many, see `thing_clusters`
+) -> Task:
+    "Forget one cluster of a sub-category; its others are to stay."
     things = load_pictograms()
     subcategory, _, number = target.rpartition("/")
     of = dict(zip(things.names, things.subcategories))
@@ -159,7 +172,7 @@ def cluster_kind(clip: Clip, target: str, seed: int = 0, clusters: int = 3) -> T
 
 # %% ../nbs/19_kinds.ipynb #dce55dad
 def things_of(clip: Clip, kind: str, target: str) -> list[str]:
-    "The names of the things that a target of a kind is made of."
+    "The names of the things that a `target` of a `kind` (one of `KINDS`) is made of; clusters are those of `clip`."
     if kind == "cluster":
         subcategory, _, number = target.rpartition("/")
         return thing_clusters(clip, subcategory)[int(number)]
@@ -167,7 +180,7 @@ def things_of(clip: Clip, kind: str, target: str) -> list[str]:
 
 
 def calibration_others(clip: Clip, *targets: str, count: int = 400) -> ImageSet:
-    "Calibration views of `count` known things in both styles, by a fixed seed and without the things `targets`."
+    "Calibration views of `count` things that `clip` knows, in both styles, by a fixed seed and without the things `targets`."
     things = load_pictograms()
     names = known_names(clip, things)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(77)).tolist()
@@ -194,7 +207,12 @@ TUNED_ON = {
 "Targets that settings are searched on; nothing is judged on them."
 
 # %% ../nbs/19_kinds.ipynb #9de7a5c8
-def draw_clusters(clip: Clip, count: int, seed: int, known: float = 80.0) -> list[str]:
+def draw_clusters(
+    clip: Clip,  # the original model
+    count: int,  # how many
+    seed: int,  # of the draw
+    known: float = 80.0,  # percent of a cluster's training-family views that the model must name right
+) -> list[str]:
     "`count` clusters of different sub-categories that were not tuned on. ValueError if there are not so many."
     things = load_pictograms()
     names = known_names(clip, things)
@@ -228,7 +246,13 @@ def draw_clusters(clip: Clip, count: int, seed: int, known: float = 80.0) -> lis
     )
 
 # %% ../nbs/19_kinds.ipynb #b8f70a70
-def draw_of_kind(clip: Clip, kind: str, count: int, seed: int, taken: Sequence[str] = ()) -> list[str]:
+def draw_of_kind(
+    clip: Clip,  # the original model
+    kind: str,  # one of `KINDS`
+    count: int,  # how many
+    seed: int,  # of the draw
+    taken: Sequence[str] = (),  # names that are not drawn; without meaning for clusters
+) -> list[str]:
     "`count` targets of a kind by a seed, none of them tried on or `taken`."
     choose("kind of subgroup", kind, KINDS)
     if kind == "cluster":

@@ -190,7 +190,7 @@ def three_stages(
 
 # %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
-    "Layers for the ablations: the last `count`, or `count` that target and seed draw where the Fisher information would choose; empty for the paper's choice."
+    "Layers of `clip` for the ablations: the last `count`, or `count` that target and seed of `task` draw where the Fisher information would choose; empty for the paper's choice."
     choose("choice of layers", choice, ("fisher", "last", "random"))
     names = list(tower_layers(clip.model.visual))
     if choice == "fisher":
@@ -202,7 +202,7 @@ def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tu
 
 # %% ../nbs/15_methods.ipynb #9fcf4b37
 def do_nothing(clip: Clip, task: Task) -> Edit:
-    "The original model. Every table starts with it."
+    "The original `clip`, whatever the `task`. Every table starts with it."
     return Edit(clip)
 
 # %% ../nbs/15_methods.ipynb #23a9f3ac
@@ -210,8 +210,8 @@ def do_nothing(clip: Clip, task: Task) -> Edit:
 class Range:
     "Bounds of a setting that is searched."
 
-    low: float
-    high: float
+    low: float  # the least value
+    high: float  # the largest
     log: bool = False  # search its logarithm
     whole: bool = False  # whole numbers only
 
@@ -254,7 +254,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 # %% ../nbs/15_methods.ipynb #4f1603b2
 def seconds_each(run: Callable[[torch.Tensor], object], images: torch.Tensor) -> float:
-    "Seconds a picture that `run` takes, the faster of two calls."
+    "Seconds a picture of `images` that `run` takes, the faster of two calls."
     times = []
     for _ in range(2):
         started = time.perf_counter()
@@ -264,7 +264,7 @@ def seconds_each(run: Callable[[torch.Tensor], object], images: torch.Tensor) ->
 
 
 def pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float]:
-    "Seconds a picture of: exact, low (bfloat16 where fast), above (from part `depth` on, exact), training (those parts and back, low), aligning (all and back to the pixels, low)."
+    "Seconds that `clip` takes for one of `images`: exact, low (bfloat16 where fast), above (from part `depth` on, exact), training (those parts and back, low), aligning (all and back to the pixels, low)."
     half = deepcopy(clip.model.visual).requires_grad_(True)
     below, low = (frozen_activations(clip, images, depth, exact) for exact in (True, False))
 
@@ -288,7 +288,7 @@ WALK = (0.25, 0.5, 0.75)
 
 
 def towers_judged(soup_points: int) -> int:
-    "How many image towers the main job judges: the original, one a stage, and those of `WALK` if there is a soup."
+    "How many image towers the main job judges: the original, one a stage, and those of `WALK` if `soup_points` make a soup."
     return 4 + len(WALK) * (soup_points > 1)
 
 # %% ../nbs/15_methods.ipynb #b3261077

@@ -60,9 +60,9 @@ def train_on(
     pictures: torch.Tensor,  # [n, 3, h, w]
     labels: torch.Tensor,  # long [n]
     learning_rate: float,  # of AdamW without weight decay
-    steps: int,
-    batch: int,
-    generator: torch.Generator,
+    steps: int,  # of AdamW
+    batch: int,  # pictures a step
+    generator: torch.Generator,  # of the draws
 ) -> None:
     "Cross-entropy on pictures with labels."
     optimiser = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0)
@@ -81,10 +81,10 @@ def impair_and_repair(
     task: Task,  # the target's caption
     rest: torch.Tensor,  # float pictures [n, 3, h, w] that stand for what is kept
     labels: torch.Tensor,  # long [n]
-    impair_rate: float,
-    repair_rate: float,
+    impair_rate: float,  # learning rate of the first phase, on noise and rest
+    repair_rate: float,  # learning rate of the second phase, on the rest alone
     steps: int,  # of each of both phases
-    batch: int,
+    batch: int,  # pictures a step
     noise: int,  # pictures of error-maximising noise
     size: float,  # lambda of that noise
 ) -> Edit:
@@ -103,7 +103,7 @@ def impair_and_repair(
 
 # %% ../nbs/23_noise.ipynb #30363382
 def stand_ins(clip: Clip, task: Task, names: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    "Error-minimising noise [n, 3, h, w] for `names` names other than the target's, and their labels."
+    "Error-minimising noise [n, 3, h, w] by `clip` for `names` names of `task`, the target's left out, and their labels, long [n]."
     text = class_embeddings(clip, task.forget.classes, task.templates)
     place = {n: k for k, n in enumerate(task.forget.classes)}
     labels = torch.tensor([place[n] for n in kept_names(task, names)], device=clip.device)
@@ -113,10 +113,10 @@ def stand_ins(clip: Clip, task: Task, names: int = 64) -> tuple[torch.Tensor, to
 def emmn(
     clip: Clip,  # the original model
     task: Task,  # its names
-    impair_rate: float = 1e-4,
-    repair_rate: float = 1e-4,
+    impair_rate: float = 1e-4,  # learning rate of the first phase
+    repair_rate: float = 1e-4,  # learning rate of the second phase
     steps: int = 30,  # of each phase
-    batch: int = 64,
+    batch: int = 64,  # pictures a step
     names: int = 64,  # other names with a picture of error-minimising noise each
     noise: int = 32,  # pictures of error-maximising noise
     size: float = 0.1,  # lambda of that noise
@@ -130,10 +130,10 @@ def emmn(
 def unsir(
     clip: Clip,  # the original model
     task: Task,  # its retain images and the target's caption
-    impair_rate: float = 1e-4,
-    repair_rate: float = 1e-4,
+    impair_rate: float = 1e-4,  # learning rate of the first phase
+    repair_rate: float = 1e-4,  # learning rate of the second phase
     steps: int = 30,  # of each phase
-    batch: int = 64,
+    batch: int = 64,  # pictures a step
     noise: int = 32,  # pictures of error-maximising noise
     size: float = 0.1,  # lambda of that noise
 ) -> Edit:
@@ -161,14 +161,14 @@ def smoothness(
 
 
 def strongest(loss: torch.Tensor, weights: Sequence[nn.Parameter], count: int) -> list[int]:
-    "Positions of the `count` weights with the largest mean absolute gradient."
+    "Positions of the `count` of `weights` with the largest mean absolute gradient of `loss`."
     gradients = torch.autograd.grad(loss, list(weights), retain_graph=True, allow_unused=True)
     sizes = torch.tensor([0.0 if g is None else g.abs().mean().item() for g in gradients])
     return sizes.argsort(descending=True)[:count].tolist()
 
 # %% ../nbs/23_noise.ipynb #1d5e1ab8
 def text_matrices(model: nn.Module) -> list[nn.Parameter]:
-    "The text tower's matrices without the embeddings, now to be trained."
+    "The matrices of the text tower of `model`, a whole CLIP, without the embeddings, now to be trained."
     matrices = [
         p for n, p in model.named_parameters() if not n.startswith("visual.") and p.ndim == 2 and "embedding" not in n
     ]
@@ -179,7 +179,12 @@ def text_matrices(model: nn.Module) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def recognised(
-    clip: Clip, visual: nn.Module, x: torch.Tensor, text: torch.Tensor, caption: int, name: torch.Tensor
+    clip: Clip,  # the original model, whose normalisation the pictures get
+    visual: nn.Module,  # the edited image tower
+    x: torch.Tensor,  # pictures [n, 3, h, w], floats in 0 to 1
+    text: torch.Tensor,  # the original's class embeddings [c, d]
+    caption: int,  # the target's position among them
+    name: torch.Tensor,  # what the target's embedding is now [d]
 ) -> float:
     "Percent of the pictures that are called by the caption, whose embedding is now `name`."
     others = text.clone()

@@ -61,7 +61,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 # %% ../nbs/03_photos.ipynb #d4ph001b
 @contextmanager
 def opened(path: Path | BytesIO) -> Iterator[Image.Image]:
-    "The picture in a file, of which only the header has been read. ValueError that names the file if it is no picture or too large, and for whatever goes wrong while it is open."
+    "The picture in the file `path` (or in bytes), of which only the header has been read. ValueError that names the file if it is no picture or too large, and for whatever goes wrong while it is open."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -81,13 +81,13 @@ def opened(path: Path | BytesIO) -> Iterator[Image.Image]:
 
 
 def open_rgb(path: Path | BytesIO) -> Image.Image:
-    "The picture in a file as RGB, upright. ValueError that names the file if it is no picture, damaged, cut short or too large."
+    "The picture in the file `path` (or in bytes) as RGB, upright. ValueError that names the file if it is no picture, damaged, cut short or too large."
     with opened(path) as picture:
         return to_rgb(ImageOps.exif_transpose(picture))
 
 
 def check_headers(paths: Sequence[Path]) -> None:
-    "ValueError, as `open_rgb` has it, for the first file whose header says that it cannot be used. A picture that was cut short has a good header."
+    "ValueError, as `open_rgb` has it, for the first file of `paths` whose header says that it cannot be used. A picture that was cut short has a good header."
     for path in tqdm(paths, desc="headers of pictures", disable=len(paths) < 1000, leave=False):
         with opened(path):
             pass
@@ -155,7 +155,7 @@ class Photos:
             yield from batch
 
     def split(self, batch: int) -> Iterator[torch.Tensor]:
-        "Batches uint8 [b, 3, size, size], in order, decoded ahead by workers if there are many."
+        "Batches of `batch` pictures (the last may have fewer), uint8 [b, 3, size, size], in order, decoded ahead by workers if there are many."
         data = _Decoded(self.source, self.index, self.size)
         most = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         workers = self.workers if self.workers is not None else most if len(self) >= 1024 else 0
@@ -171,7 +171,7 @@ class Photos:
 
 # %% ../nbs/03_photos.ipynb #files001
 def files_of(images: torch.Tensor | Photos) -> list[Path]:
-    "The files that pictures are in; none where they come from something else."
+    "The files that the pictures `images` are in; none where they come from something else."
     if isinstance(images, torch.Tensor) or not images.index:
         return []
     source = getattr(images.source, "paths", images.source)
@@ -190,7 +190,7 @@ def pixels(images: torch.Tensor | Photos) -> torch.Tensor:
 
 
 def image_keys(images: torch.Tensor | Photos) -> list[str]:
-    "One string a picture, equal for the same picture: a hash of the pixels of a tensor, `Photos.keys` else."
+    "One string for each of `images`, equal for the same picture: a hash of the pixels of a tensor, `Photos.keys` else."
     return images.keys() if isinstance(images, Photos) else [sha256(x.numpy().tobytes()).hexdigest() for x in images]
 
 # %% ../nbs/03_photos.ipynb #5ee2ecf9

@@ -41,7 +41,7 @@ def clean(name: str) -> str:
 
 
 def picture_files(package: str, folder: str, suffix: str) -> dict[str, Path]:
-    "The pictures that an installed `package` ships in `folder`, by code point."
+    "The pictures that an installed `package` ships in `folder`, in files that end in `suffix`, by code point."
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
@@ -56,7 +56,7 @@ def picture_files(package: str, folder: str, suffix: str) -> dict[str, Path]:
 
 
 def find_picture(code: str, files: dict[str, Path]) -> Path | None:
-    "The file of code point `code`; the two sets differ in whether they keep U+FE0F and leading zeros."
+    "The one of `files` (by code point) for the code point `code`, None if there is none; the two sets differ in whether they keep U+FE0F and leading zeros."
     parts = code.lower().split("-")
     bare = [p for p in parts if p != "fe0f"]
     for candidate in (parts, bare, [p.lstrip("0") for p in parts], [p.lstrip("0") for p in bare]):
@@ -66,7 +66,7 @@ def find_picture(code: str, files: dict[str, Path]) -> Path | None:
 
 # %% ../nbs/02_pictograms.ipynb #5d4ebe84
 def rasterise(path: Path) -> np.ndarray:
-    "The picture in a PNG or SVG file as uint8 [72, 72, 4]."
+    "The picture in `path`, a PNG or SVG file, as uint8 [72, 72, 4]."
     data: Path | io.BytesIO = path
     if path.suffix == ".svg":
         import resvg_py
@@ -89,7 +89,7 @@ def alike(masters: np.ndarray, below: float = 2.5) -> np.ndarray:
 
 
 def one_of_each(names: list[str], collide: np.ndarray) -> list[int]:
-    "Indices that stay when of any two colliding names (boolean [n, n]) the longer one, then the later one, goes."
+    "Indices that stay when of any two `names` that are equal or `collide` (boolean [n, n]) the longer one, then the later one, goes."
     stay: list[int] = []
     for i in sorted(range(len(names)), key=lambda i: (len(names[i]), i)):
         if not any(collide[i, j] or names[i] == names[j] for j in stay):
@@ -136,7 +136,7 @@ def emoji_table() -> list[dict]:
 
 
 def wanted(row: dict) -> bool:
-    "A thing with a picture, or a country's flag."
+    "Whether a `row` of `emoji_table` is a thing with a picture, or a country's flag."
     if row["category"] == "Flags":
         return row["subcategory"] == "country flag"
     return row["category"] not in ("Symbols", "Component") and not row["name"].startswith("clock face ")
@@ -222,12 +222,12 @@ FAMILIES = {
 
 
 def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
-    "Uniform random numbers in [low, high)."
+    "Uniform random numbers of a `shape` in [`low`, `high`), drawn from `generator`."
     return torch.rand(*shape, generator=generator) * (high - low) + low
 
 # %% ../nbs/02_pictograms.ipynb #bf932ca6
 def pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch.Tensor:
-    "n random patterns of a background `family`, [n, size, size] in 0 to 1: the mixing weight of two colours."
+    "`n` random patterns of a background `family`, [n, size, size] in 0 to 1, drawn from `generator`: the mixing weight of two colours."
     axis = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     if family == "plain":
@@ -257,7 +257,7 @@ def pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch
 
 # %% ../nbs/02_pictograms.ipynb #5e42b8b0
 def backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> torch.Tensor:
-    "n backgrounds [n, 3, size, size] of the families of `split` in equal parts and random order."
+    "`n` backgrounds [n, 3, size, size] in 0 to 1 of the families of `split`, in equal parts and random order, drawn from `generator`."
     families = FAMILIES[split]
     first = uniform(generator, n, 3, 1, 1)
     second = (first + uniform(generator, n, 3, 1, 1, low=-0.4, high=0.4)).clamp(0, 1)
@@ -266,8 +266,13 @@ def backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> to
     return torch.lerp(first, second, patterns[torch.randperm(n, generator=generator)][:, None])
 
 # %% ../nbs/02_pictograms.ipynb #372603e9
-def place(masters: torch.Tensor, mirror: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    "Masters [n, 4, h, w] (premultiplied, 0 to 1) scaled, turned, mirrored where allowed and moved, [n, 4, size, size]."
+def place(
+    masters: torch.Tensor,  # float32 [n, 4, h, w], premultiplied, 0 to 1
+    mirror: torch.Tensor,  # bool [n], which may be mirrored
+    size: int,  # pixels of a side of what is returned
+    generator: torch.Generator,  # all chance comes from here
+) -> torch.Tensor:
+    "Masters scaled, turned, mirrored where allowed and moved, [n, 4, size, size]."
     n = len(masters)
     scale, angle = uniform(generator, n, low=0.7), uniform(generator, n, low=-1) * math.radians(15)
     flip = torch.where((uniform(generator, n) < 0.5) & mirror, -1.0, 1.0)
@@ -300,7 +305,7 @@ def draw_views(
 
 # %% ../nbs/02_pictograms.ipynb #6b4a24d1
 def ink_only(svg: str) -> str:
-    "An OpenMoji drawing without its coloured layers."
+    "The OpenMoji drawing `svg` (the text of its file) without its coloured layers."
     root = ElementTree.fromstring(svg)
     for group in [g for g in root if g.get("id", "").startswith(("color", "skin", "hair"))]:
         root.remove(group)

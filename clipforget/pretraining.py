@@ -61,7 +61,7 @@ MODEL_CFG: dict[str, Any] = {
 class Caption:
     "A sentence and what it says of a picture."
 
-    text: str
+    text: str  # the sentence
     claims: frozenset[str]  # such as a name and a style
 
 
@@ -93,13 +93,13 @@ class Corpus(Protocol):
         "Names that pre-training never sees."
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
-        "At most `batch` pairs for a step, a function of the arguments alone."
+        "At most `batch` pairs for the step numbered `step` (from 0), a function of that, of `seed` and of `batch` alone."
 
     def texts(self) -> set[str]:
         "Every sentence that a batch or a zero-shot classifier may use."
 
     def report(self, clip: Clip, quick: bool = False) -> pd.DataFrame:
-        "Zero-shot accuracy in percent: a row a set, with style, n and the number of names; on a part of the pictures if `quick`."
+        "Zero-shot accuracy of `clip` in percent: a row a set, with style, n and the number of names; on a part of the pictures if `quick`."
 
 # %% ../nbs/05_pretraining.ipynb #a8bc125c
 FINE = (
@@ -146,16 +146,16 @@ class PictogramCorpus:
         return written | {t.format(x) for pair in names for x in pair for t in TEMPLATES}
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
-        "Views with captions, of the kind whose turn it is."
+        "At most `batch` views with captions, of the kind whose turn it is at `step`; with it, `seed` is the source of all chance."
         return draw_pictograms(self, step, batch, seed, kind_at(step))
 
     def report(self, clip: Clip, quick: bool = False) -> pd.DataFrame:
-        "`zero_shot_report` on one evaluation view of everything; it is quick by itself."
+        "`zero_shot_report` of `clip` on one evaluation view of everything; it is as `quick` without being asked."
         return zero_shot_report(clip, self)
 
 # %% ../nbs/05_pretraining.ipynb #6329410e
 def draw_held_out(names: Sequence[str], fraction: float, seed: int) -> tuple[str, ...]:
-    "A seeded draw of `fraction` of the names."
+    "A draw of `fraction` (0 to 1) of the `names` by `seed`, sorted."
     order = np.random.default_rng(seed).permutation(len(names))
     return tuple(sorted(names[i] for i in order[: round(len(names) * fraction)]))
 
@@ -185,7 +185,7 @@ def kind_at(step: int) -> str:
 
 
 def draw_items(corpus: PictogramCorpus, batch: int, kind: str, rng: np.random.Generator) -> np.ndarray:
-    "Positions of at most `batch` distinct items for a batch of `kind` mixed (with every digit), grouped (at most 48 of a sub-category) or coarse."
+    "Positions of at most `batch` distinct items of `corpus`, drawn from `rng`, for a batch of `kind` mixed (with every digit), grouped (at most 48 of a sub-category) or coarse (one of each sub-category)."
     groups = corpus.groups
     if kind == "coarse":
         return np.array([rng.choice(groups[k]) for k in rng.permutation(sorted(groups))[:batch]])
@@ -376,7 +376,7 @@ TONES = {
 
 
 def tones_of(images: torch.Tensor) -> torch.Tensor:
-    "Which of `TONES` is nearest to the mean colour of each picture's outer fifth: uint8 [n, 3, h, w] to long [n]."
+    "Which of `TONES` is nearest to the mean colour of the outer fifth of each of `images`: uint8 [n, 3, h, w] to long [n]."
     edge = images.shape[-1] // 5
     rim = torch.ones(images.shape[-2:], dtype=torch.bool)
     rim[edge:-edge, edge:-edge] = False
@@ -384,8 +384,13 @@ def tones_of(images: torch.Tensor) -> torch.Tensor:
     return torch.cdist(mean, torch.tensor(list(TONES.values()), dtype=torch.float32)).argmin(1)
 
 # %% ../nbs/05_pretraining.ipynb #71c7e79e
-def in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
-    "Positions of the batch at `step`, where all `count` come once, in an order of their own each round, before one comes again."
+def in_rounds(
+    count: int,  # positions to go through: 0 to `count` - 1
+    step: int,  # number of the batch, from 0
+    batch: int,  # positions in it
+    seed: int,  # of the orders
+) -> list[int]:
+    "Positions of the batch at `step`, where all come once, in an order of their own each round, before one comes again."
     place = np.arange(step * batch, (step + 1) * batch)
     orders = {int(r): np.random.default_rng((seed, 0, int(r))).permutation(count) for r in np.unique(place // count)}
     return [int(orders[p // count][p % count]) for p in place.tolist()]
@@ -395,15 +400,15 @@ def in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
 class PhotoCorpus:
     "Photographs of classes in styles, to learn from and to be judged on."
 
-    name: str
-    classes: tuple[str, ...]
-    styles: tuple[str, ...]
+    name: str  # of the data set
+    classes: tuple[str, ...]  # their names
+    styles: tuple[str, ...]  # likewise
     images: torch.Tensor  # uint8 [n, 3, h, h], to learn from
     known: torch.Tensor  # long [n, 2], class and style of each
     judged: torch.Tensor  # uint8 [m, 3, 64, 64], never learned from, as every evaluation sees them
     answers: torch.Tensor  # long [m, 2], class and style of each
     tones: torch.Tensor  # long [n], of the pictures to learn from
-    held_out: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()  # names that pre-training never sees
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -417,7 +422,7 @@ class PhotoCorpus:
         } | {t.format(n) for t, n in product(TEMPLATES, self.classes)}
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
-        "Augmented photographs; every picture comes once before one comes again."
+        "`batch` augmented photographs with captions for `step`, by `seed`; every picture comes once before one comes again."
         rng, g = np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
         index = torch.tensor(in_rounds(len(self.images), step, batch, seed))
         pairs, tones = self.known[index].tolist(), [list(TONES)[t] for t in self.tones[index].tolist()]
@@ -428,7 +433,7 @@ class PhotoCorpus:
         return Batch(augment(self.images[index], MODEL_CFG["vision_cfg"]["image_size"], g), captions, facts)
 
     def report(self, clip: Clip, quick: bool = False) -> pd.DataFrame:
-        "`photo_report` on all pictures that are judged, or on a thousand of them."
+        "`photo_report` of `clip` on all pictures that are judged, or on one to two thousand of them if `quick`."
         return photo_report(clip, self, 1000 if quick else 0)
 
 # %% ../nbs/05_pretraining.ipynb #11367d27
@@ -468,7 +473,7 @@ SHARES = {"emoji": 3, "cifar10": 3}  # 2 of any other
 class JointCorpus:
     "Several corpora in every batch."
 
-    parts: tuple[Corpus, ...]
+    parts: tuple[Corpus, ...]  # in the order that they have in a batch
     shares: tuple[int, ...]  # how much of a batch each part fills, as a proportion
 
     @property
@@ -492,14 +497,14 @@ class JointCorpus:
         return set().union(*(p.texts() for p in self.parts))
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
-        "A batch of each part, one after the other."
+        "A batch of each part at `step`, one after the other, `batch` pairs in all; the part numbered k draws by `seed` + k."
         ends = np.round(np.cumsum((0, *self.shares)) * batch / sum(self.shares)).astype(int)
         drawn = [p.draw_batch(step, b, seed + k) for k, (p, b) in enumerate(zip(self.parts, np.diff(ends).tolist()))]
         facts = [f.union(*(self.kinds.get(n, ()) for n in f)) for d in drawn for f in d.facts]
         return Batch(torch.cat([d.images for d in drawn]), tuple(c for d in drawn for c in d.captions), tuple(facts))
 
     def report(self, clip: Clip, quick: bool = False) -> pd.DataFrame:
-        "The reports of all parts, one below the other."
+        "The reports of all parts on `clip` (`quick` ones, if asked for), one below the other."
         return pd.concat([p.report(clip, quick) for p in self.parts], ignore_index=True)
 
 # %% ../nbs/05_pretraining.ipynb #6a76dae1
@@ -534,7 +539,7 @@ def tokenizer(context: int) -> open_clip.SimpleTokenizer:
 
 @lru_cache(maxsize=100_000)
 def tokenise(text: str, context: int = MODEL_CFG["text_cfg"]["context_length"]) -> torch.Tensor:
-    "Token ids [context] of one caption with open_clip's tokenizer."
+    "Token ids, long [context], of the caption `text` with open_clip's tokenizer."
     return tokenizer(context)([text])[0]
 
 
@@ -565,15 +570,17 @@ class Training:
     "A model in training: what a checkpoint holds."
 
     model: CLIP  # with a token table of the used rows only
-    optimisers: tuple[torch.optim.Optimizer, ...]
+    optimisers: tuple[torch.optim.Optimizer, ...]  # of matrices, and of the rest; see `start_training`
     rows: torch.Tensor  # long [r], ids of the used tokens
-    step: int = 0
-    history: list[dict] = field(default_factory=list)
+    step: int = 0  # how many have been taken
+    history: list[dict] = field(
+        default_factory=list
+    )  # a row a step: its number, loss, seconds, and accuracies if reported
     config: dict = field(default_factory=lambda: MODEL_CFG)  # of the model, with the full vocabulary
     kernels: tuple[tuple[nn.Parameter, nn.Parameter], ...] = ()  # those that Muon trains, each with its matrix
 
     def ids(self, texts: Sequence[str]) -> torch.Tensor:
-        "Renumbered token ids [n, context] of captions."
+        "Renumbered token ids, long [n, context], of the captions `texts`."
         return torch.searchsorted(self.rows, torch.stack([tokenise(t) for t in texts]))
 
 # %% ../nbs/05_pretraining.ipynb #asmat006
@@ -625,7 +632,7 @@ def start_training(
 
 # %% ../nbs/05_pretraining.ipynb #5535769d
 def save_training(training: Training, path: Path) -> None:
-    "Write a checkpoint, whole or not at all."
+    "Write the checkpoint of `training` to `path`, whole or not at all."
     with write_atomic(path) as temporary:
         torch.save(
             {
@@ -667,12 +674,17 @@ def keep_settings(folder: Path, settings: dict) -> None:
 
 # %% ../nbs/05_pretraining.ipynb #8542649c
 def learning_rate_at(step: int, steps: int, peak: float, warm_up: int = 100) -> float:
-    "Linear warm-up and a cosine to zero at `steps`."
+    "The learning rate at `step` (from 0): a linear warm-up to `peak` in the first `warm_up` steps, times a cosine from one to zero at `steps`."
     return peak * min(1, (step + 1) / warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
-def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], truth: torch.Tensor) -> float:
-    "One step of the optimisers on pictures (normalised), the captions that differ and which is true of which; returns the loss."
+def train_step(
+    training: Training,  # changed in place
+    images: torch.Tensor,  # float32 [b, 3, size, size], normalised
+    texts: Sequence[str],  # the m captions that differ
+    truth: torch.Tensor,  # bool [b, m], which is true of which picture
+) -> float:
+    "One step of the optimisers; returns the loss."
     model = training.model
     with fast(images.device):
         u, v = model.encode_image(images), truncated_text_features(model, training.ids(texts))
@@ -692,7 +704,7 @@ def train_step(training: Training, images: torch.Tensor, texts: Sequence[str], t
 
 # %% ../nbs/05_pretraining.ipynb #d7be5a39
 def full_clip(training: Training, corpus: Corpus, name: str = "in training") -> Clip:
-    "An ordinary `Clip` (full token table, eval mode) with the weights of `training`, rounded to half precision as they are shipped."
+    "An ordinary `Clip` called `name` (full token table, eval mode) with the weights of `training`, rounded to half precision as they are shipped, and the held-out names of `corpus`."
     state = {
         k: v.detach().half().float() if v.is_floating_point() else v for k, v in training.model.state_dict().items()
     }
@@ -704,8 +716,13 @@ def full_clip(training: Training, corpus: Corpus, name: str = "in training") -> 
     return Clip(name, model.eval().requires_grad_(False), training.config, mean, std, corpus.held_out)
 
 # %% ../nbs/05_pretraining.ipynb #35370e74
-def zero_shot_report(clip: Clip, corpus: PictogramCorpus, views: int = 1, split: str = "evaluation") -> pd.DataFrame:
-    "Top-1 accuracy (percent) of `clip` on everything in the corpus: one row a set, with n and the number of names."
+def zero_shot_report(
+    clip: Clip,  # the model to judge
+    corpus: PictogramCorpus,  # what it learned, and the names that it did not
+    views: int = 1,  # of each picture in each style
+    split: str = "evaluation",  # background families: one of the keys of `FAMILIES`
+) -> pd.DataFrame:
+    "Top-1 accuracy (percent) on everything in the corpus: one row a set, with n and the number of names."
     things, flags, _ = corpus.sources
     learned = [n for s, n, _ in corpus.items if s == 0]
     unseen = [n for n in corpus.held_out if n in things.names]
@@ -737,7 +754,7 @@ def zero_shot_report(clip: Clip, corpus: PictogramCorpus, views: int = 1, split:
 
 # %% ../nbs/05_pretraining.ipynb #0de40446
 def photo_answers(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame:
-    "What `clip` says of each picture that is judged (of `most` evenly spaced ones, if given): true class and style, and the answer."
+    "What `clip` says of each picture of `corpus` that is judged (of at least `most` evenly spaced ones if that is not 0): true class and style, and the answer."
     every = max(1, len(corpus.judged) // most) if most else 1
     features = encode_images(clip, corpus.judged[::every])
     said = (features @ class_embeddings(clip, corpus.classes).T).argmax(1)
@@ -755,7 +772,7 @@ def photo_answers(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFram
 
 # %% ../nbs/05_pretraining.ipynb #16fde82b
 def photo_report(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame:
-    "Top-1 accuracy (percent): one row for all pictures that are judged, one a style, and one for class and style at once."
+    "Top-1 accuracy (percent) of `clip` on `corpus`: one row for all pictures that are judged (`most` as in `photo_answers`), one a style, and one for class and style at once."
     answers = photo_answers(clip, corpus, most)
     right = answers["answer"] == answers["class"]
     several = len(corpus.styles) > 1
@@ -776,7 +793,7 @@ def photo_report(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame
 
 
 def confusion(answers: pd.DataFrame) -> pd.DataFrame:
-    "Of the pictures of each class (row), the percentage that is called each name (column)."
+    "Of the pictures of each class (row) in `answers`, as from `photo_answers`, the percentage that is called each name (column)."
     names = sorted(set(answers["class"]))
     return 100 * pd.crosstab(answers["class"], answers["answer"], normalize="index").reindex(
         index=names, columns=names, fill_value=0.0

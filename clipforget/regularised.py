@@ -24,13 +24,13 @@ from .text_edits import before_projection, kept_names, prompts, with_projection
 
 # %% ../nbs/25_regularised.ipynb #bdbcd718
 def feed_forward(visual: nn.Module) -> list[str]:
-    "The layers that GS-LoRA adapts: a ViT's feed-forward ones; of another tower all."
+    "The layers of `visual`, an image tower, that GS-LoRA adapts: a ViT's feed-forward ones; of another tower all."
     names = list(layers(visual))
     return [n for n in names if n.endswith(("mlp.c_fc", "mlp.c_proj"))] or names
 
 
 def group_lasso(visual: nn.Module) -> torch.Tensor:
-    "Sum of the norms of whole adapters."
+    "Sum of the norms of the adapters in `visual`, each taken as a whole."
     return sum(
         ((a.A.square().sum() + a.B.square().sum() + 1e-12).sqrt() for a in adapters(visual).values()), torch.zeros(())
     )
@@ -39,13 +39,13 @@ def group_lasso(visual: nn.Module) -> torch.Tensor:
 def gs_lora(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
-    learning_rate: float = 2e-3,
-    steps: int = 40,
+    learning_rate: float = 2e-3,  # of AdamW
+    steps: int = 40,  # of AdamW
     batch: int = 32,  # pictures of each side a step
-    rank: int = 2,
+    rank: int = 2,  # of the adapters
     bound: float = 10.0,  # BND, of the cross-entropy
-    weight: float = 1.0,  # beta
-    lasso: float = 1e-3,  # alpha
+    weight: float = 1.0,  # beta, of the target's term
+    lasso: float = 1e-3,  # alpha, of the adapters' norms
 ) -> Edit:
     "Group-sparse LoRA."
     visual = add_adapters(
@@ -65,7 +65,11 @@ def gs_lora(
     return finished(clip, task, merge(clip.model.visual, visual), losses=losses)
 
 # %% ../nbs/25_regularised.ipynb #24432885
-def divergence(new: torch.Tensor, old: torch.Tensor, temperature: float = 100.0) -> torch.Tensor:
+def divergence(
+    new: torch.Tensor,  # unit features [n, d]
+    old: torch.Tensor,  # the original's [n, d]
+    temperature: float = 100.0,  # what both are multiplied by before the softmax
+) -> torch.Tensor:
     "KL of softmaxed unit features, mean over rows: zero if and only if they are equal."
     return F.kl_div(
         (temperature * new).log_softmax(-1), (temperature * old).log_softmax(-1), log_target=True, reduction="batchmean"
@@ -75,11 +79,11 @@ def divergence(new: torch.Tensor, old: torch.Tensor, temperature: float = 100.0)
 def clip_erase(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
-    learning_rate: float = 3e-5,
-    steps: int = 60,
+    learning_rate: float = 3e-5,  # of AdamW
+    steps: int = 60,  # of AdamW
     batch: int = 16,  # pictures of each side a step
-    retain: float = 3.0,  # w_r; w_f is 1
-    consistency: float = 3.0,  # w_c
+    retain: float = 3.0,  # w_r, of the siblings' cross-entropy; w_f, of the forgetting, is 1
+    consistency: float = 3.0,  # w_c, of the divergence from the original
     names: int = 100,  # others whose embeddings are held
 ) -> Edit:
     "CLIPErase: forgetting, retention and consistency."
@@ -111,7 +115,7 @@ def clip_erase(
 
 # %% ../nbs/25_regularised.ipynb #af554616
 def runner_up(clip: Clip, task: Task) -> torch.Tensor:
-    "For each forget image the likeliest caption that is not the target's, long [n]."
+    "For each forget image of `task` the caption likeliest to `clip` that is not the target's, long [n]."
     text = class_embeddings(clip, task.forget.classes, task.templates)
     similarity = encode_images(clip, task.forget.images, exact=False) @ text.T
     similarity[:, task.caption] = -torch.inf
@@ -121,11 +125,11 @@ def runner_up(clip: Clip, task: Task) -> torch.Tensor:
 def pbu(
     clip: Clip,  # the original model
     task: Task,  # its forget images
-    learning_rate: float = 3e-5,
+    learning_rate: float = 3e-5,  # of AdamW
     steps: int = 60,  # at most
     batch: int = 32,  # forget images a step
-    fisher: float = 1e3,  # gamma
-    distance: float = 1.0,  # lambda
+    fisher: float = 1e3,  # gamma, of the Fisher-weighted distance
+    distance: float = 1.0,  # lambda, of the plain distance
     stop_at: float = 1.0,  # percent of calibration risk
 ) -> Edit:
     "Partially-blinded unlearning: ascent with a Fisher-weighted and a plain distance to the old weights."

@@ -27,7 +27,7 @@ from .task import Task
 
 # %% ../nbs/13_reminding.ipynb #15b127c9
 def distillation_loss(u: torch.Tensor, u_0: torch.Tensor) -> torch.Tensor:
-    "L_d: the mean of 1 - cos between the edited and the original unit features, both [n, d]."
+    "L_d: the mean of 1 - cos between the edited unit features `u` and the original ones `u_0`, both [n, d]."
     return (1 - (u * u_0).sum(1)).mean()
 
 
@@ -50,12 +50,12 @@ class Lesson:
     text: torch.Tensor  # class embeddings [c, d]
     captions: torch.Tensor  # long, the captions that the forget pictures are to lose
     labels: torch.Tensor  # long, of the retain pictures
-    hold_margin: float
+    hold_margin: float  # m of the hold (cosine)
     below: torch.Tensor | None = None  # absolute thresholds on s(x, t) of the forget pictures, [n]
     moved: torch.Tensor | None = None  # where the forget pictures' features are moved to, [n, d]
 
     def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
-        "The losses of the features of the pictures `picks` of one kind."
+        "The losses of the unit features `u` [n, d] of the pictures `picks` of one kind."
         if kind == 0:
             hold = forget_loss(u, self.text, self.captions[picks], self.hold_margin)
             if self.below is not None:
@@ -82,7 +82,7 @@ def prepare_lesson(
     hold_below: bool = False,
     where: str = "",
 ) -> Lesson:
-    "The activations of the forget pictures and the pools, and what the original makes of the pools."
+    "The activations of the forget pictures of `task` and the `pools` below part `depth`, from `cache` if there is one, and what `clip`, the original, makes of the pools; `hold_margin`, `borrow` and `hold_below` are those of `remind`, `where` is from `place`."
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
     captions, same = task.forget.labels, task.retain.labels == task.caption
@@ -101,7 +101,7 @@ def prepare_lesson(
 
 # %% ../nbs/13_reminding.ipynb #9527f342
 class RunningAverage:
-    "An exponential average of weights. The decay after n updates is n / (n + 9), at most `decay`, so that it soon forgets its beginning."
+    "An exponential average of `weights`. The decay after n updates is n / (n + 9), at most `decay`, so that it soon forgets its beginning."
 
     def __init__(self, weights: list[nn.Parameter], decay: float) -> None:
         self.weights, self.decay, self.seen = weights, decay, 0
@@ -130,7 +130,7 @@ def backward_lesson(
     batch: int,  # pictures of each kind
     generator: torch.Generator,  # of the draw
 ) -> dict[str, float]:
-    "Draw pictures of each kind, add the gradients of the weighted losses, and return the losses."
+    "Draw pictures of each kind of `lesson`, add the gradients of the weighted losses, and return the losses; `clip` says how many fit at once."
     picks = [draw(len(p), batch, generator) for p in lesson.kinds]
     order, total = list(range(len(picks))), dict.fromkeys(weight, 0.0)
     at_once = batch_size(clip) >= len(picks) * batch  # large pictures go kind by kind, which takes less memory
@@ -155,7 +155,7 @@ def train(
     ema: float,  # decay of the average
     generator: torch.Generator,
 ) -> pd.DataFrame:
-    "Adam on the weighted losses; the losses of every step."
+    "Adam on the weighted losses of `lesson` for so many `steps`, its batches drawn from `generator` and sized for `clip`; returns the losses of every step."
     weights, depth = trainable(visual), frozen_depth(visual)
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
     schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
@@ -211,5 +211,5 @@ def remind(
 
 # %% ../nbs/13_reminding.ipynb #e92b8343
 def task_pools(clip: Clip, task: Task) -> list[torch.Tensor]:
-    "The pictures that `remind` distils on at its defaults, to be given to several remindings of one task."
+    "The pictures that `remind(clip, task, ...)` distils on at its defaults, to be given to several remindings of one task."
     return retain_pools(clip, pixels(task.retain.images), torch.Generator().manual_seed(task.seed + 1))[0]

@@ -34,7 +34,7 @@ def recognition_risk(
 
 
 def highest_risk(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:
-    "The risk (percent) of the captions `labels`, long [n]; of several captions, that of the most recognised one."
+    "The risk (percent) of the captions `labels`, long [n], for unit `features` [n, d] and class embeddings `classes` [c, d]; of several captions, that of the most recognised one."
     labels = labels.to(features.device)
     margin = margins(features, classes, labels)
     return max(recognition_risk(margin[labels == c]) for c in labels.unique())
@@ -84,7 +84,7 @@ GATE = 1.0  # percent: the highest accuracy on held-out target pictures that cou
 
 
 def scaled(visual: nn.Module, a: float) -> nn.Module:
-    "A copy of an image tower with its adapters scaled by `a`: the soup of the edited (1) and the original (0) weights."
+    "A copy of the image tower `visual` with its adapters scaled by `a`: the soup of the edited (1) and the original (0) weights."
     visual = deepcopy(visual)
     set_scale(visual, a)
     return visual

@@ -58,7 +58,7 @@ def git_commit() -> str | None:
 
 
 def provenance(clip: Clip) -> dict[str, object]:
-    "Versions, weights and machine of a run."
+    "Versions, the hash of the weights of `clip`, and the machine of a run."
     return {
         "clipforget": metadata.version("clipforget"),
         "commit": git_commit(),
@@ -79,7 +79,7 @@ def save_rows(rows: pd.DataFrame, folder: Path) -> Path:
 
 
 def load_rows(folder: Path) -> pd.DataFrame:
-    "The tidy rows of a run. ValueError if the file is missing or damaged."
+    "The tidy rows in `folder`/results.parquet. ValueError if the file is missing or damaged."
     path = Path(folder) / "results.parquet"
     try:
         return pd.read_parquet(path)
@@ -88,7 +88,7 @@ def load_rows(folder: Path) -> pd.DataFrame:
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    "The rows in a CSV file; hashes stay text, also one such as 336e83, which could be a number."
+    "The rows in the CSV file `path`; hashes stay text, also one such as 336e83, which could be a number."
     return pd.read_csv(path, dtype={"settings": str, "key": str})
 
 
@@ -127,14 +127,14 @@ def wide_runs(rows: pd.DataFrame, about: Sequence[str]) -> pd.DataFrame:
 
 
 def tidy_runs(wide: pd.DataFrame) -> pd.DataFrame:
-    "The tidy rows of a table from `wide_runs`."
+    "The tidy rows of `wide`, a table from `wide_runs`."
     values = [c for c in wide if c.endswith(UNIT)]
     rows = wide.melt([c for c in wide if c not in values], values, var_name="column").dropna(subset=["value"])
     return rows.assign(column=rows["column"].str.removesuffix(UNIT))
 
 # %% ../nbs/17_results.ipynb #8f4b8dfe
 def plot_stages(rows: pd.DataFrame) -> Figure:
-    "Accuracy of every column after every stage, with the number of its pictures."
+    "Accuracy of every column after every stage, with the number of its pictures, from `rows`, the tidy ones of one run."
     figure, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
     stages = list(rows["stage"].unique())
     marks = cycle("osD^vPX*<>")
@@ -190,7 +190,10 @@ def plot_soup(
     return figure
 
 # %% ../nbs/17_results.ipynb #fc3f56cf
-def plot_history(history: pd.DataFrame, title: str) -> Figure:
+def plot_history(
+    history: pd.DataFrame,  # a stage's: `step`, and a column a loss
+    title: str,  # above the panels
+) -> Figure:
     "One panel a loss, against the step."
     names = [c for c in history.columns if c not in ("step", "batch")] or ["no losses"]
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.6), layout="constrained", squeeze=False)
@@ -207,14 +210,21 @@ def short_name(name: str, width: int) -> str:
     return name if len(name) <= width else (name[:width].rpartition(" ")[0] or name[: width - 1]) + "…"
 
 
-def examples(task: Task, each: int = 4) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
+def examples(
+    task: Task,  # its evaluation sets and the first set of its suite
+    each: int = 4,  # pictures of each
+) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
     "A few evaluation pictures of target, siblings and other names, evenly spaced: (column, images, classes)."
     parts = {**{k: v for k, v in task.evaluation.items() if k != "target, other style"}, **task.suite}
     chosen = [n for n in ("target", "siblings", *list(task.suite)[:1]) if n in parts]
     return [(n, parts[n].images[:: max(1, len(parts[n]) // each)][:each], parts[n].classes) for n in chosen]
 
 
-def plot_task(task: Task, each: int = 12, most: int = 6) -> Figure:
+def plot_task(
+    task: Task,  # its forget and retain images, and its evaluation sets
+    each: int = 12,  # pictures a row
+    most: int = 6,  # siblings that get rows of their own
+) -> Figure:
     "A contact sheet with a row for what is forgotten, one for each sibling (one for all if there are more than `most`), and two for what judges."
     of = drawn_from(task)
     names = sorted(set(of)) if len(set(of)) <= most else []
@@ -229,7 +239,12 @@ def plot_task(task: Task, each: int = 12, most: int = 6) -> Figure:
     return show_pictures(torch.cat(sheet), columns=each, rows_of=list(rows))
 
 # %% ../nbs/17_results.ipynb #0710asp2
-def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figure:
+def plot_examples(
+    original: Clip,  # the model before; its text tower names for both
+    edited: Clip,  # the model after
+    task: Task,  # its evaluation pictures are shown
+    k: int = 3,  # names a picture
+) -> Figure:
     "Pictures of target, siblings and others with the `k` best names before and after."
     pictures, titles = [], []
     for _, images, classes in examples(task):
@@ -249,9 +264,16 @@ def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figur
 
 # %% ../nbs/17_results.ipynb #98ab191e
 def name_bars(
-    ax: Axes, clip: Clip, image: torch.Tensor, classes: Sequence[str], truth: str, task: Task, colour: str, count: int
+    ax: Axes,  # to draw on
+    clip: Clip,  # the model that is asked
+    image: torch.Tensor,  # uint8 [1, 3, h, w]
+    classes: Sequence[str],  # the names to choose among
+    truth: str,  # the right one, which is set in bold
+    task: Task,  # its templates
+    colour: str,  # of the bars, as matplotlib names it
+    count: int,  # names that are shown
 ) -> None:
-    "The `count` best names of one picture [1, 3, h, w] as horizontal bars of their similarity with it (cosine)."
+    "The `count` best names of one picture as horizontal bars of their similarity with it (cosine)."
     s = (encode_images(clip, image) @ class_embeddings(clip, classes, task.templates).T)[0]
     best = s.topk(count).indices.tolist()
     ax.barh(range(count), [s[k].item() for k in best], color=colour)
@@ -262,11 +284,11 @@ def name_bars(
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
 
-
+# %% ../nbs/17_results.ipynb #7b3e91c5
 def plot_top_names(
-    original: Clip,
-    edited: Clip,
-    task: Task,
+    original: Clip,  # the model before
+    edited: Clip,  # the model after
+    task: Task,  # its evaluation pictures are shown
     count: int = 4,  # names a picture
 ) -> Figure:
     "A picture of the target, one of a sibling and one of another thing, with their best names before and after."
@@ -393,7 +415,10 @@ def picture_tag(png: Path, text: str) -> str:
     return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
 
 
-def verdict(rows: pd.DataFrame, stage: str) -> tuple[bool, str]:
+def verdict(
+    rows: pd.DataFrame,  # tidy rows of one run with the stage "original"
+    stage: str,  # the one that is judged
+) -> tuple[bool, str]:
     "Whether the gate was passed, and a sentence with the figures behind it."
     s = summary(by_column(rows, stage), by_column(rows, "original"))
     n = int(rows.loc[rows["column"] == "target", "n"].iloc[0])

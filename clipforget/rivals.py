@@ -92,7 +92,11 @@ def run_method(
     return method(clip, task)
 
 # %% ../nbs/26_rivals.ipynb #018eef53
-def columns_of(model: Clip, task: Task, others: Sequence[ImageSet] = ()) -> dict[str, float]:
+def columns_of(
+    model: Clip,  # the one that is judged
+    task: Task,  # its calibration split
+    others: Sequence[ImageSet] = (),  # pictures for the rest of the world
+) -> dict[str, float]:
     "Of a model, in percent: the target's risk, and the accuracy on the calibration siblings and each set of `others`."
     parts = {"siblings": task.calibration_retain, **{o.name: o for o in others}}
     found = {
@@ -108,8 +112,8 @@ def columns_of(model: Clip, task: Task, others: Sequence[ImageSet] = ()) -> dict
 
 def worth(
     clip: Clip,  # the original model
-    task: Task,
-    edited: Clip,
+    task: Task,  # its calibration split
+    edited: Clip,  # the model that is judged
     others: Sequence[ImageSet] = (),  # pictures for the rest of the world
     before: dict[str, float] | None = None,  # the original's columns, where they are known
 ) -> dict[str, float]:
@@ -119,7 +123,10 @@ def worth(
     return {"J": score(after, before) - max(0.0, after["target"] - GATE), "risk": after["target"], **kept}
 
 # %% ../nbs/26_rivals.ipynb #2555fb4f
-def propose(trial: optuna.Trial, space: Mapping[str, Range | tuple]) -> dict[str, object]:
+def propose(
+    trial: optuna.Trial,  # who suggests the values
+    space: Mapping[str, Range | tuple],  # bounds, or choices in a tuple, by the name of the setting
+) -> dict[str, object]:
     "Settings for a trial within their bounds."
     out: dict[str, object] = {}
     for name, bounds in space.items():
@@ -133,14 +140,14 @@ def propose(trial: optuna.Trial, space: Mapping[str, Range | tuple]) -> dict[str
 
 
 def defaults(name: str) -> dict[str, object]:
-    "All settings of a method (one of METHODS) with their defaults."
+    "All settings of the method `name` (one of METHODS) with their defaults."
     run = METHODS[choose("method", name, METHODS)].run
     own = {k: p.default for k, p in inspect.signature(run).parameters.items() if p.default is not p.empty}
     return default_settings() if run is three_stages else own
 
 
 def usual(name: str) -> dict[str, object]:
-    "The defaults of the settings that are searched."
+    "The defaults of those settings of the method `name` (one of METHODS) that are searched."
     own = defaults(name)
     return {k: own[k] for k in METHODS[name].space}
 
@@ -148,7 +155,11 @@ def usual(name: str) -> dict[str, object]:
 COMPLETE = (optuna.trial.TrialState.COMPLETE,)
 
 
-def open_study(name: str, journal: Path, seed: int) -> optuna.Study:
+def open_study(
+    name: str,  # of the study; a journal may hold several
+    journal: Path,  # the file that keeps them; made if there is none
+    seed: int,  # of the sampler, to which the number of trials so far is added
+) -> optuna.Study:
     "The study of this name in a journal, with what was tried before; a new one if there is none."
     Path(journal).parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -160,7 +171,7 @@ def open_study(name: str, journal: Path, seed: int) -> optuna.Study:
 
 
 def finished_trials(study: optuna.Study, method: str) -> pd.DataFrame:
-    "A row a finished trial: whether it has the method's own defaults, its settings, J and the means of its parts; the best first."
+    "A row a finished trial of `study`, under the name `method`: whether it has the method's own defaults, its settings, J and the means of its parts; the best first."
     rows = [
         {
             "method": method,
@@ -177,7 +188,7 @@ def finished_trials(study: optuna.Study, method: str) -> pd.DataFrame:
 
 # %% ../nbs/26_rivals.ipynb #cffda2ba
 def defaults_tried(study: optuna.Study) -> bool:
-    "Whether the trial of a method's own defaults is finished, or waits."
+    "Whether the trial of a method's own defaults is finished in `study`, or waits there."
     waiting = (*COMPLETE, optuna.trial.TrialState.WAITING)
     return any(t.number == 0 or t.user_attrs.get("default") for t in study.get_trials(states=waiting))
 

@@ -22,7 +22,12 @@ from .reminding import contrastive_loss
 from .task import ImageSet, Task
 
 # %% ../nbs/24_saliency.ipynb #147ad8c2
-def side_gradient(clip: Clip, task: Task, part: ImageSet, batch: int = 64) -> dict[str, torch.Tensor]:
+def side_gradient(
+    clip: Clip,  # the original model
+    task: Task,  # its captions
+    part: ImageSet,  # the pictures of one side, labelled by them
+    batch: int = 64,  # pictures at once; the gradients of all batches are added up
+) -> dict[str, torch.Tensor]:
     "Gradient of the mean cross-entropy over `part` by layer name, in float32."
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
@@ -35,7 +40,11 @@ def side_gradient(clip: Clip, task: Task, part: ImageSet, batch: int = 64) -> di
     return {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}
 
 # %% ../nbs/24_saliency.ipynb #5e99b724
-def slug_table(forget: dict[str, torch.Tensor], retain: dict[str, torch.Tensor], visual: nn.Module) -> pd.DataFrame:
+def slug_table(
+    forget: dict[str, torch.Tensor],  # gradients of the forget images by layer name
+    retain: dict[str, torch.Tensor],  # gradients of the siblings
+    visual: nn.Module,  # the original's image tower
+) -> pd.DataFrame:
     "Importance and alignment of every layer, and whether it is on the Pareto front."
     rows = []
     for name, (module, parameter) in layers(visual).items():
@@ -56,7 +65,13 @@ def slug_table(forget: dict[str, torch.Tensor], retain: dict[str, torch.Tensor],
 
 # %% ../nbs/24_saliency.ipynb #c8042403
 def slug_step(
-    clip: Clip, task: Task, name: str, gradient: torch.Tensor, first: float, evaluations: int, allowed_risk: float
+    clip: Clip,  # the original model
+    task: Task,  # its calibration split
+    name: str,  # the layer's
+    gradient: torch.Tensor,  # the forget images', in the shape of the layer's weights
+    first: float,  # the step to begin with, in gradients; doubled until one is allowed, then bisected
+    evaluations: int,  # steps that are tried
+    allowed_risk: float,  # percent, on the calibration split
 ) -> tuple[float, nn.Module, dict[str, float]]:
     "The smallest step found in one layer whose calibration risk is allowed (else the one of least risk), the tower, and its calibration figures."
     low, high, step, tried = 0.0, None, first, []
@@ -93,7 +108,12 @@ def slug(
     return Edit(clip.with_visual(visual), info={"layer": name, "step": step, **figures})
 
 # %% ../nbs/24_saliency.ipynb #b37eae19
-def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> dict[str, torch.Tensor]:
+def diagonal_fisher(
+    clip: Clip,  # the original model
+    task: Task,  # its captions, and the seed of the draw
+    part: ImageSet,  # the pictures of one side, labelled by them
+    count: int = 32,  # pictures that are drawn, at most
+) -> dict[str, torch.Tensor]:
     "Mean squared gradient of single pictures' cross-entropy, weight by weight, over at most `count` pictures."
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
@@ -105,11 +125,15 @@ def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> 
             total[name] += g.square() / len(part)
     return total
 
-
+# %% ../nbs/24_saliency.ipynb #5d4a9e13
 def dampened(
-    weight: torch.Tensor, forget: torch.Tensor, retain: torch.Tensor, alpha: float, strength: float
+    weight: torch.Tensor,  # of a layer, in any shape
+    forget: torch.Tensor,  # Fisher information of the forget images, in the same shape
+    retain: torch.Tensor,  # Fisher information of the siblings, in the same shape
+    alpha: float,  # from which ratio of both on a weight is dampened
+    strength: float,  # lambda: the weight is multiplied by this times retain / forget, at most by 1
 ) -> torch.Tensor:
-    "The formula above."
+    "The formula above: `weight`, smaller where `forget` is more than `alpha` times `retain`."
     factor = (strength * retain / forget.clamp(min=1e-30)).clamp(max=1.0)
     return torch.where(forget > alpha * retain, weight * factor, weight)
 
@@ -118,7 +142,7 @@ def ssd(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
     alpha: float = 10.0,  # from which ratio on a weight is dampened
-    strength: float = 1.0,  # lambda
+    strength: float = 1.0,  # lambda: the less, the more it is dampened
     count: int = 32,  # pictures of each side
 ) -> Edit:
     "Selective synaptic dampening."
@@ -144,11 +168,11 @@ def saliency_masks(gradient: dict[str, torch.Tensor], share: float) -> list[torc
 def salun(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images
-    learning_rate: float = 3e-5,
-    steps: int = 60,
+    learning_rate: float = 3e-5,  # of AdamW
+    steps: int = 60,  # at most
     batch: int = 32,  # pictures of each side a step
-    share: float = 0.5,  # of the weights that may move
-    weight: float = 1.0,  # beta
+    share: float = 0.5,  # of the weights that may move, 0 to 1
+    weight: float = 1.0,  # beta, of the siblings' cross-entropy
     stop_at: float = 1.0,  # percent of calibration risk
 ) -> Edit:
     "SalUn: random labels for the target on the salient weights, beside the siblings."

@@ -61,13 +61,21 @@ def evaluate_stages(
 
 # %% ../nbs/16_scores.ipynb #50cf991d
 def evaluate(
-    clip: Clip, task: Task, visual: nn.Module | None = None, method: str = "do nothing", stage: str = "original"
+    clip: Clip,  # the original model, or one whose text tower was changed
+    task: Task,  # its evaluation sets and suite
+    visual: nn.Module | None = None,  # another image tower
+    method: str = "do nothing",  # goes into the rows
+    stage: str = "original",  # goes into the rows
 ) -> pd.DataFrame:
     "The rows of one image tower: `visual`, or `clip`'s own."
     return evaluate_stages(clip, task, {stage: visual or clip.model.visual}, method)
 
 # %% ../nbs/16_scores.ipynb #90891a81
-def wilson(percent: float, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(
+    percent: float,  # the accuracy, 0 to 100
+    n: int,  # pictures, at least one
+    z: float = 1.96,  # the normal distribution's quantile; this one makes it a 95 % interval
+) -> tuple[float, float]:
     "Wilson's 95 % interval, in percent, of an accuracy of `percent` over `n` pictures."
     if n < 1:
         raise ValueError(f"An interval needs at least one picture, not {n}.")
@@ -97,14 +105,20 @@ def ratio(value: float, original: float) -> float:
     return value / original if original else 1.0
 
 
-def score(values: Mapping[str, float], original: Mapping[str, float]) -> float:
+def score(
+    values: Mapping[str, float],  # the edited model's accuracies (percent) by column
+    original: Mapping[str, float],  # the original's; its columns count
+) -> float:
     "The paper's Score (0 to 100) of accuracies by column, recovered from its tables; see also `summary`."
     kept = [c for c in original if c not in NOT_KEPT]
     terms = [1 - ratio(values["target"], original["target"])] + [min(1.0, ratio(values[c], original[c])) for c in kept]
     return 100 * sum(terms) / len(terms)
 
 
-def summary(values: Mapping[str, float], original: Mapping[str, float]) -> dict[str, float | str]:
+def summary(
+    values: Mapping[str, float],  # the edited model's accuracies (percent) by column
+    original: Mapping[str, float],  # the original's; its columns count
+) -> dict[str, float | str]:
     "Gate (passed, failed or wrecked), Score, retention of every kept column, the worst column and its retention, from accuracies by column (percent)."
     retention = {c: 100 * ratio(values[c], original[c]) for c in original if c not in NOT_KEPT}
     worst = min(retention, key=retention.__getitem__)
@@ -119,8 +133,11 @@ def summary(values: Mapping[str, float], original: Mapping[str, float]) -> dict[
     }
 
 # %% ../nbs/16_scores.ipynb #af513228
-def by_column(rows: pd.DataFrame, stage: str) -> dict[str, float]:
-    "Accuracies by column of one stage of one run."
+def by_column(
+    rows: pd.DataFrame,  # the tidy rows of one run
+    stage: str,  # one of theirs
+) -> dict[str, float]:
+    "Accuracies (percent) by column of one stage of one run. ValueError if the stage is not there."
     mine = rows[rows["stage"] == stage]
     if mine.empty:
         raise ValueError(f"No rows of stage {stage!r}; there are {sorted(rows['stage'].unique())}.")
@@ -146,7 +163,10 @@ def score_table(
     return pd.DataFrame(table).set_index("stage")
 
 # %% ../nbs/16_scores.ipynb #47c3024a
-def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
+def retention_table(
+    rows: pd.DataFrame,  # the tidy rows of one run, with the stage "original"
+    stage: str,  # the edited one
+) -> pd.DataFrame:
     "One row a column: original, edited with its 95 % interval, retention, n."
     original, edited = by_column(rows, "original"), by_column(rows, stage)
     n = dict(zip(rows["column"], rows["n"]))

@@ -30,7 +30,7 @@ def part_of_task(task: Task, index: torch.Tensor, labels: torch.Tensor | None = 
 
 
 def unbalanced(task: Task, ratio: int = 20, seed: int = 0) -> Task:
-    "Of every second sibling (by label) one picture in `ratio`, at least one."
+    "The `task` with, of every second sibling (by label), one retain picture in `ratio`, at least one, drawn by `seed`."
     g, keep = torch.Generator().manual_seed(seed), []
     for k, label in enumerate(task.retain.labels.unique().tolist()):
         mine = (task.retain.labels == label).nonzero()[:, 0]
@@ -39,12 +39,12 @@ def unbalanced(task: Task, ratio: int = 20, seed: int = 0) -> Task:
 
 
 def some(n: int, share: float, seed: int) -> torch.Tensor:
-    "A seeded draw of `share` of the positions below `n`."
+    "The part `share` (0 to 1) of the positions below `n`, drawn by `seed`, long [m]."
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[: round(share * n)]
 
 
 def mislabelled(task: Task, share: float = 0.2, seed: int = 0) -> Task:
-    "`share` of the retain pictures get the label of another sibling."
+    "The `task` in which the part `share` (0 to 1) of the retain pictures, drawn by `seed`, has the label of another sibling."
     wrong, labels, names = some(len(task.retain), share, seed), task.retain.labels.clone(), task.retain.labels.unique()
     if len(names) < 2:
         raise ValueError("All siblings have one label, so none can be mislabelled. Use a task with fine labels.")
@@ -55,21 +55,26 @@ def mislabelled(task: Task, share: float = 0.2, seed: int = 0) -> Task:
 
 
 def mixed_with(task: Task, others: torch.Tensor, share: float = 0.2, seed: int = 0) -> Task:
-    "`share` of the retain pictures are replaced by pictures out of `others`, uint8 [m, 3, h, w], and keep their labels."
+    "The `task` in which the part `share` (0 to 1) of the retain pictures, drawn by `seed`, is replaced by pictures out of `others`, uint8 [m, 3, h, w], under the old labels."
     images, where = pixels(task.retain.images).clone(), some(len(task.retain), share, seed)
     images[where] = others[torch.randint(len(others), (len(where),), generator=torch.Generator().manual_seed(seed + 1))]
     return replace(task, retain=replace(task.retain, images=images))
 
 # %% ../nbs/29_siblings.ipynb #5bad1483
 def balanced(task: Task) -> Task:
-    "Retain pictures repeated so that every label has about as many as the most frequent one."
+    "The `task` with retain pictures repeated so that every label has about as many as the most frequent one."
     counts = torch.bincount(task.retain.labels)
     times = (counts.max() / counts.clamp(min=1)).round().long()[task.retain.labels]
     return part_of_task(task, torch.arange(len(task.retain)).repeat_interleave(times))
 
 # %% ../nbs/29_siblings.ipynb #ccdb4ef1
-def dense(clip: Clip, task: Task, keep: float = 0.8, neighbours: int = 5) -> Task:
-    "The `keep` densest retain pictures of each label: those with the highest mean cosine to their nearest neighbours of that label."
+def dense(
+    clip: Clip,  # the original model, whose features are compared
+    task: Task,  # its retain images
+    keep: float = 0.8,  # the part of each label's pictures that stays, 0 to 1; at least one picture
+    neighbours: int = 5,  # how many count, at most
+) -> Task:
+    "The densest retain pictures of each label: those with the highest mean cosine to their nearest neighbours of that label."
     u, stay = encode_images(clip, task.retain.images, exact=False).float(), []
     for label in task.retain.labels.unique().tolist():
         mine = (task.retain.labels == label).nonzero()[:, 0]
@@ -80,8 +85,12 @@ def dense(clip: Clip, task: Task, keep: float = 0.8, neighbours: int = 5) -> Tas
     return part_of_task(task, torch.cat(stay).sort().values)
 
 # %% ../nbs/29_siblings.ipynb #5c79d45f
-def beliefs(clip: Clip, part: ImageSet, templates: Sequence[str]) -> torch.Tensor:
-    "The original's probabilities of all captions, [n, c]."
+def beliefs(
+    clip: Clip,  # the original model
+    part: ImageSet,  # n pictures and their c class names
+    templates: Sequence[str],  # prompts, where `part` has none of its own
+) -> torch.Tensor:
+    "The original's probabilities (0 to 1) of all captions, [n, c]."
     return (
         (
             100
@@ -93,8 +102,12 @@ def beliefs(clip: Clip, part: ImageSet, templates: Sequence[str]) -> torch.Tenso
     )
 
 
-def weighted(clip: Clip, task: Task, seed: int = 0) -> Task:
-    "As many retain pictures, drawn in proportion to the original's belief in their labels."
+def weighted(
+    clip: Clip,  # the original model
+    task: Task,  # its retain images
+    seed: int = 0,  # of the draw
+) -> Task:
+    "The task with as many retain pictures, drawn with replacement in proportion to the original's belief in their labels."
     weight = beliefs(clip, task.retain, task.templates).gather(1, task.retain.labels[:, None])[:, 0]
     return part_of_task(
         task,
@@ -104,7 +117,11 @@ def weighted(clip: Clip, task: Task, seed: int = 0) -> Task:
     )
 
 # %% ../nbs/29_siblings.ipynb #172e8c14
-def pseudo_labelled(clip: Clip, task: Task, sure: float = 0.5) -> Task:
+def pseudo_labelled(
+    clip: Clip,  # the original model
+    task: Task,  # its retain images; their labels are not looked at
+    sure: float = 0.5,  # probability, 0 to 1
+) -> Task:
     "The retain pictures that the original believes, by more than `sure`, to show something that is not to be forgotten, with its answer as the label."
     belief = beliefs(clip, task.retain, task.templates)
     value, answer = belief.max(1)
@@ -162,6 +179,10 @@ REMEDIES: dict[str, Callable[[Clip, Task], Task]] = {
 "What can be done about the siblings, by name."
 
 
-def mended(clip: Clip, task: Task, remedy: str) -> Task:
+def mended(
+    clip: Clip,  # the original model
+    task: Task,  # its retain images, or the siblings' names
+    remedy: str,  # one of REMEDIES
+) -> Task:
     "The task after one of REMEDIES. ValueError for an unknown one."
     return REMEDIES[choose("remedy", remedy, REMEDIES)](clip, task)

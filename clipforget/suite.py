@@ -174,8 +174,12 @@ def imagenet_folders(
     return {i: paths for i, paths in found.items() if paths}
 
 # %% ../nbs/08_suite.ipynb #6e826e7a
-def imagenet_set(root: Path, size: int, split: str = "val") -> ImageSet:
-    "ImageNet's pictures below `root` with all 1,000 class names. FileNotFoundError if there are none."
+def imagenet_set(
+    root: Path,  # of all data, or ImageNet's own folder
+    size: int,  # pixels of a side
+    split: str = "val",  # or "train"
+) -> ImageSet:
+    "ImageNet's pictures with all 1,000 class names. FileNotFoundError if there are none."
     found = imagenet_folders(root, split)
     paths = [p for some in found.values() for p in some]
     labels = [find_class(i).index for i, some in found.items() for _ in some]
@@ -249,7 +253,7 @@ OBJECTNET = "objectnet-1.0"
 class Cropped(Sequence):
     "Pictures of files without their border."
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path, ...]  # the files
     border: int  # pixels cut off on each side
 
     def __len__(self) -> int:
@@ -272,8 +276,12 @@ def objectnet_classes(
     }
 
 # %% ../nbs/08_suite.ipynb #06a09506
-def load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
-    "ObjectNet below `root`, the classes that ImageNet has too. FileNotFoundError if it is not there."
+def load_objectnet(
+    root: Path,  # of all data
+    size: int,  # pixels of a side
+    border: int = 2,  # pixels cut off on each side before that
+) -> ImageSet:
+    "ObjectNet, the classes that ImageNet has too. FileNotFoundError if it is not there."
     folder = root / OBJECTNET
     if not folder.is_dir():
         raise FileNotFoundError(f"{root} has no {OBJECTNET}")
@@ -341,7 +349,7 @@ def _within(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def readable_names(found: Sequence[str]) -> tuple[str, ...]:
-    "Names of classes as a prompt says them."
+    "The names `found` of classes, as a prompt says them."
     return tuple(readable(f) for f in found)
 
 
@@ -623,7 +631,7 @@ def _to_judge_by(shards: Sequence[Path], parts: Sequence[str]) -> list[Path]:
 
 # %% ../nbs/08_suite.ipynb #fm23form
 def other_form(name: str, root: Path, size: int) -> ImageSet:
-    "A known set from archives, or as it was saved. FileNotFoundError if it is there in neither form; ModuleNotFoundError with what to install."
+    "The known set `name` below `root` from archives, or as it was saved, `size` pixels a side. FileNotFoundError if it is there in neither form; ModuleNotFoundError with what to install."
     known, home = ZERO_SHOT_SETS[name], root / name
     places = [home / part for part in dict.fromkeys(("", *known.parts, "test"))]
     folder = next((d for d in places if saved(d)), None)

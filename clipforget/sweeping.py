@@ -96,7 +96,11 @@ def parameter_types(notebook: Path) -> dict[str, str]:
     return {name: written.get(name, "" if value is None else type(value).__name__) for name, value in defaults.items()}
 
 
-def typed(name: str, value: object, allowed: str) -> object:
+def typed(
+    name: str,  # the parameter's
+    value: object,  # what the grid has for it
+    allowed: str,  # its types as `parameter_types` writes them: "int", "float | None"; "" is anything
+) -> object:
     "`value` as the parameter wants it: an int becomes a float where only that is allowed. ValueError for any other kind."
     kinds, kind = [k.strip() for k in allowed.split("|")], "None" if value is None else type(value).__name__
     if type(value) is int and "int" not in kinds and "float" in kinds:
@@ -123,11 +127,11 @@ def typed_grid(notebook: Path, values: Mapping[str, Sequence]) -> dict[str, list
 class Run:
     "One execution of a notebook: its name, the parameters that the grid chose, all that the notebook is given, and its folder."
 
-    notebook: Path
-    name: str
-    parameters: dict
-    given: dict
-    folder: Path
+    notebook: Path  # the one to execute
+    name: str  # from `run_name`
+    parameters: dict  # those of the grid, with this run's values
+    given: dict  # these, and where the results go
+    folder: Path  # of this run alone
 
     @property
     def executed(self) -> Path:
@@ -141,7 +145,7 @@ class Run:
 
 # %% ../nbs/28_sweeping.ipynb #b0bc917d
 def run_name(changed: Mapping[str, object]) -> str:
-    "A file name for parameters that differ from the defaults: at most 60 readable characters, and ten digits of a hash."
+    "A file name for `changed`, the parameters that differ from the defaults and their values: at most 60 readable characters, and ten digits of a hash."
     words = slug(" ".join(f"{k} {v}" for k, v in sorted(changed.items()))) if changed else "default"
     return f"{words[:60].rstrip('-')}-{short_hash(changed, 10)}"
 
@@ -236,7 +240,7 @@ def last_line(failure: BaseException) -> str:
 
 
 def note_package(executed: Path, key: str) -> None:
-    "Write the hash of the package that a notebook was executed with into its metadata."
+    "Write `key`, the hash of the package that a notebook was executed with, into the metadata of the file `executed`."
     notebook = nbformat.read(executed, 4)
     notebook.metadata["clipforget"] = {"package": key}
     nbformat.write(notebook, executed)
@@ -326,12 +330,16 @@ def connected(
 
 # %% ../nbs/28_sweeping.ipynb #697019bf
 def deaths_in(future: Future) -> int:
-    "How many workers died while they had this run, before Dask gave it back."
+    "How many workers died while they had the run of `future`, before Dask gave it back."
     failure = future.exception() if future.status == "error" else None
     return failure.allowed_failures + 1 if isinstance(failure, KilledWorker) else 0
 
 
-def outcome(run: Run, future: Future, deaths: int) -> dict:
+def outcome(
+    run: Run,  # what was asked for
+    future: Future,  # Dask's answer; it is done
+    deaths: int,  # workers that died on this run so far
+) -> dict:
     "The row of a run that Dask has done with: the worker's, or a failed one where no worker could return any."
     if deaths_in(future):
         return row(
@@ -346,14 +354,19 @@ def outcome(run: Run, future: Future, deaths: int) -> dict:
 
 # %% ../nbs/28_sweeping.ipynb #497f4404
 def places(client: Client) -> int:
-    "How many runs may be out at once: the workers that the scheduler has now, or 1 while it has none. 0 if the scheduler is gone."
+    "How many runs `client` may have out at once: the workers that its scheduler has now, or 1 while it has none. 0 if the scheduler is gone."
     try:
         return max(1, len(client.nthreads()))
     except OSError:
         return 0
 
 
-def hand_out(client: Client, runs: Sequence[Run], attempts: int = 3, pause: float = 1.0) -> Iterator[dict]:
+def hand_out(
+    client: Client,  # of the scheduler whose workers execute the runs
+    runs: Sequence[Run],  # in the order of handing out
+    attempts: int = 3,  # a run that kills so many workers is given up
+    pause: float = 1.0,  # seconds between two looks at the workers
+) -> Iterator[dict]:
     "The rows of `runs` in the order in which they end. As many are out at a time as there are workers, looked at every `pause` seconds."
     waiting, out, deaths = deque(runs), dict[Future, Run](), Counter[str]()
     while waiting or out:
@@ -384,7 +397,10 @@ def table_path(runs: Sequence[Run]) -> Path:
     return runs[0].folder.parent / f"sweep-{short_hash(sorted(run.name for run in runs), 10)}.csv"
 
 
-def write_table(runs: Sequence[Run], rows: Mapping[str, dict]) -> pd.DataFrame:
+def write_table(
+    runs: Sequence[Run],  # what `plan` returned
+    rows: Mapping[str, dict],  # by the name of the run, as far as there are any
+) -> pd.DataFrame:
     "The rows that there are, in the order of the plan, as a frame that is also written to `table_path`."
     table = pd.DataFrame([rows[run.name] for run in runs if run.name in rows])
     with write_atomic(table_path(runs)) as temporary:

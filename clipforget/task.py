@@ -37,10 +37,10 @@ from .pictograms import DIGITS, STYLES, Pictures, draw_views, load_digits, load_
 class ImageSet:
     "Images, their labels and the class names that the labels index."
 
-    name: str
+    name: str  # of the set, for tables and messages
     images: torch.Tensor | Photos  # uint8 [n, 3, h, w], or photographs that are decoded when asked for
-    labels: torch.Tensor  # long [n]
-    classes: tuple[str, ...]
+    labels: torch.Tensor  # long [n], the class of each, as a position in `classes`
+    classes: tuple[str, ...]  # names to choose among
     templates: tuple[str, ...] = ()  # prompts of this set's own; the task's if empty
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class ImageSet:
 class Task:
     "Everything that a method may use, and everything that it is judged by."
 
-    dataset: str
+    dataset: str  # its name in the results, such as "emoji" or "CIFAR-10"
     target: str  # the subgroup to forget
     siblings: tuple[str, ...]  # the other subgroups, to be kept
     labels: str  # "fine": a subgroup's caption is its own name; "coarse": its class's
@@ -63,10 +63,10 @@ class Task:
     forget: ImageSet  # images to forget, with their caption class
     retain: ImageSet  # images of the siblings
     calibration_forget: ImageSet  # to choose settings by
-    calibration_retain: ImageSet
+    calibration_retain: ImageSet  # of the siblings, likewise
     evaluation: dict[str, ImageSet]  # "target", "siblings" and, where styles differ, "target, other style"
     suite: dict[str, ImageSet]  # zero-shot sets without the target
-    templates: tuple[str, ...] = TEMPLATES
+    templates: tuple[str, ...] = TEMPLATES  # prompts, with braces for a class's name
     groups: tuple[str, ...] = ()  # the sibling that each retain picture was drawn from, where its caption does not tell
 
     @property
@@ -92,14 +92,14 @@ class Task:
 
 # %% ../nbs/06_task.ipynb #drawn001
 def drawn_from(task: Task) -> list[str]:
-    "Of each retain picture the sibling that it was drawn from; its caption where that is not known, as where the pictures were changed."
+    "Of each retain picture of `task` the sibling that it was drawn from; its caption where that is not known, as where the pictures were changed."
     if len(task.groups) == len(task.retain):
         return list(task.groups)
     return [task.retain.classes[k] for k in task.retain.labels.tolist()]
 
 # %% ../nbs/06_task.ipynb #63abb9d0
 def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int = 8, seed: int = 5) -> torch.Tensor:
-    "Unit mean feature of `views` training views a style for each of `names`, [n, d]; computed once and kept on disk."
+    "Unit mean feature by `clip` of `views` training views a style, drawn by `seed`, for each of `names` in `pictures`, [n, d]; computed once and kept on disk."
     index = pictures.index(list(names))
 
     def mean_features() -> torch.Tensor:
@@ -116,7 +116,11 @@ def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int =
 
 
 def nearest_siblings(
-    clip: Clip, pictures: Pictures, target: str, count: int = 5, allowed: Sequence[str] | None = None
+    clip: Clip,  # the original model
+    pictures: Pictures,  # where masters come from
+    target: str,  # one of its names
+    count: int = 5,  # siblings; fewer if the category has no more
+    allowed: Sequence[str] | None = None,  # names that may be siblings; all if None
 ) -> tuple[str, ...]:
     "The `count` names nearest to `target`: its own sub-category first, then its category."
     at = {n: i for i, n in enumerate(pictures.names)}
@@ -134,7 +138,7 @@ def nearest_siblings(
 
 # %% ../nbs/06_task.ipynb #e055947e
 def to_bytes(images: torch.Tensor) -> torch.Tensor:
-    "Images in 0 to 1 as uint8."
+    "`images`, float in 0 to 1, as uint8 of the same shape."
     return images.mul(255).round().to(torch.uint8)
 
 
@@ -161,7 +165,7 @@ def view_set(
 # %% ../nbs/06_task.ipynb #53b11e03
 @cache
 def flag_set(size: int) -> ImageSet:
-    "The country flags, one evaluation view a style."
+    "The country flags, one evaluation view a style, `size` pixels a side."
     flags = load_pictograms(flags=True)
     return view_set(
         "flags", flags, flags.names, flags.names, flags.names, "evaluation", 1, 9_003, range(len(flags.styles)), size
@@ -170,7 +174,7 @@ def flag_set(size: int) -> ImageSet:
 
 @cache
 def digit_set(size: int) -> ImageSet:
-    "The held-out handwritten digits, one evaluation view each."
+    "The held-out handwritten digits, one evaluation view each, `size` pixels a side."
     digits = load_digits(held_out=True)
     images = draw_views(digits, torch.arange(len(digits)), 0, "evaluation", torch.Generator().manual_seed(9_004), size)
     return ImageSet("digits", to_bytes(images), torch.tensor([DIGITS.index(n) for n in digits.names]), DIGITS)
@@ -180,13 +184,13 @@ EVALUATION_SEED = 9_000  # never changes
 
 
 def known_names(clip: Clip, pictures: Pictures) -> list[str]:
-    "The things that `clip` was pre-trained on."
+    "The names of the things in `pictures` that `clip` was pre-trained on."
     return [n for n in pictures.names if n not in clip.held_out]
 
 
 @lru_cache(maxsize=4)  # of some 30 MB each; the seeds and methods of a target share them
 def other_sets(names: tuple[str, ...], targets: tuple[str, ...], size: int) -> dict[str, ImageSet]:
-    "One evaluation view of every name but `targets`, a set a style."
+    "One evaluation view, `size` pixels a side, of each of `names` but `targets`, a set a style."
     others, things = [n for n in names if n not in targets], load_pictograms()
     return {
         f"others, {style}": view_set(
@@ -197,7 +201,7 @@ def other_sets(names: tuple[str, ...], targets: tuple[str, ...], size: int) -> d
 
 
 def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
-    "Zero-shot sets that no stage sees: all names but `targets` in each style, the country flags, the digits."
+    "Zero-shot sets that no stage sees: all names that `clip` knows but `targets` in each style, the country flags, the digits."
     others = other_sets(tuple(known_names(clip, load_pictograms())), targets, clip.size)
     return others | {"flags": flag_set(clip.size), "digits": digit_set(clip.size)}
 
@@ -209,7 +213,7 @@ PICTURES = {"fine": (64, 16), "coarse": (128, 48)}
 def checked_names(
     clip: Clip, things: Pictures, target: str, siblings: Sequence[str]
 ) -> tuple[list[str], tuple[str, ...]]:
-    "All names that the model knows, and the siblings, by the rule above if none are given. ValueError for an unknown target or sibling."
+    "All names of `things` that `clip` knows, and the `siblings`, by the rule above if none are given. ValueError for an unknown `target` or sibling."
     names = known_names(clip, things)
     if target in clip.held_out:
         raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
@@ -323,7 +327,7 @@ def draw_targets(
 
 # %% ../nbs/06_task.ipynb #342a94bb
 def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
-    "The pictures of sets that choose among the same classes, in one set."
+    "The pictures of `parts`, which choose among the same classes, in one set called `name`."
     return ImageSet(
         name,
         torch.cat([pixels(p.images) for p in parts]),
@@ -334,7 +338,7 @@ def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
 
 # %% ../nbs/06_task.ipynb #342a9sp2
 def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
-    "One task that forgets all the targets, judged on `suite`. ValueError if the classes differ or a target is another's sibling."
+    "One task that forgets the targets of all `tasks`, judged on `suite`. ValueError if the classes differ or a target is another's sibling."
     targets, kept = [t.target for t in tasks], [n for t in tasks for n in t.siblings]
     if len({t.forget.classes for t in tasks}) > 1:
         raise ValueError(

@@ -38,7 +38,7 @@ TO_ORACLE = "to oracle "  # and its number: a column of distances
 
 def compare(
     original: pd.DataFrame,  # from `audit`
-    edited: pd.DataFrame,
+    edited: pd.DataFrame,  # from `audit`
     oracles: Sequence[pd.DataFrame] = (),  # of models that never saw the target
     twins: Sequence[pd.DataFrame] = (),  # of other models that saw everything
 ) -> pd.DataFrame:
@@ -83,8 +83,11 @@ NEEDS_THE_ORIGINAL = "the edit reflected"
 "How the undoing is called that takes the original's weights, which have the target in them."
 
 
-def limit_of(question: str, how: str) -> tuple[str, float]:
-    '"outside", "inside" or "other", and the limit that goes with it.'
+def limit_of(
+    question: str,  # an audit's, such as "undoing"
+    how: str,  # in what way it was asked
+) -> tuple[str, float]:
+    '"outside", "inside" or "other", and the limit that goes with it: percent, points from the oracle, or NaN.'
     if (how.startswith(ABOUT_OTHERS) and question in ("rounded weights", "memory")) or how.startswith(
         ("top five", "rank", NEEDS_THE_ORIGINAL)
     ):
@@ -96,8 +99,12 @@ def limit_of(question: str, how: str) -> tuple[str, float]:
     return "other", math.nan
 
 # %% ../nbs/30_verdict.ipynb #17cf2175
-def light(side: str, limit: float, row: pd.Series) -> str:
-    "The light of one answer (a row of `compare`)."
+def light(
+    side: str,  # "outside", "inside" or "other"
+    limit: float,  # of `limit_of`: percent outside, points from the oracle inside
+    row: pd.Series,  # of `compare`
+) -> str:
+    'The light of one answer: "green", "amber", "red", or "grey" where there is no limit or no oracle.'
     unit = max(FLOOR, row["spread"]) if not math.isnan(row["spread"]) else FLOOR
     if side == "outside":
         level = max(limit, row["oracle"] + 2 * unit) if not math.isnan(row["oracle"]) else limit

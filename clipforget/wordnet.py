@@ -39,7 +39,7 @@ class Synset:
 
 
 def read_table(path: Path = TABLE) -> dict[str, Synset]:
-    "The synsets of a table by id: first the classes in ImageNet's order, then what lies above them."
+    "The synsets of the table `path` by id: first the classes in ImageNet's order, then what lies above them."
     with open(path, newline="", encoding="utf-8") as file:
         rows = [
             Synset(r["wnid"], int(r["index"]), r["name"], tuple(r["lemmas"].split(", ")), tuple(r["parents"].split()))
@@ -111,7 +111,7 @@ def make_table(
 
 
 def write_table(rows: Iterable[Synset], path: Path) -> None:
-    "Write `rows` as the table that `read_table` reads."
+    "Write `rows` to `path` as the table that `read_table` reads."
     with write_atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["wnid", "index", "name", "lemmas", "parents"])

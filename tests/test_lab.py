@@ -59,7 +59,13 @@ def answer(url, **posted):
 def said(address, kernel, code):
     """What a kernel prints for some code."""
     channel = create_connection(f"ws{address[4:]}/api/kernels/{kernel}/channels", timeout=120)
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": "", "version": "5.3"}
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": "execute_request",
+        "username": "",
+        "session": "",
+        "version": "5.3",
+    }
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
     channel.send(json.dumps(message))

@@ -197,3 +197,32 @@ def test_nbdev_docs_can_show_every_exported_name(module):
         symbol = getattr(found, name)
         if inspect.isfunction(symbol) or inspect.isclass(symbol):
             assert show_doc(symbol) is not None, name
+
+
+def unexplained(function, docs, lines):
+    """The parameters of a function that have neither a comment behind them nor a mention in a docstring."""
+    given = function.args
+    for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]:
+        end = (each.annotation or each).end_lineno
+        commented = function.lineno != end and any("#" in line for line in lines[each.lineno - 1 : end + 1])
+        if each.arg not in ("self", "cls") and not commented and not re.search(rf"\b{each.arg}\b", docs):
+            yield f"{function.name}({each.arg})"
+
+
+@pytest.mark.parametrize("module", sorted((ROOT / "clipforget").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_every_parameter_says_what_it_is(module):
+    text = module.read_text(encoding="utf-8")
+    lines, exported = text.split("\n"), importlib.import_module(f"clipforget.{module.stem}").__all__
+    bare = []
+    for part in [node for node in ast.parse(text).body if getattr(node, "name", "") in exported]:
+        docs = ast.get_docstring(part) or ""
+        if isinstance(part, ast.FunctionDef):
+            bare += unexplained(part, docs, lines)
+            continue
+        for member in part.body:
+            if isinstance(member, ast.AnnAssign):
+                said = "#" in lines[member.end_lineno - 1] or re.search(rf"\b{member.target.id}\b", docs)
+                bare += [] if said else [f"{part.name}.{member.target.id}"]
+            elif isinstance(member, ast.FunctionDef) and re.match(r"[^_]|__init__|__call__", member.name):
+                bare += unexplained(member, docs + (ast.get_docstring(member) or ""), lines)
+    assert not bare
