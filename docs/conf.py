@@ -62,7 +62,7 @@ toc_object_entries = False
 
 def described(app, what, name, obj, options, lines):
     """A docstring in nbdev's style as reStructuredText: what it returns, the comments beside its parameters or fields, and its errors are named lists."""
-    text, *more = "\n".join(lines).split("\n\n")
+    text, *more = "\n".join(lines).partition("\n\nParameters:\n")[0].split("\n\n")
     sentences, errors = without_errors(text)
     told = []
     if what in ("function", "method") and inspect.isroutine(obj):

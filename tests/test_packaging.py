@@ -3,6 +3,7 @@
 import ast
 import configparser
 import fnmatch
+import pydoc
 import subprocess
 import sys
 import tomllib
@@ -153,3 +154,13 @@ def test_sources_of_the_pictures_are_named():
     licence = (PACKAGE / "tables" / "wordnet-licence.txt").read_text(encoding="utf-8").split()
     assert " ".join(licence) in " ".join(notice.replace("\n>", "\n").split())  # word for word
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_help_tells_what_parameters_mean():
+    from clipforget import forgetting, reminding
+
+    told = pydoc.render_doc(forgetting.forget, renderer=pydoc.plaintext)
+    assert "steps: at most" in told and "delta: the paper's absolute threshold instead" in told
+    assert "hold_margin: m of the hold (cosine)" in pydoc.render_doc(reminding.Lesson, renderer=pydoc.plaintext)
+    assert "Parameters" not in pydoc.render_doc(forgetting.draw, renderer=pydoc.plaintext)  # it has no comments
+    assert "forgetting, reminding, restoring" in pydoc.render_doc(clipforget, renderer=pydoc.plaintext)
