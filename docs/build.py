@@ -180,7 +180,8 @@ def split(cell: dict, before: str) -> list[dict]:
 
 
 def for_the_site(html: str) -> str:
-    """A cell's HTML with numbers marked as such, colours that change with the page, and no copy of what every page loads."""
+    """A cell's HTML with numbers marked as such, tables that look alike, colours that change with the page, and no copy of what every page loads."""
+    html = re.sub(r'<table id="(T_\w+)"(?! class)', r'<table id="\1" class="dataframe"', html)  # pandas' styled ones
     html = NUMBER.sub(r'<td class="number \1"', html)
     if "background-color" not in html:
         html = re.sub(r"(?<![-\w])color: ?(#\w{6})", r"color: light-dark(\1, color-mix(in srgb, \1 45%, white))", html)
