@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WORDINGS', 'RECOGNISED', 'PROBES', 'QUESTIONS', 'answers', 'pixels_of', 'disturbed', 'other_renderings',
-           'ask_pictures', 'known_share', 'ask_words', 'Prototypes', 'RandomProjection', 'probe_accuracies',
-           'ask_features', 'fine_tuned', 'ask_relearning', 'round_', 'rounded', 'rounded_text', 'ask_rounding',
-           'ask_retrieval', 'ask_membership', 'along', 'along_the_line', 'ask_undoing', 'ask_memory', 'audit',
-           'edit_of', 'edited_model']
+           'own_renderings', 'ask_pictures', 'known_share', 'ask_words', 'Prototypes', 'RandomProjection',
+           'probe_accuracies', 'ask_features', 'fine_tuned', 'ask_relearning', 'round_', 'rounded', 'rounded_text',
+           'ask_rounding', 'ask_retrieval', 'ask_membership', 'along', 'along_the_line', 'ask_undoing', 'ask_memory',
+           'audit', 'edit_of', 'edited_model']
 
 # %% ../nbs/27_audit.ipynb #2238b64d
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ from .core import choose
 from .forgetting import draw, margins
 from .importance import layers
 from .methods import Edit
-from .photos import pixels
+from .photos import Photos, check_headers, class_folders, pixels
 from .reminding import contrastive_loss
 from .rivals import METHODS
 from .text_edits import with_text
@@ -118,6 +118,23 @@ def other_renderings(
         )
     made["exchanged colours"] = ImageSet("exchanged colours", pixels_of(part)[:, [1, 2, 0]], part.labels, part.classes)
     return made
+
+# %% ../nbs/27_audit.ipynb #5e4d1a02
+def own_renderings(
+    folder: Path,  # RENDERING/*.jpg: a folder of pictures for each rendering
+    task: Task,  # whose target they show
+    size: int,  # pixels of a side
+) -> dict[str, ImageSet]:
+    "Other renderings of the target from files, by their folders' names. FileNotFoundError if there are none, ValueError for a damaged picture."
+    found = class_folders(folder, "RENDERING/*.jpg, a folder of the target's pictures for each rendering")
+    check_headers([path for paths in found.values() for path in paths])
+    labels, classes = task.evaluation["target"].labels, task.forget.classes
+    if len(labels.unique()) > 1:
+        raise ValueError(f"{task.target!r} has several captions; renderings in files can be of one only.")
+    return {
+        name: ImageSet(name, Photos(paths, tuple(range(len(paths))), size), labels[:1].repeat(len(paths)), classes)
+        for name, paths in found.items()
+    }
 
 # %% ../nbs/27_audit.ipynb #0c51b7a4
 def ask_pictures(
@@ -498,9 +515,14 @@ def audit(
     synonyms: Sequence[str] = (),  # other names of the target, for "other words"
     original: Clip | None = None,  # the model that it was edited from, where there is one
     a: float = 1.0,  # the factor of its soup, where that is known
+    renderings: Mapping[str, ImageSet] | None = None,  # of the target, for "other pictures"; `other_renderings` if None
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
-    more: dict[str, dict[str, Any]] = {"other words": {"synonyms": synonyms}, "undoing": {"original": original, "a": a}}
+    more: dict[str, dict[str, Any]] = {
+        "other pictures": {"renderings": renderings},
+        "other words": {"synonyms": synonyms},
+        "undoing": {"original": original, "a": a},
+    }
     return pd.concat(
         [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions],
         ignore_index=True,
