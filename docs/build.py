@@ -243,7 +243,7 @@ def api_page(module: str, title: str, notebook: str) -> str:
     """The reference of one module, which links to the library page that defines, explains, uses and tests it."""
     return (
         f"---\nlibrary: {notebook}\n---\n# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
-        f"```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :undoc-members: False\n   :exclude-members: set\n```\n"
+        f"```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :exclude-members: set\n```\n"
     )
 
 

@@ -33,8 +33,8 @@ def pages(tmp_path_factory):
 
 def test_every_page_of_the_project_is_there(pages):
     html = min(pages, key=lambda p: len(p.parts)).parent
-    for notebook in [p for p in (ROOT / "nbs").glob("*.ipynb") if p.stem != "index"]:
-        assert html / "nbs" / f"{notebook.stem}.html" in pages, notebook.name
+    for notebook in [p for p in (ROOT / "nbs").rglob("*.ipynb") if p.stem != "index"]:
+        assert (html / notebook.relative_to(ROOT)).with_suffix(".html") in pages, notebook.name
 
 
 def test_nothing_comes_from_elsewhere(pages):
