@@ -32,7 +32,7 @@ from torch import nn
 
 from .clip import Clip, class_embeddings, encode_images, top_names, weights_hash
 from .core import project_root, write_atomic
-from .figures import COLOURS, Sheet, label, show_pictures
+from .figures import COLOURS, PLAIN, Sheet, label, show_pictures
 from .photos import Photos, pixels
 from .scores import GATE, by_column, retention_table, score_table, summary
 from .task import Task, drawn_from
@@ -199,7 +199,7 @@ def plot_history(
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.6), layout="constrained", squeeze=False)
     for ax, name in zip(axes[0], names):
         if name in history:
-            ax.plot(history["step"], history[name], color=COLOURS["siblings"])
+            ax.plot(history["step"], history[name], color=PLAIN[0])
         label(ax, "step", name)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
