@@ -136,4 +136,4 @@ def test_figures_say_what_they_show(pages):
     }
     assert not shared
     stage = next(page for path, page in pages.items() if path.name == "12_forgetting.html")
-    assert "mean s(x, t) on forget images (cosine) against step" in stage.select_one("main img")["alt"]
+    assert "mean s(x, t), n = 64 a step (cosine) against step" in stage.select_one("main img")["alt"]
