@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 import ast
 import sys
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,8 +30,9 @@ def _comments(source: str) -> dict[str, list[str]]:
                 found[path + part.name] = [f"    {name}: {text}" for name, text in told if text]
             elif isinstance(part, ast.ClassDef):
                 fields = [(ast.unparse(x.target), behind(x)) for x in part.body if isinstance(x, ast.AnnAssign)]
-                found[path + part.name] = [f"    {name}: {text}" for name, text in fields if text]
                 visit(part, f"{path}{part.name}.")
+                given_to_it = found.pop(f"{path}{part.name}.__init__", [])
+                found[path + part.name] = [f"    {name}: {text}" for name, text in fields if text] + given_to_it
 
     visit(ast.parse(source), "")
     return found
@@ -48,4 +50,5 @@ class _Explained(SourceFileLoader):
                 part.__doc__ += "\n\nParameters:\n" + "\n".join(told)
 
 
-sys.path_importer_cache[__path__[0]] = FileFinder(__path__[0], (_Explained, SOURCE_SUFFIXES))
+if Path(__path__[0]).is_dir():  # and no archive, which has an importer of its own
+    sys.path_importer_cache[__path__[0]] = FileFinder(__path__[0], (_Explained, SOURCE_SUFFIXES))

@@ -199,30 +199,16 @@ def test_nbdev_docs_can_show_every_exported_name(module):
             assert show_doc(symbol) is not None, name
 
 
-def unexplained(function, docs, lines):
-    """The parameters of a function that have neither a comment behind them nor a mention in a docstring."""
-    given = function.args
-    for each in [*given.posonlyargs, *given.args, *given.kwonlyargs]:
-        end = (each.annotation or each).end_lineno
-        commented = function.lineno != end and any("#" in line for line in lines[each.lineno - 1 : end + 1])
-        if each.arg not in ("self", "cls") and not commented and not re.search(rf"\b{each.arg}\b", docs):
-            yield f"{function.name}({each.arg})"
-
-
 @pytest.mark.parametrize("module", sorted((ROOT / "clipforget").glob("[!_]*.py")), ids=lambda path: path.stem)
 def test_every_parameter_says_what_it_is(module):
-    text = module.read_text(encoding="utf-8")
-    lines, exported = text.split("\n"), importlib.import_module(f"clipforget.{module.stem}").__all__
-    bare = []
-    for part in [node for node in ast.parse(text).body if getattr(node, "name", "") in exported]:
-        docs = ast.get_docstring(part) or ""
-        if isinstance(part, ast.FunctionDef):
-            bare += unexplained(part, docs, lines)
-            continue
-        for member in part.body:
-            if isinstance(member, ast.AnnAssign):
-                said = "#" in lines[member.end_lineno - 1] or re.search(rf"\b{member.target.id}\b", docs)
-                bare += [] if said else [f"{part.name}.{member.target.id}"]
-            elif isinstance(member, ast.FunctionDef) and re.match(r"[^_]|__init__|__call__", member.name):
-                bare += unexplained(member, docs + (ast.get_docstring(member) or ""), lines)
+    """In the docstring as `help` shows it: in a sentence, or in the list that the comments behind parameters become."""
+    found, bare = importlib.import_module(f"clipforget.{module.stem}"), []
+    for name in found.__all__:
+        symbol = getattr(found, name)
+        public = vars(symbol).items() if inspect.isclass(symbol) else ()
+        parts = [symbol, *(method for k, method in public if re.match("[^_]|__call__", k))]
+        for part in [p for p in parts if inspect.isclass(p) or inspect.isfunction(p)]:
+            docs = f"{symbol.__doc__} {part.__doc__}"
+            given = [p for p in inspect.signature(part).parameters if p not in ("self", "args", "kwargs")]
+            bare += [f"{name}({p})" for p in given if not re.search(rf"\b{p}\b", docs)]
     assert not bare
