@@ -423,10 +423,10 @@ def further_views(images: torch.Tensor, count: int, generator: torch.Generator) 
 
 
 def blended(first: torch.Tensor, second: torch.Tensor, count: int, generator: torch.Generator) -> tuple:
-    "`count` blends of a picture of `first` and one of `second`, uint8 [n, 3, h, w], with the positions of the latter."
+    "`count` blends of a picture of `first` and one of `second`, uint8 [n, 3, h, w], with the positions of both."
     i, j = (torch.randint(len(x), (count,), generator=generator) for x in (first, second))
     part = torch.rand(count, 1, 1, 1, generator=generator)
-    return torch.lerp(second[j].float(), first[i].float(), part).round().byte(), j
+    return torch.lerp(second[j].float(), first[i].float(), part).round().byte(), i, j
 
 # %% ../nbs/09_datasets.ipynb #border03
 def around_border(
@@ -448,11 +448,12 @@ def around_border(
     g = torch.Generator().manual_seed(13_000 + task.seed)
     seen, kept = further_views(forget[mine], views, g), further_views(retain[theirs], views, g)
     stays, keeps = side(encoded(seen)) > 0, side(encoded(kept)) < 0
-    mixed, j = blended(forget[mine], retain[theirs], min(blends, len(mine) + len(theirs)), g)
+    mixed, i, j = blended(forget[mine], retain[theirs], min(blends, len(mine) + len(theirs)), g)
     u = encoded(mixed)
     text = class_embeddings(clip, task.forget.classes, task.templates).cpu()
     known, f = (u @ text.T).argmax(1) == task.caption, side(u)
-    new, old = known & (f > CLEAR), known & (f < -CLEAR)
+    is_one = lambda x: (mixed == x).flatten(1).all(1)  # a picture may not be on both sides
+    new, old = known & (f > CLEAR) & ~is_one(retain[theirs[j]]), known & (f < -CLEAR) & ~is_one(forget[mine[i]])
     of = torch.cat([torch.arange(len(retain)), theirs.repeat(views)[keeps], theirs[j[old]]])
     more = lambda part, *images: replace(
         part,
