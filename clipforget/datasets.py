@@ -417,13 +417,13 @@ CLEAR = 1.0  # |f| of a blend, in units of the logit
 
 
 def further_views(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    "`count` views of each of `images`, uint8 [n, 3, h, w], mirrored, cropped and slightly tinted: [count * n, 3, h, w]."
+    "By `generator`, `count` views of each of `images`, uint8 [n, 3, h, w], mirrored, cropped and slightly tinted: [count * n, 3, h, w]."
     drawn = [augment(images.clone(), images.shape[-1], generator, jitter=0.1, erase=0.0) for _ in range(count)]
     return torch.cat([images[:0], *(x.mul(255).round().byte() for x in drawn)])
 
 
 def blended(first: torch.Tensor, second: torch.Tensor, count: int, generator: torch.Generator) -> tuple:
-    "`count` blends of a picture of `first` and one of `second`, uint8 [n, 3, h, w], with the positions of both."
+    "By `generator`, `count` blends of a picture of `first` and one of `second`, uint8 [n, 3, h, w], with the positions of both."
     i, j = (torch.randint(len(x), (count,), generator=generator) for x in (first, second))
     part = torch.rand(count, 1, 1, 1, generator=generator)
     return torch.lerp(second[j].float(), first[i].float(), part).round().byte(), i, j
