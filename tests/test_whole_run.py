@@ -43,8 +43,9 @@ def test_parameters_say_the_same_everywhere():
     assert notebook_defaults(ROOT / "nbs" / "run.ipynb") == PARAMETERS
     own = default_settings()
     assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {
-        k: v for k, v in own.items() if PARAMETERS[k] is not None
+        k: v for k, v in own.items() if PARAMETERS.get(k) is not None
     }
+    assert set(own) - set(PARAMETERS) == {"mixed", "insist"}  # settings of the function alone
     assert settings_for("emoji", PARAMETERS) == own
 
 
