@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'UNSEEN_SHARE', 'BORDER', 'CLEAR', 'CLASS_PICTURES', 'LAYOUT',
-           'ROLES', 'APPLY', 'Collection', 'shuffled', 'three_parts', 'others_in', 'with_views', 'checked_subgroups',
-           'check_own', 'check_files', 'photo_task', 'listed', 'imagenet_collection', 'under_one_name', 'imagenet_task',
-           'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups', 'query_groups', 'indexed_groups',
-           'renamed', 'read_positions', 'further_views', 'blended', 'around_border', 'subgroup_task', 'tone_table',
-           'style_collection', 'style_task', 'read_table', 'captions_in', 'needed_folders', 'folder_collection',
-           'labelled', 'unused', 'folder_task', 'propose', 'read_proposal', 'proposal_collection', 'propose_pool',
-           'plot_proposal', 'background_names', 'check_agrees', 'own_task', 'style_folder', 'require_data',
-           'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'check_request', 'make_task']
+           'ROLES', 'APPLY', 'Collection', 'shuffled', 'three_parts', 'others_in', 'further_views', 'with_views',
+           'checked_subgroups', 'check_own', 'check_files', 'photo_task', 'listed', 'imagenet_collection',
+           'under_one_name', 'imagenet_task', 'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups',
+           'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'blended', 'around_border', 'subgroup_task',
+           'tone_table', 'style_collection', 'style_task', 'read_table', 'captions_in', 'needed_folders',
+           'folder_collection', 'labelled', 'unused', 'folder_task', 'propose', 'read_proposal', 'proposal_collection',
+           'propose_pool', 'plot_proposal', 'background_names', 'check_agrees', 'own_task', 'style_folder',
+           'require_data', 'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'check_request',
+           'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
 from collections.abc import Mapping, Sequence
@@ -129,6 +130,12 @@ def others_in(collection: Collection, taken: Sequence[str]) -> torch.Tensor:
     return held if len(held) else rest
 
 
+def further_views(images: torch.Tensor, count: int, generator: torch.Generator, jitter: float) -> torch.Tensor:
+    "By `generator`, `count` views of each of `images`, uint8 [n, 3, h, w], mirrored, cropped and tinted by at most `jitter`: [count * n, 3, h, w]."
+    drawn = [augment(images.clone(), images.shape[-1], generator, jitter=jitter, erase=0.0) for _ in range(count)]
+    return torch.cat([images[:0], *(x.mul(255).round().byte() for x in drawn)])
+
+
 def with_views(
     part: ImageSet,  # of decoded pictures
     count: int,  # at most so many in all, unless the set itself has more
@@ -139,11 +146,8 @@ def with_views(
     further = min(most, count // len(part) - 1)
     g = torch.Generator().manual_seed(11_000 + seed)
     images = pixels(part.images)
-    views = [
-        augment(images.clone(), images.shape[-1], g, jitter=0.2, erase=0.0).mul(255).round().byte()
-        for _ in range(further)
-    ]
-    return replace(part, images=torch.cat([images, *views]), labels=part.labels.repeat(max(further, 0) + 1))
+    views = further_views(images, further, g, jitter=0.2)
+    return replace(part, images=torch.cat([images, views]), labels=part.labels.repeat(max(further, 0) + 1))
 
 # %% ../nbs/09_datasets.ipynb #1047d96b
 def checked_subgroups(collection: Collection, target: str, siblings: Sequence[str]) -> list[str]:
@@ -416,12 +420,6 @@ BORDER = {"C": 10.0, "max_iter": 3000, "class_weight": "balanced"}  # of the log
 CLEAR = 1.0  # |f| of a blend, in units of the logit
 
 
-def further_views(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    "By `generator`, `count` views of each of `images`, uint8 [n, 3, h, w], mirrored, cropped and slightly tinted: [count * n, 3, h, w]."
-    drawn = [augment(images.clone(), images.shape[-1], generator, jitter=0.1, erase=0.0) for _ in range(count)]
-    return torch.cat([images[:0], *(x.mul(255).round().byte() for x in drawn)])
-
-
 def blended(first: torch.Tensor, second: torch.Tensor, count: int, generator: torch.Generator) -> tuple:
     "By `generator`, `count` blends of a picture of `first` and one of `second`, uint8 [n, 3, h, w], with the positions of both."
     i, j = (torch.randint(len(x), (count,), generator=generator) for x in (first, second))
@@ -446,7 +444,7 @@ def around_border(
     border = LogisticRegression(**BORDER).fit(torch.cat([inside, outside]).numpy(), answers)
     side = lambda u: torch.from_numpy(border.decision_function(u.numpy())) if len(u) else torch.zeros(0)
     g = torch.Generator().manual_seed(13_000 + task.seed)
-    seen, kept = further_views(forget[mine], views, g), further_views(retain[theirs], views, g)
+    seen, kept = (further_views(x, views, g, jitter=0.1) for x in (forget[mine], retain[theirs]))
     stays, keeps = side(encoded(seen)) > 0, side(encoded(kept)) < 0
     mixed, i, j = blended(forget[mine], retain[theirs], min(blends, len(mine) + len(theirs)), g)
     u = encoded(mixed)

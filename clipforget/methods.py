@@ -353,10 +353,8 @@ def forecast(
         parts // 2 if lowest is None else min(int(lowest), parts - 1),
     )
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
-    seen, pools = (
-        sum(map(len, (*task.evaluation.values(), *task.suite.values()))),
-        1 + bool(s["align_steps"]) + bool(s["mixed"]),
-    )
+    seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
+    pools = 1 + bool(s["align_steps"]) + bool(s["mixed"])
     some = min(r, inspect.signature(remind).parameters["few"].default)  # what is aligned
     shown = f + r + some * bool(s["align_steps"]) + s["mixed"]  # each goes once through the frozen part
     steps = {
