@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Moments', 'Norm', 'NOTHING', 'norm_layers', 'moments', 'remembered', 'NormStatistics', 'align', 'random_like',
-           'reference_moments', 'alignment_aims', 'patchwork', 'retain_pools']
+           'reference_moments', 'alignment_aims', 'patchwork', 'pictures_of_anything', 'retain_pools']
 
 # %% ../nbs/13a_alignment.ipynb #0c74a186
 import math
@@ -16,6 +16,8 @@ from torch import nn
 
 from .clip import Clip, batch_size, fast, normalise
 from .photos import Photos
+from .pictograms import draw_views, load_pictograms
+from .task import to_bytes
 
 # %% ../nbs/13a_alignment.ipynb #a2a2f7c0
 Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of every channel
@@ -152,6 +154,13 @@ def patchwork(images: torch.Tensor, count: int, generator: torch.Generator) -> t
     channels = torch.stack([torch.randperm(3, generator=generator) for _ in range(count)])
     return mixed.gather(1, channels[:, :, None, None].expand_as(mixed))
 
+# %% ../nbs/13a_alignment.ipynb #strang02
+def pictures_of_anything(count: int, size: int, generator: torch.Generator) -> torch.Tensor:
+    "`count` pictograms in both styles by `generator`, uint8 [count, 3, size, size]."
+    things = load_pictograms()
+    which, style = (torch.randint(n, (count,), generator=generator) for n in (len(things), len(things.styles)))
+    return to_bytes(draw_views(things, which, style, "train", generator, size))
+
 # %% ../nbs/13a_alignment.ipynb #e6cb6fa9
 def retain_pools(
     clip: Clip,  # the original model
@@ -162,8 +171,9 @@ def retain_pools(
     mixed: int = 512,  # patchwork pictures; 0 leaves them out
     random_control: bool = False,  # a random perturbation of the alignment's size in its place
     reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
+    strangers: int = 0,  # pictures that have nothing to do with the task, see `pictures_of_anything`
 ) -> tuple[list[torch.Tensor], dict]:
-    "The kinds of pictures that are distilled on: the retain images, aligned ones and patchworks; and what was aligned to what."
+    "The kinds of pictures that are distilled on: the retain images, aligned ones, patchworks and strangers; and what was aligned to what."
     some = retain if len(retain) <= few else retain[torch.randperm(len(retain), generator=generator)[:few]]
     plain = some.float().div(255)
     said, aims = alignment_aims(clip, reference)
@@ -174,4 +184,6 @@ def retain_pools(
         pools.append(random_like(plain, aligned, generator) if random_control else aligned)
     if mixed:
         pools.append(patchwork(torch.cat([plain, *pools[1:]]), mixed, generator))
+    if strangers:
+        pools.append(pictures_of_anything(strangers, clip.size, generator))
     return pools, info

@@ -140,7 +140,16 @@ DATASETS: dict[str, dict[str, Any]] = {
         "target": "dog",
         "backbone": "pretrained:pacs",
         "style": "cartoon",
-        "settings": {"layers": 1, "lowest_part": 6, "rank": 4, "hold": 30.0, "hold_margin": 0.2, "borrow": True},
+        "settings": {
+            "layers": 1,
+            "lowest_part": 6,
+            "rank": 4,
+            "hold": 100.0,
+            "hold_margin": 0.2,
+            "distillation": 30.0,
+            "borrow": True,
+            "insist": 2,
+        },
     },
     "folder": {"target": "own", "backbone": "RN50-quickgelu/openai"},
 }

@@ -7,15 +7,15 @@ __all__ = ['EVALUATION_SHARE', 'CALIBRATION_SHARE', 'FEWEST', 'UNSEEN_SHARE', 'B
            'ROLES', 'APPLY', 'Collection', 'shuffled', 'three_parts', 'others_in', 'further_views', 'with_views',
            'checked_subgroups', 'check_own', 'check_files', 'photo_task', 'listed', 'imagenet_collection',
            'under_one_name', 'imagenet_task', 'listed_collection', 'cifar10_collection', 'best_count', 'cluster_groups',
-           'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'blended', 'around_border', 'subgroup_task',
-           'tone_table', 'style_collection', 'style_task', 'read_table', 'captions_in', 'needed_folders',
-           'folder_collection', 'labelled', 'unused', 'folder_task', 'propose', 'read_proposal', 'proposal_collection',
-           'propose_pool', 'plot_proposal', 'background_names', 'check_agrees', 'own_task', 'style_folder',
-           'require_data', 'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies', 'check_request',
-           'make_task']
+           'query_groups', 'indexed_groups', 'renamed', 'read_positions', 'border_between', 'blended', 'around_border',
+           'subgroup_task', 'tone_table', 'style_collection', 'style_task', 'read_table', 'captions_in',
+           'needed_folders', 'folder_collection', 'labelled', 'unused', 'folder_task', 'propose', 'read_proposal',
+           'proposal_collection', 'propose_pool', 'plot_proposal', 'background_names', 'check_agrees', 'own_task',
+           'style_folder', 'require_data', 'as_seen_by', 'suite_beside', 'with_fewer', 'one_style', 'check_applies',
+           'check_request', 'make_task']
 
 # %% ../nbs/09_datasets.ipynb #8d0a2ee2
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -416,8 +416,22 @@ def read_positions(path: Path) -> list[int]:
     return [int(x) for x in lines]
 
 # %% ../nbs/09_datasets.ipynb #border01
-BORDER = {"C": 10.0, "max_iter": 3000, "class_weight": "balanced"}  # of the logistic regression
+BORDER = {"C": 10.0, "max_iter": 3000}  # of the logistic regression
 CLEAR = 1.0  # |f| of a blend, in units of the logit
+
+
+def border_between(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str]) -> Callable:
+    "A function f of features [n, d]: the logit of lying `inside` [i, d] and not in one of the `groups` of `outside` [o, d], [n] double. Both sides weigh the same."
+    answers = np.r_[np.zeros(len(inside), int), 1 + np.unique(groups, return_inverse=True)[1]]
+    weight = np.r_[np.full(len(inside), 0.5 / len(inside)), np.full(len(outside), 0.5 / len(outside))] * len(answers)
+    fitted = LogisticRegression(**BORDER).fit(torch.cat([inside, outside]).numpy(), answers, weight)
+
+    def f(u: torch.Tensor) -> torch.Tensor:
+        "log p - log (1 - p)"
+        z = torch.from_numpy(fitted.decision_function(u.numpy())) if len(u) else torch.zeros(0)
+        return -z if z.ndim == 1 else z[:, 0] - z[:, 1:].logsumexp(1)
+
+    return f
 
 
 def blended(first: torch.Tensor, second: torch.Tensor, count: int, generator: torch.Generator) -> tuple:
@@ -440,9 +454,8 @@ def around_border(
     mine, theirs = (task.forget.labels == task.caption).nonzero()[:, 0], same.nonzero()[:, 0]
     encoded = lambda x: encode_images(clip, x, exact=False).float().cpu()
     inside, outside = encoded(forget[mine]), encoded(retain[theirs])
-    answers = np.r_[np.ones(len(inside)), np.zeros(len(outside))]
-    border = LogisticRegression(**BORDER).fit(torch.cat([inside, outside]).numpy(), answers)
-    side = lambda u: torch.from_numpy(border.decision_function(u.numpy())) if len(u) else torch.zeros(0)
+    groups = [task.groups[k] for k in theirs.tolist()] if task.groups else ["siblings"] * len(theirs)
+    side = border_between(inside, outside, groups)
     g = torch.Generator().manual_seed(13_000 + task.seed)
     seen, kept = (further_views(x, views, g, jitter=0.1) for x in (forget[mine], retain[theirs]))
     stays, keeps = side(encoded(seen)) > 0, side(encoded(kept)) < 0
@@ -535,6 +548,8 @@ def style_task(
     target: str = "dog",  # the class
     style: str = "cartoon",  # the one that it is forgotten in
     seed: int = 0,  # of training and calibration pictures
+    views: int = 3,  # further views of each picture that trains; see `around_border`
+    blends: int = 4096,  # at most so many blends of two
     **more: Any,  # to `photo_task`
 ) -> Task:
     "Forget class `target` in `style`; its other styles and the style's other classes are kept and are two columns, and `more` keywords go to `photo_task`."
@@ -544,15 +559,9 @@ def style_task(
     there = set(collection.groups)
     elsewhere = [g for s in styles if s != style and (g := f"{target}, {s}") in there]
     beside = [g for c in collection.classes if c != target and (g := f"{c}, {style}") in there]
-    return photo_task(
-        clip,
-        collection,
-        f"{target}, {style}",
-        {"siblings": elsewhere, "siblings, same style": beside},
-        "coarse",
-        seed,
-        **more,
-    )
+    columns = {"siblings": elsewhere, "siblings, same style": beside}
+    task = photo_task(clip, collection, f"{target}, {style}", columns, "coarse", seed, **more)
+    return around_border(clip, task, views, blends)
 
 # %% ../nbs/09_datasets.ipynb #f202c0b2
 LAYOUT = "forget/NAME/*.jpg (one folder), keep/NAME/*.jpg (one a sibling), others/NAME/*.jpg if you have them, names.csv (folder,caption) if you like"

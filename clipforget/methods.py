@@ -89,6 +89,7 @@ SETTINGS: dict[str, tuple[Callable, str]] = {
     "delta": (forget, "delta"),
     "align_steps": (remind, "align_steps"),
     "mixed": (remind, "mixed"),
+    "strangers": (remind, "strangers"),
     "remind_rate": (remind, "learning_rate"),
     "remind_steps": (remind, "steps"),
     "contrastive": (remind, "contrastive"),
@@ -354,9 +355,11 @@ def forecast(
     )
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
-    pools = 1 + bool(s["align_steps"]) + bool(s["mixed"])
+    pools = 1 + bool(s["align_steps"]) + bool(s["mixed"]) + bool(s["strangers"])
     some = min(r, inspect.signature(remind).parameters["few"].default)  # what is aligned
-    shown = f + r + some * bool(s["align_steps"]) + s["mixed"]  # each goes once through the frozen part
+    shown = (
+        f + r + some * bool(s["align_steps"]) + s["mixed"] + s["strangers"]
+    )  # each goes once through the frozen part
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s["forget_steps"] * 64 * t["training"]),

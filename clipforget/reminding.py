@@ -190,6 +190,7 @@ def remind(
     mixed: int = 512,  # patchwork pictures
     random_control: bool = False,  # a random perturbation of the alignment's size in its place
     reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
+    strangers: int = 0,  # pictures that have nothing to do with the task
     cache: ActivationCache | None = None,  # has the forget images' activations from the first stage
     pools: list[torch.Tensor] | None = None,  # from `task_pools`, to spare several remindings the same alignment
 ) -> Stage:
@@ -199,9 +200,8 @@ def remind(
     depth = frozen_depth(visual)
     info: dict = {}
     if not pools:
-        pools, info = retain_pools(
-            clip, pixels(task.retain.images), drawn, align_steps, few, mixed, random_control, reference
-        )
+        aims = align_steps, few, mixed, random_control, reference, strangers
+        pools, info = retain_pools(clip, pixels(task.retain.images), drawn, *aims)
     lesson = prepare_lesson(clip, task, pools, depth, hold_margin, borrow, cache, hold_below, where)
     weight = {"hold": hold, "contrastive": contrastive, "distillation": distillation}
     if where:
@@ -210,6 +210,7 @@ def remind(
     return Stage("reminding", visual, history, info)
 
 # %% ../nbs/13_reminding.ipynb #e92b8343
-def task_pools(clip: Clip, task: Task) -> list[torch.Tensor]:
-    "The pictures that `remind(clip, task, ...)` distils on at its defaults, to be given to several remindings of one task."
-    return retain_pools(clip, pixels(task.retain.images), torch.Generator().manual_seed(task.seed + 1))[0]
+def task_pools(clip: Clip, task: Task, strangers: int = 0) -> list[torch.Tensor]:
+    "The pictures that `remind(clip, task, ...)` distils on with so many `strangers` and at its defaults, to be given to several remindings of one task."
+    drawn = torch.Generator().manual_seed(task.seed + 1)
+    return retain_pools(clip, pixels(task.retain.images), drawn, strangers=strangers)[0]

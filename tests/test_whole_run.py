@@ -45,7 +45,7 @@ def test_parameters_say_the_same_everywhere():
     assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {
         k: v for k, v in own.items() if PARAMETERS.get(k) is not None
     }
-    assert set(own) - set(PARAMETERS) == {"mixed", "insist"}  # settings of the function alone
+    assert set(own) - set(PARAMETERS) == {"mixed", "strangers", "insist"}  # settings of the function alone
     assert settings_for("emoji", PARAMETERS) == own
 
 
