@@ -127,11 +127,12 @@ DATASETS: dict[str, dict[str, Any]] = {
         "settings": {
             "layers": 4,
             "lowest_part": 5,
-            "remind_steps": 400,
+            "remind_steps": 800,
             "contrastive": 0.25,
             "distillation": 30.0,
             "hold": 100.0,
             "hold_margin": 0.2,
+            "strangers": 4096,
             "insist": 2,
             "allowed_risk": 0.3,
         },
