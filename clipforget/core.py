@@ -132,7 +132,6 @@ DATASETS: dict[str, dict[str, Any]] = {
             "distillation": 30.0,
             "hold": 100.0,
             "hold_margin": 0.2,
-            "strangers": 4096,
             "insist": 2,
             "allowed_risk": 0.3,
         },
