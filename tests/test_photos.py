@@ -103,7 +103,7 @@ def test_a_class_in_one_style(model, tree, tmp_path):
     )
     settings = json.loads((folder / "settings.json").read_text())
     # what suits photographs, said in the record
-    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 30)
+    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 100)
     assert "cifar10: not found" in (folder / "report.html").read_text()
 
 
