@@ -102,8 +102,8 @@ def test_a_class_in_one_style(model, tree, tmp_path):
         pd.read_parquet(folder / "results.parquet")["column"]
     )
     settings = json.loads((folder / "settings.json").read_text())
-    # what suits photographs, said in the record
-    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 100)
+    # what suits photographs, said in the record; three steps pass no gate, so the second stage was repeated twice
+    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 100 * 3**2)
     assert "cifar10: not found" in (folder / "report.html").read_text()
 
 
