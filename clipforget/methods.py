@@ -357,9 +357,8 @@ def forecast(
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
     pools = 1 + bool(s["align_steps"]) + bool(s["mixed"]) + bool(s["strangers"])
     some = min(r, inspect.signature(remind).parameters["few"].default)  # what is aligned
-    shown = (
-        f + r + some * bool(s["align_steps"]) + s["mixed"] + s["strangers"]
-    )  # each goes once through the frozen part
+    # each goes once through the frozen part
+    shown = f + r + some * bool(s["align_steps"]) + s["mixed"] + s["strangers"]
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s["forget_steps"] * 64 * t["training"]),
