@@ -212,3 +212,27 @@ def test_every_parameter_says_what_it_is(module):
             given = [p for p in inspect.signature(part).parameters if p not in ("self", "args", "kwargs")]
             bare += [f"{name}({p})" for p in given if not re.search(rf"\b{p}\b", docs)]
     assert not bare
+
+
+def test_the_main_job_tells_each_data_sets_settings():
+    """What stands beside a parameter of the main job is what `DATASETS` has."""
+    from clipforget.core import DATASETS
+    from clipforget.methods import default_settings
+
+    cells = json.loads((ROOT / "nbs" / "run.ipynb").read_text())["cells"]
+    (block,) = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    said = {
+        (dataset, name): value
+        for name, own in re.findall(r"^(\w+): .*None: [^(\n]*\((.*)\)$", block, re.M)
+        for dataset, value in (part.split(": ") for part in own.split(", "))
+    }
+    usual = {
+        name: value
+        for name, value in re.findall(r"^(\w+): .*None: ([\d.e-]+)", block, re.M)
+        if name in default_settings()
+    }
+    own = {(d, n): v for d, about in DATASETS.items() for n, v in about.get("settings", {}).items()}
+    show = lambda value: {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value:g}"
+    there = {n for _, n in own if re.search(rf"^{n}: ", block, re.M)}
+    assert said == {(d, n): show(v) for (d, n), v in own.items() if n in there} and len(there) > 5
+    assert {n: float(v) for n, v in usual.items()} == {n: default_settings()[n] for n in usual} and len(usual) > 5
