@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['AS_IN_THE_PAPER', 'METHODS', 'STAGED', 'COMPLETE', 'declared', 'run_method', 'columns_of', 'worth', 'propose',
-           'defaults', 'usual', 'open_study', 'finished_trials', 'defaults_tried', 'search']
+           'defaults', 'usual', 'around', 'open_study', 'finished_trials', 'defaults_tried', 'search']
 
 # %% ../nbs/26_rivals.ipynb #eec9f5c0
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,24 @@ def defaults(name: str) -> dict[str, object]:
     return default_settings() | (PAPER if run is as_in_the_paper else {}) if run in STAGED else own
 
 
-def usual(name: str) -> dict[str, object]:
-    "The defaults of those settings of the method `name` (one of METHODS) that are searched."
-    own = defaults(name)
-    return {k: own[k] for k in METHODS[name].space}
+def usual(name: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    "The defaults of those settings of the method `name` (one of METHODS) that are searched, or what a data set has as its `own`."
+    found = defaults(name) | dict(own or {})
+    return {k: found[k] for k in METHODS[name].space}
+
+
+def around(
+    space: Mapping[str, Range | tuple],  # bounds by the name of a setting
+    default: Mapping[str, Any],  # what they were made for
+    own: Mapping[str, Any],  # what stands in their place
+) -> dict[str, Range | tuple]:
+    "The space with bounds that hold `own`: a logarithmic range that a value lies outside of is shifted as far as its default was."
+    shifted = dict(space)
+    for name, bounds in space.items():
+        if isinstance(bounds, Range) and bounds.log and not bounds.low <= own[name] <= bounds.high:
+            by = own[name] / default[name]
+            shifted[name] = replace(bounds, low=bounds.low * by, high=bounds.high * by)
+    return shifted
 
 # %% ../nbs/26_rivals.ipynb #5bdeb7bd
 COMPLETE = (optuna.trial.TrialState.COMPLETE,)
@@ -213,20 +228,22 @@ def search(
     journal: Path,  # the file that keeps them
     key: str = "",  # goes into the study's name: trials for another purpose are not mixed in
     seed: int = 0,  # of Optuna's sampler
+    own: Mapping[str, Any] | None = None,  # a data set's settings in the place of the method's defaults
 ) -> pd.DataFrame:
     "Search the settings of a method; one row a finished trial with its settings, J and the parts' means, the best first."
     method = METHODS[choose("method", name, METHODS)]
+    space = around(method.space, usual(name), usual(name, own))
     study = open_study(f"{name} {key}", journal, seed)
     trials = trials if method.space else 1
     missing = max(0, trials - len(finished_trials(study, name)))
     if missing and method.space and not defaults_tried(study):
-        study.enqueue_trial(usual(name), user_attrs={"default": True})
+        study.enqueue_trial(usual(name, own), user_attrs={"default": True})
     prepared = lambda task: method.prepare(clip, task) if method.prepare else {}
     ready = [(t, o, columns_of(clip, t, o), prepared(t)) for t, o in tasks.values()] if missing else []
 
     def objective(trial: optuna.Trial) -> float:
-        settings = propose(trial, method.space)
-        edited = lambda task, more: method.run(clip, task, **settings, **more).clip
+        settings = propose(trial, space)
+        edited = lambda task, more: method.run(clip, task, **{**(own or {}), **settings}, **more).clip
         found = pd.DataFrame([worth(clip, t, edited(t, more), others, before) for t, others, before, more in ready])
         trial.set_user_attr("mean", found.mean().to_dict())
         trial.set_user_attr("risk", float(found["risk"].max()))
