@@ -8,9 +8,11 @@ import pytest
 import torch
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
+from PIL import Image
 
 from clipforget import task
 from clipforget.core import project_root
+from clipforget.pictograms import draw_views, load_pictograms
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
 PAGES = {
@@ -75,6 +77,41 @@ def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures):
     assert len(list((tmp_path / "results").rglob("*.csv"))) == 2
     assert "2 of 2 runs" in said(cells) and "coarse: the gate is passed in every run by" in said(cells)
     assert committed_files() == before
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """STYLE/CLASS/picture, of three things."""
+    root, things = tmp_path_factory.mktemp("styles"), load_pictograms()
+    for style, word in enumerate(("drawn", "painted")):
+        for name in ("turtle", "violin", "banana"):
+            (root / word / name).mkdir(parents=True)
+            g, who = torch.Generator().manual_seed(style), things.index([name]).repeat(12)
+            for k, view in enumerate(draw_views(things, who, style, "train", g, 64)):
+                picture = Image.fromarray(view.mul(255).byte().permute(1, 2, 0).numpy())
+                picture.save(root / word / name / f"{k:03d}.png")
+    return root
+
+
+def test_rivals_meet_on_other_data(tmp_path, tree):
+    before = committed_files()
+    given = {"dataset": "style", "data_root": str(tree), "backbone": "emoji-rn", "results": str(tmp_path)}
+    targets = {"judge": "turtle, drawn", "tune_on": "violin, painted"}
+    few = {"methods": "do nothing; null-space projection", "unsearched": "", "seeds": 1, "trials": 1}
+    cells = executed("rivals", {"make": True, "publish": True, **given, **targets, **few})
+    runs = pd.read_csv(tmp_path / "style" / "rivals.csv")
+    assert set(runs["target"]) == {"turtle, drawn"} and set(runs["method"]) == {"do nothing", "null-space projection"}
+    kept = [f"{c} (%)" for c in ("siblings", "siblings, same style", f"{tree.name}, others")]
+    assert (runs.loc[runs["method"] == "do nothing", kept] > 50).all(axis=None)
+    assert "style: the gate is passed in every run by" in said(cells) and committed_files() == before
+
+
+@pytest.mark.parametrize(
+    "targets", [{}, {"judge": "turtle, drawn"}, {"judge": "turtle, drawn", "tune_on": "turtle, drawn"}]
+)
+def test_rivals_on_other_data_need_two_kinds_of_targets(targets):
+    with pytest.raises(ValueError, match="-p judge and others with -p tune_on"):
+        executed("rivals", {"dataset": "style", **targets}, "on_photos")
 
 
 def test_a_pair_is_audited_anew(tmp_path, few_pictures):
