@@ -172,6 +172,7 @@ WHAT: dict[str, object] = {
     "labels": "fine",
     "styles": "",
     "siblings": "",
+    "remedy": "none",
     "data_root": "",
     "download": False,
     "limit": 0,
@@ -296,7 +297,7 @@ def run_folder(
     target = str(given["target"]) or DATASETS[dataset]["target"]
     backbone = str(given["backbone"]) or DATASETS[dataset]["backbone"]
     parts = [part_of_name(str(x)) for x in (target, backbone, given["seed"])]
-    for name in ("labels", "styles", "subgroup", "method"):
+    for name in ("labels", "styles", "subgroup", "method", "remedy"):
         if str(given[name]) != str(PARAMETERS[name]):  # a program may have made a number of "0"
             parts.append(part_of_name(str(given[name])))
     named = {
@@ -308,6 +309,7 @@ def run_folder(
         "subgroup",
         "backbone",
         "method",
+        "remedy",
         "results",
         "merged",
         "cache_gb",

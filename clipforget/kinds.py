@@ -289,7 +289,9 @@ def named_task(
     return make_task(clip, dataset, name, seed=seed, data_root=data_root, limit=limit, **more)[0]
 
 
-def halved(part: ImageSet) -> tuple[ImageSet, ImageSet]:
+def halved(
+    part: ImageSet,  # of a zero-shot set
+) -> tuple[ImageSet, ImageSet]:
     "Two halves (about) without a picture in common: one to choose settings by, one to judge with."
     names = ["/".join(Path(key).parts[-3:]) for key in image_keys(part.images)]
     first = torch.tensor([sha256(name.encode()).digest()[0] % 2 == 0 for name in names], dtype=torch.bool)

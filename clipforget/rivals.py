@@ -164,7 +164,7 @@ def usual(name: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     found = defaults(name) | dict(own or {})
     return {k: found[k] for k in METHODS[name].space}
 
-
+# %% ../nbs/26_rivals.ipynb #around03
 def around(
     space: Mapping[str, Range | tuple],  # bounds by the name of a setting
     default: Mapping[str, Any],  # what they were made for

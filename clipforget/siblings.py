@@ -26,7 +26,8 @@ def part_of_task(task: Task, index: torch.Tensor, labels: torch.Tensor | None = 
     if not len(index):
         raise ValueError("No retain picture would be left. Loosen the filter, or use a remedy that needs no siblings.")
     kept = task.retain.subset(index)
-    return replace(task, retain=kept if labels is None else replace(kept, labels=labels))
+    groups = tuple(task.groups[k] for k in index.tolist()) if len(task.groups) == len(task.retain) else ()
+    return replace(task, retain=kept if labels is None else replace(kept, labels=labels), groups=groups)
 
 
 def unbalanced(task: Task, ratio: int = 20, seed: int = 0) -> Task:
@@ -165,7 +166,7 @@ def dreamt(
         loss.backward()
         optimiser.step()
     images = to_bytes(z.detach().clamp(0, 1).cpu())
-    return replace(task, retain=ImageSet("retain, dreamt", images, labels, classes))
+    return replace(task, retain=ImageSet("retain, dreamt", images, labels, classes), groups=())
 
 # %% ../nbs/29_siblings.ipynb #9fb698a7
 REMEDIES: dict[str, Callable[[Clip, Task], Task]] = {

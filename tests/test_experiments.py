@@ -11,7 +11,7 @@ from execnb.shell import CaptureShell
 from PIL import Image
 
 from clipforget import task
-from clipforget.core import project_root
+from clipforget.core import project_root, run_folder
 from clipforget.pictograms import draw_views, load_pictograms
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
@@ -112,6 +112,14 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
 def test_rivals_on_other_data_need_two_kinds_of_targets(targets):
     with pytest.raises(ValueError, match="-p judge and others with -p tune_on"):
         executed("rivals", {"dataset": "style", **targets}, "on_photos")
+
+
+def test_the_main_job_mends_the_siblings(tmp_path):
+    given = {"results": str(tmp_path), "remedy": "density"}
+    assert "density: 130 pictures of siblings in the place of 160" in said(executed("run", given, "mended(clip")[-1:])
+    assert run_folder(given).name.endswith("-density")
+    with pytest.raises(ValueError, match=r"Unknown remedy 'densty'\. Did you mean 'density'"):
+        executed("run", {"remedy": "densty"}, "mended(clip")
 
 
 def test_a_pair_is_audited_anew(tmp_path, few_pictures):
