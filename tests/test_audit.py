@@ -10,22 +10,24 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
+from clipforget.audit import audit
+from clipforget.clip import load_clip, save_local_dir
 from clipforget.core import DATASETS, project_root
 from clipforget.datasets import make_task
 from clipforget.papermill import notebook_defaults
+from clipforget.rivals import METHODS
+from clipforget.task import emoji_task
 from clipforget.verdict import HALF_WAY, compare, judge, lights
 
 PAGE = project_root() / "nbs" / "audit.ipynb"
 MEASURED = project_root() / "nbs" / "measured"
 
 
-def opened(**given):
-    """The names of the page after the cell that makes the task, with these parameters."""
+def opened(until="= make_task(", **given):
+    """The names of the page after the cell that has `until` (that makes the task), with these parameters."""
     notebook = read_nb(PAGE)
     defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-    making = next(
-        k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and "= make_task(" in cell.source
-    )
+    making = next(k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and until in cell.source)
     injected = mk_cell("\n".join(f"{name} = {value!r}" for name, value in given.items()))
     notebook.cells = [*notebook.cells[: defaults + 1], injected, *notebook.cells[defaults + 1 : making + 1]]
     shell = CaptureShell()
@@ -78,6 +80,19 @@ def test_a_style_is_chosen(tmp_path):
     assert opened(**given, target="giraffe", styles="sketch")["task"].target == "giraffe, sketch"
     default = DATASETS["style"]
     assert opened(**given)["task"].target == f"{default['target']}, {default['style']}"
+
+
+def test_an_edit_that_was_made_elsewhere(tmp_path):
+    """A folder that open_clip loads is audited like the model that it was saved from, beside the committed answers."""
+    clip = load_clip()
+    task = emoji_task(clip, "hotel")
+    edit = METHODS["null-space projection"].run(clip, task)
+    save_local_dir(edit.clip, tmp_path / "edited")
+    names = opened("answers = {", edited=f"local-dir:{tmp_path / 'edited'}", questions="other pictures")
+    own = audit(edit.clip, names["task"], ["other pictures"], original=clip).set_index("how")["value"]
+    found = names["answers"]["edited"].set_index("how")["value"]
+    assert len(own) > 5 and (found[own.index] - own).abs().max() < 1e-3
+    assert (names["answers"]["original"].set_index("how")["value"] - found).abs().max() > 50
 
 
 def test_a_pool_needs_its_sorting(tmp_path):
