@@ -48,7 +48,7 @@ def executed(page, given, until=None):
 
 def committed_files():
     """What is committed as measured, as {name: content}."""
-    return {path.name: path.read_bytes() for path in (project_root() / "nbs" / "measured").iterdir()}
+    return {path: path.read_bytes() for path in (project_root() / "nbs" / "measured").rglob("*.*")}
 
 
 def said(cells):
