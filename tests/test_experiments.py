@@ -21,7 +21,7 @@ PAGES = {
     "ablation": {"groups": "EMA", **SHORT},
     "siblings": {"cases": "no pictures, no second stage", **SHORT},
     "continual": SHORT,
-    "deeper": {"targets": 1, "variants": "three stages", "oracles": "oracle-1", **SHORT},
+    "deeper": {"targets": 1, "variants": "mirror, weight 1", "oracles": "oracle-1", **SHORT},
 }
 
 
@@ -116,6 +116,12 @@ def test_rivals_on_other_data_need_two_kinds_of_targets(targets):
         executed("rivals", {"dataset": "style", **targets}, "on_photos")
 
 
+def test_rivals_refuse_an_unknown_target_before_anything_slow(tree):
+    given = {"dataset": "style", "data_root": str(tree), "make": True, "tune_on": "violin, painted"}
+    with pytest.raises(ValueError, match=r"Unknown class 'turtel'\. Did you mean 'turtle'"):
+        executed("rivals", {**given, "judge": "turtel, drawn"}, "on_photos")
+
+
 def test_the_main_job_mends_the_siblings(tmp_path):
     given = {"results": str(tmp_path), "remedy": "density"}
     assert "density: 130 pictures of siblings in the place of 160" in said(executed("run", given, "mended(clip")[-1:])
@@ -126,11 +132,16 @@ def test_the_main_job_mends_the_siblings(tmp_path):
 
 def test_a_pair_is_audited_anew(tmp_path, few_pictures):
     before = committed_files()
-    given = {"edited": "null-space projection", "questions": "retrieval", "oracles": "oracle-1"}
+    given = {"edited": "null-space projection", "questions": "other pictures; retrieval"}
     cells = executed("audit", {"make": True, "target": "hotel", "results": str(tmp_path), **given})
     asked = said(cells)
-    for name in ("original", "null-space projection", "oracle-1", "twin-1"):
+    for name in ("original", "null-space projection", "oracle-1", "oracle-2", "twin-1"):
         assert f"{name}: asked, " in asked
     assert "'hotel'" in asked and "0 audits made or found" in asked
     assert (tmp_path / "inside.png").exists()
     assert committed_files() == before
+
+
+def test_an_audit_beside_a_single_oracle():
+    """An oracle that is its own only one has no distance to another; the rest of the page does without it."""
+    assert "To one oracle at a time" not in said(executed("audit", {"oracles": "oracle-1"}))
