@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Pair', 'KINDS', 'TUNED_ON', 'NAMED', 'pair_set', 'pair_task', 'style_kind', 'thing_clusters', 'cluster_kind',
-           'things_of', 'calibration_others', 'draw_clusters', 'draw_of_kind', 'named_task', 'halved']
+           'things_of', 'calibration_others', 'draw_clusters', 'draw_of_kind', 'told_by', 'named_task', 'halved']
 
 # %% ../nbs/19_kinds.ipynb #90c10cec
 from collections.abc import Callable, Mapping, Sequence
@@ -269,24 +269,33 @@ NAMED = ("imagenet", "cifar10", "style")
 "Data sets whose targets can be told by one name."
 
 
+def told_by(
+    dataset: str,  # one of `NAMED`
+    target: str,  # a class or WordNet id (imagenet), "CLASS/CLUSTER" (cifar10) or "CLASS, STYLE" (style)
+) -> dict[str, str]:
+    "The parameters of the main job that one name stands for. ValueError for an unknown data set, and for a name of another form."
+    if choose("data set", dataset, NAMED) == "imagenet":
+        return {"target": target}
+    mark, name, example = {"cifar10": ("/", "subgroup", "airplane/0"), "style": (", ", "styles", "dog, cartoon")}[
+        dataset
+    ]
+    if mark not in target:
+        raise ValueError(f"{target!r} names no subgroup of {dataset}; wanted is a name such as {example!r}.")
+    head, _, part = target.rpartition(mark)
+    return {"target": head, name: part}
+
+
 def named_task(
     clip: Clip,  # the original model
     dataset: str,  # one of `NAMED`
-    target: str,  # a class or WordNet id (imagenet), "CLASS/CLUSTER" (cifar10) or "CLASS, STYLE" (style)
+    target: str,  # as in `told_by`
     seed: int = 0,  # of training and calibration pictures
     data_root: str = "",  # where the data lie; see `data_folder`
     limit: int = 0,  # at most so many pictures a suite column; 0 is all
 ) -> Task:
     "The task of the main job that one name describes. ValueError for an unknown data set or name."
-    own = {"imagenet": (), "cifar10": ("/", "subgroup"), "style": (", ", "styles")}[choose("data set", dataset, NAMED)]
-    if own and own[0] not in target:
-        example = {"cifar10": "CLASS/CLUSTER, such as airplane/0", "style": "CLASS, STYLE, such as dog, cartoon"}[
-            dataset
-        ]
-        raise ValueError(f"{target!r} names no subgroup of {dataset}; wanted is {example}.")
-    name, _, part = target.rpartition(own[0]) if own else (target, "", "")
-    more: dict[str, Any] = {own[1]: part} if own else {}
-    return make_task(clip, dataset, name, seed=seed, data_root=data_root, limit=limit, **more)[0]
+    told: dict[str, Any] = told_by(dataset, target)
+    return make_task(clip, dataset, seed=seed, data_root=data_root, limit=limit, **told)[0]
 
 
 def halved(
