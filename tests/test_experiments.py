@@ -8,11 +8,10 @@ import pytest
 import torch
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
-from PIL import Image
 
 from clipforget import task
 from clipforget.core import project_root, run_folder
-from clipforget.pictograms import draw_views, load_pictograms
+from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
 PAGES = {
@@ -82,14 +81,10 @@ def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """STYLE/CLASS/picture, of three things."""
-    root, things = tmp_path_factory.mktemp("styles"), load_pictograms()
+    root = tmp_path_factory.mktemp("styles")
     for style, word in enumerate(("drawn", "painted")):
         for name in ("turtle", "violin", "banana"):
-            (root / word / name).mkdir(parents=True)
-            g, who = torch.Generator().manual_seed(style), things.index([name]).repeat(12)
-            for k, view in enumerate(draw_views(things, who, style, "train", g, 64)):
-                picture = Image.fromarray(view.mul(255).byte().permute(1, 2, 0).numpy())
-                picture.save(root / word / name / f"{k:03d}.png")
+            write_views(root / word / name, name, seed=style, style=style)
     return root
 
 

@@ -15,22 +15,15 @@ from clipforget.core import PARAMETERS, project_root
 from clipforget.datasets import check_request, listed, make_task, proposal_collection, read_proposal
 from clipforget.methods import three_stages
 from clipforget.photos import open_rgb, pictures_in
-from clipforget.pictograms import draw_views, load_pictograms
 from clipforget.pretraining import make_corpus
 from clipforget.results import examples, plot_embedding, plot_history, plot_stages
 from clipforget.suite import zero_shot_suite
+from views import write_views
 
 
 @pytest.fixture(scope="module")
 def clip():
     return load_clip(device=torch.device("cpu"))
-
-
-def write_views(folder: Path, name: str, count: int = 12, seed: int = 0) -> None:
-    folder.mkdir(parents=True)
-    things, g = load_pictograms(), torch.Generator().manual_seed(seed)
-    for k, view in enumerate(draw_views(things, things.index([name]).repeat(count), 0, "train", g, 64)):
-        Image.fromarray(view.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{k:02d}.png")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 
 from clipforget.clip import load_clip, pretrained_folder
 from clipforget.datasets import make_task
-from clipforget.pictograms import draw_views, load_pictograms
+from views import write_views
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "test-toys"
@@ -28,22 +28,12 @@ def papermill(notebook, output, **parameters):
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
-def write_views(folder, name, style, count):
-    folder.mkdir(parents=True)
-    things = load_pictograms()
-    views = draw_views(
-        things, things.index([name]).repeat(count), style, "train", torch.Generator().manual_seed(style), 64
-    )
-    for k, view in enumerate(views):
-        Image.fromarray(view.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{k:03d}.png")
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("photos")
     for name in CLASSES:
         for style, word in enumerate(("drawn", "painted")):
-            write_views(root / "toys" / word / name, name, style, 80)
+            write_views(root / "toys" / word / name, name, 80, style, style)
     return root
 
 
@@ -122,7 +112,7 @@ def test_limit_is_stratified_and_said(tree):
 
 def test_folder_of_ones_own_with_shared_caption(tmp_path):
     for part, name in (("forget", "turtle"), ("keep", "snake"), ("others", "violin")):
-        write_views(tmp_path / part / name, name, 0, 20)
+        write_views(tmp_path / part / name, name, 20)
     (tmp_path / "names.csv").write_text("folder,caption\nturtle,reptile\nsnake,reptile\n")
     task, lines = make_task(load_clip(device=torch.device("cpu")), "folder", data_root=str(tmp_path))
     assert task.labels == "coarse" and task.forget.classes[task.caption] == "reptile"
