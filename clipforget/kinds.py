@@ -284,7 +284,7 @@ def told_by(
     head, _, part = target.rpartition(mark)
     return {"target": head, name: part}
 
-
+# %% ../nbs/19_kinds.ipynb #data0005
 def named_task(
     clip: Clip,  # the original model
     dataset: str,  # one of `NAMED`
