@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['AS_IN_THE_PAPER', 'METHODS', 'STAGED', 'COMPLETE', 'declared', 'run_method', 'columns_of', 'worth', 'propose',
-           'defaults', 'usual', 'around', 'open_study', 'finished_trials', 'defaults_tried', 'search']
+           'defaults', 'usual', 'around', 'beyond_the_gate', 'open_study', 'finished_trials', 'defaults_tried',
+           'search']
 
 # %% ../nbs/26_rivals.ipynb #eec9f5c0
 import inspect
@@ -29,7 +30,7 @@ from .regularised import REGULARISED
 from .reminding import task_pools
 from .restoring import GATE
 from .saliency import SALIENCY
-from .scores import score
+from .scores import WRECKED, score
 from .task import ImageSet, Task
 from .text_edits import TEXT_EDITS
 
@@ -182,6 +183,12 @@ def around(
 COMPLETE = (optuna.trial.TrialState.COMPLETE,)
 
 
+def beyond_the_gate(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
+    "By how many points a finished trial is above the gate on its worst task, and below what a model that is not wrecked keeps; a trial passes where neither is positive."
+    kept = [value for name, value in trial.user_attrs["mean"].items() if name not in ("J", "risk")]
+    return trial.user_attrs["risk"] - GATE, WRECKED - sum(kept) / len(kept)
+
+
 def open_study(
     name: str,  # of the study; a journal may hold several
     journal: Path,  # the file that keeps them; made if there is none
@@ -193,25 +200,28 @@ def open_study(
     storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal))))
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     # one that goes on does not propose again what it has tried
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=4)
+    study.sampler = optuna.samplers.TPESampler(
+        seed=seed + len(study.trials), n_startup_trials=4, constraints_func=beyond_the_gate
+    )
     return study
 
 
 def finished_trials(study: optuna.Study, method: str) -> pd.DataFrame:
-    "A row a finished trial of `study`, under the name `method`: whether it has the method's own defaults, its settings, J and the means of its parts; the best first."
+    "A row a finished trial of `study`, under the name `method`: whether it has the method's own defaults, its settings, whether it passes the gate, J and the means of its parts; the best first, and those that pass before all others."
     rows = [
         {
             "method": method,
             "trial": t.number,
             "default": t.number == 0 or bool(t.user_attrs.get("default")),
             "settings": t.params,
+            "passes": max(beyond_the_gate(t)) <= 0,
             "worst risk": t.user_attrs["risk"],
             **t.user_attrs["mean"],
         }
         for t in study.get_trials(states=COMPLETE)
     ]
-    table = pd.DataFrame(rows or {"method": [], "trial": [], "default": [], "J": []})
-    return table.sort_values("J", ascending=False, ignore_index=True)
+    table = pd.DataFrame(rows or {"method": [], "trial": [], "default": [], "passes": [], "J": []})
+    return table.sort_values(["passes", "J"], ascending=False, ignore_index=True)
 
 # %% ../nbs/26_rivals.ipynb #cffda2ba
 def defaults_tried(study: optuna.Study) -> bool:
