@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['Pair', 'KINDS', 'TUNED_ON', 'NAMED', 'pair_set', 'pair_task', 'style_kind', 'thing_clusters', 'cluster_kind',
-           'things_of', 'calibration_others', 'draw_clusters', 'draw_of_kind', 'told_by', 'named_task', 'halved']
+           'things_of', 'calibration_others', 'draw_clusters', 'draw_of_kind', 'told_by', 'named_task', 'halved',
+           'in_halves']
 
 # %% ../nbs/19_kinds.ipynb #90c10cec
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -305,3 +307,11 @@ def halved(
     names = ["/".join(Path(key).parts[-3:]) for key in image_keys(part.images)]
     first = torch.tensor([sha256(name.encode()).digest()[0] % 2 == 0 for name in names], dtype=torch.bool)
     return part.subset(first.nonzero()[:, 0]), part.subset((~first).nonzero()[:, 0])
+
+
+def in_halves(task: Task) -> tuple[Task, list[ImageSet]]:
+    "The `task` judged on the second half of every zero-shot set, and the first halves, to choose settings by."
+    halves = {name: halved(part) for name, part in task.suite.items()}
+    return replace(task, suite={name: second for name, (_, second) in halves.items()}), [
+        first for first, _ in halves.values()
+    ]

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['AS_IN_THE_PAPER', 'METHODS', 'STAGED', 'COMPLETE', 'declared', 'run_method', 'columns_of', 'worth', 'propose',
-           'defaults', 'usual', 'around', 'beyond_the_gate', 'open_study', 'finished_trials', 'defaults_tried',
-           'search']
+           'defaults', 'usual', 'around', 'note_trial', 'open_study', 'finished_trials', 'defaults_tried', 'search']
 
 # %% ../nbs/26_rivals.ipynb #eec9f5c0
 import inspect
@@ -183,10 +182,17 @@ def around(
 COMPLETE = (optuna.trial.TrialState.COMPLETE,)
 
 
-def beyond_the_gate(trial: optuna.trial.FrozenTrial) -> tuple[float, float]:
-    "By how many points a finished trial is above the gate on its worst task, and below what a model that is not wrecked keeps; a trial passes where neither is positive."
-    kept = [value for name, value in trial.user_attrs["mean"].items() if name not in ("J", "risk")]
-    return trial.user_attrs["risk"] - GATE, WRECKED - sum(kept) / len(kept)
+def note_trial(
+    trial: optuna.Trial,  # that has just been run
+    found: pd.DataFrame,  # a row a tuning task, from `worth`
+) -> float:
+    "Write into the journal what a trial came to, and by how many points it is above the gate on its worst task and below what a model that is not wrecked keeps (it passes where neither is positive); the mean J."
+    risk, kept = float(found["risk"].max()), float(found.drop(columns=["J", "risk"]).mean().mean())
+    trial.set_user_attr("mean", found.mean().to_dict())
+    trial.set_user_attr("risk", risk)
+    trial.set_constraint("above the gate", risk - GATE)
+    trial.set_constraint("wrecked", WRECKED - kept)
+    return float(found["J"].mean())
 
 
 def open_study(
@@ -200,9 +206,7 @@ def open_study(
     storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal))))
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     # one that goes on does not propose again what it has tried
-    study.sampler = optuna.samplers.TPESampler(
-        seed=seed + len(study.trials), n_startup_trials=4, constraints_func=beyond_the_gate
-    )
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=4)
     return study
 
 
@@ -214,7 +218,7 @@ def finished_trials(study: optuna.Study, method: str) -> pd.DataFrame:
             "trial": t.number,
             "default": t.number == 0 or bool(t.user_attrs.get("default")),
             "settings": t.params,
-            "passes": max(beyond_the_gate(t)) <= 0,
+            "passes": max(t.constraints.values()) <= 0,
             "worst risk": t.user_attrs["risk"],
             **t.user_attrs["mean"],
         }
@@ -255,9 +259,7 @@ def search(
         settings = propose(trial, space)
         edited = lambda task, more: method.run(clip, task, **{**(own or {}), **settings}, **more).clip
         found = pd.DataFrame([worth(clip, t, edited(t, more), others, before) for t, others, before, more in ready])
-        trial.set_user_attr("mean", found.mean().to_dict())
-        trial.set_user_attr("risk", float(found["risk"].max()))
-        return float(found["J"].mean())
+        return note_trial(trial, found)
 
     if missing:  # two processes may share the journal: what counts is how many trials it has
         study.optimize(objective, callbacks=[MaxTrialsCallback(trials, states=COMPLETE)])

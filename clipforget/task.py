@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['EVALUATION_SEED', 'PICTURES', 'TRIED_ON', 'ImageSet', 'Task', 'drawn_from', 'centroids', 'nearest_siblings',
            'to_bytes', 'view_set', 'flag_set', 'digit_set', 'known_names', 'other_sets', 'emoji_suite', 'checked_names',
-           'emoji_task', 'draw_targets', 'together', 'joined']
+           'emoji_task', 'draw_targets', 'together', 'joined', 'apart']
 
 # %% ../nbs/06_task.ipynb #41bf7f5c
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from hashlib import sha256
 
@@ -366,3 +366,40 @@ def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
         templates=tasks[0].templates,
         groups=tuple(g for t in tasks for g in t.groups),
     )
+
+# %% ../nbs/06_task.ipynb #apart002
+def apart(tasks: Sequence[Task]) -> list[Task]:
+    "The `tasks` of one sequence, of which none keeps, or is judged on, what another is to forget: pictures under another target's caption are left out. ValueError if two targets share a caption, or if nothing of a set would be left."
+    captions = [t.forget.classes[t.caption] for t in tasks]
+    asked_for = {*captions, *(t.target for t in tasks)}
+    for k, caption in enumerate(captions):
+        if caption in captions[:k]:
+            first = tasks[captions.index(caption)].target
+            raise ValueError(
+                f"{first!r} and {tasks[k].target!r} share the caption {caption!r}, so that one would keep what the other forgets. Name targets of different classes."
+            )
+
+    def without(part: ImageSet, own: str) -> torch.Tensor:
+        "Positions of the pictures that no other target's caption names."
+        gone = [k for k, name in enumerate(part.classes) if name in captions and name != own]
+        left = (~torch.isin(part.labels, torch.tensor(gone, dtype=part.labels.dtype))).nonzero()[:, 0]
+        if len(part) and not len(left):
+            raise ValueError(f"Nothing of {part.name!r} is left without {', '.join(captions)}. Name fewer targets.")
+        return left
+
+    def one(task: Task, own: str) -> Task:
+        "A task without the others' targets."
+        kept = without(task.retain, own)
+        groups = tuple(task.groups[k] for k in kept.tolist()) if task.groups else ()
+        less = lambda sets: {name: part.subset(without(part, own)) for name, part in sets.items()}
+        return replace(
+            task,
+            siblings=tuple(n for n in task.siblings if n == own or n not in asked_for),
+            retain=task.retain.subset(kept),
+            calibration_retain=task.calibration_retain.subset(without(task.calibration_retain, own)),
+            evaluation=less(task.evaluation),
+            suite=less(task.suite),
+            groups=groups,
+        )
+
+    return [one(t, own) for t, own in zip(tasks, captions)]

@@ -103,6 +103,31 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
     assert "2 of 2 runs" in again and "style: the gate is passed in every run by" in again
 
 
+ON_OTHER_DATA = {
+    "ablation": ({"groups": "EMA; forget images"}, "8 runs; their files are in"),
+    "siblings": ({"cases": "strangers, density; mislabelled; no pictures, dreamt"}, "4 runs; their files are in"),
+    "continual": ({"judge": "turtle, drawn; violin, painted", "ways": "all"}, "4 sequences; their files are in"),
+}
+
+
+@pytest.mark.parametrize("page", ON_OTHER_DATA)
+def test_other_data_by_a_parameter(page, tmp_path, tree):
+    before, (own, told) = committed_files(), ON_OTHER_DATA[page]
+    given = {"dataset": "style", "data_root": str(tree), "backbone": "emoji-rn", "results": str(tmp_path), "make": True}
+    assert told in said(executed(page, {**given, "judge": "turtle, drawn", **SHORT, **own}))
+    rows = pd.concat([pd.read_csv(file) for file in tmp_path.rglob("*.csv")])
+    assert rows["column"].str.contains(f"{tree.name}, others").any() and rows["value"].between(0, 100).all()
+    if page == "continual":  # one of the pairs is not judged by what the other one forgets
+        assert set(rows["column"]) == {"target 0", "target 1", "siblings 0", "siblings 1", f"{tree.name}, others"}
+    assert committed_files() == before
+
+
+@pytest.mark.parametrize("page", ON_OTHER_DATA)
+def test_other_data_are_not_published(page):
+    with pytest.raises(ValueError, match="-p make true and .*targets with -p judge"):
+        executed(page, {"dataset": "style", "judge": "dog, cartoon"}, "on_photos")
+
+
 @pytest.mark.parametrize(
     "targets", [{}, {"judge": "turtle, drawn"}, {"judge": "turtle, drawn", "tune_on": "turtle, drawn"}]
 )
