@@ -194,7 +194,7 @@ def note_trial(
     trial.set_constraint("wrecked", WRECKED - kept)
     return float(found["J"].mean())
 
-
+# %% ../nbs/26_rivals.ipynb #study00c
 def open_study(
     name: str,  # of the study; a journal may hold several
     journal: Path,  # the file that keeps them; made if there is none
