@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Pair', 'KINDS', 'TUNED_ON', 'NAMED', 'pair_set', 'pair_task', 'style_kind', 'thing_clusters', 'cluster_kind',
-           'things_of', 'calibration_others', 'draw_clusters', 'draw_of_kind', 'told_by', 'named_task', 'halved',
-           'in_halves']
+           'things_of', 'calibration_others', 'draw_clusters', 'draw_of_kind', 'told_by', 'named_targets', 'named_task',
+           'halved', 'in_halves']
 
 # %% ../nbs/19_kinds.ipynb #90c10cec
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 
 from .clip import Clip, accuracy, class_embeddings, encode_images
 from .core import choose
-from .datasets import make_task
+from .datasets import listed, make_task, require_data
 from .photos import image_keys, pixels
 from .pictograms import STYLES, load_pictograms
 from clipforget.task import (
@@ -285,6 +285,27 @@ def told_by(
         raise ValueError(f"{target!r} names no subgroup of {dataset}; wanted is a name such as {example!r}.")
     head, _, part = target.rpartition(mark)
     return {"target": head, name: part}
+
+# %% ../nbs/19_kinds.ipynb #named002
+def named_targets(
+    dataset: str,  # "emoji", or one of `NAMED`
+    judge: str,  # targets, separated by semicolons
+    data_root: str,  # where the data lie; see `data_folder`
+    make: bool,  # whether runs are to be made
+    publish: bool,  # whether they are to be committed
+    least: int = 1,  # how many targets the experiment needs
+) -> list[str]:
+    "The targets of an experiment on other data; none for pictograms, which are drawn. ValueError for an unknown data set or target, for too few, and where runs are not made or are to be committed."
+    if choose("data set", dataset, ("emoji", *NAMED)) == "emoji":
+        return []
+    targets = listed(judge)
+    if publish or not make or len(targets) < least:
+        raise ValueError(
+            f"On {dataset} give -p make true and {least} or more targets with -p judge; nothing of it is published."
+        )
+    for told in (told_by(dataset, name) for name in targets):
+        require_data(dataset, data_root, target=told["target"], styles=told.get("styles", ""))
+    return targets
 
 # %% ../nbs/19_kinds.ipynb #data0005
 def named_task(
