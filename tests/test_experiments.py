@@ -106,7 +106,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
 
 HELD = "one after another, earlier ones held; all at once"
 ON_OTHER_DATA = {
-    "ablation": ({"groups": "forget images"}, "6 runs; their files are in"),
+    "ablation": ({"groups": "k; forget images"}, "7 runs; their files are in"),
     "siblings": (
         {"cases": "strangers, density; mislabelled; target among them; no pictures, dreamt"},
         "5 runs; their files are in",
