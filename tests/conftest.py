@@ -1,14 +1,43 @@
-"""Order of the test files: the longest first, so that no worker sits idle at the end (run with pytest-xdist's --no-loadscope-reorder)."""
+"""Order of the test files: the longest first, so that no worker sits idle at the end (run with pytest-xdist's --no-loadscope-reorder); the site, built once for all of them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
     "test_whole_run.py",
     "test_imagenet.py",
     "test_experiments.py",
     "test_site.py",
     "test_photos.py",
+    "test_browser.py",
     "test_sweep.py",
 )
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """The folder of a freshly built site, which pytest-xdist's workers share: the first to ask builds it."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
+    built = out.with_suffix(".built")
+    with FileLock(out.with_suffix(".lock")):
+        if not built.exists():
+            done = subprocess.run(
+                [sys.executable, str(ROOT / "docs" / "build.py"), "--out", str(out)],
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            built.touch()
+    return out / "html"
