@@ -19,6 +19,7 @@ PREPARES = {"use_style()", "before = set(globals())"}
 NUMBER = re.compile(
     r'<td(?=[^>]*>(?:[-−+]?[\d.,]+(?: %| (?:of|to) [\d.]+| ?\([^<]*\))?|–|NaN)</td>)(?: class="([^"]*)")?'
 )
+COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
     "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
@@ -179,6 +180,12 @@ def split(cell: dict, before: str) -> list[dict]:
     return cells
 
 
+def is_prose(outputs: list[dict]) -> bool:
+    """Whether a cell prints sentences or lists, which may wrap, and no columns, which may not."""
+    printed = "".join("".join(o.get("text", "") or o.get("data", {}).get("text/plain", "")) for o in outputs)
+    return bool(printed) and (max(map(len, printed.splitlines())) > COLUMNS or not re.search(r"\S {2,}\S", printed))
+
+
 def for_the_site(html: str) -> str:
     """A cell's HTML with numbers marked as such, tables that look alike, colours that change with the page, and no copy of what every page loads."""
     html = re.sub(r'<table id="(T_\w+)"(?! class)', r'<table id="\1" class="dataframe"', html)  # pandas' styled ones
@@ -220,6 +227,8 @@ def cleaned(notebook: dict) -> dict:
         if "hide-output" in cell["metadata"].get("tags", []):
             words = {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
             cell["metadata"].setdefault("mystnb", {}).update(words)
+        if is_prose(cell["outputs"]):
+            cell["metadata"].setdefault("tags", []).append("prose")
         cells += split(cell, before)
     return {**notebook, "cells": cells}
 
