@@ -121,7 +121,7 @@ def show_pictures(
         if k < len(images) and not images[k].isnan().any():
             ax.imshow(np.clip(images[k].detach().float().cpu().permute(1, 2, 0).numpy(), 0, 1))
             if k < len(titles):
-                ax.set_title(titles[k], fontsize=7, loc="center")
+                ax.set_title(titles[k], fontsize=7 if size < 1.5 else 9, loc="center")
     if caption:
         figure.suptitle(caption, fontsize=10, x=0.01, ha="left")
     return figure

@@ -251,14 +251,14 @@ def plot_examples(
         text = class_embeddings(original, classes, task.templates)
         tops = [top_names(encode_images(m, images), text, classes, k) for m in (original, edited)]
         for before, after in zip(*tops):
-            lines = [f"{short_name(b[0], 17)} | {short_name(a[0], 17)}" for b, a in zip(before, after)]
+            lines = [f"{short_name(b[0], 12)} | {short_name(a[0], 12)}" for b, a in zip(before, after)]
             titles.append("\n".join(lines))
         pictures.append(pixels(images).float() / 255)
     return show_pictures(
         torch.cat(pictures),
         titles,
         columns=4,
-        size=2.3,
+        size=1.9,
         caption=f"The {k} best names, before | after. Rows: target, siblings, others",
     )
 
