@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
 PREPARES = {"use_style()", "before = set(globals())"}
 NUMBER = re.compile(
-    r'<td(?=[^>]*>(?:[-−+]?[\d.,]+(?: %| (?:of|to) [\d.]+| ?\([^<]*\))?|–|NaN)</td>)(?: class="([^"]*)")?'
+    r'<td(?=[^>]*>(?:[-−+]?[\d.,]+(?: %| (?:of|to|±) [\d.]+| ?\([^<]*\))?|–|NaN)</td>)(?: class="([^"]*)")?'
 )
 COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
@@ -186,10 +186,24 @@ def is_prose(outputs: list[dict]) -> bool:
     return bool(printed) and (max(map(len, printed.splitlines())) > COLUMNS or not re.search(r"\S {2,}\S", printed))
 
 
+def one_head(found: re.Match[str]) -> str:
+    """A table's head with the names of its rows' levels beside those of the columns, where pandas gives them a line of their own."""
+    *above, upper, lower = [""] * 2 + re.findall(r"<tr.*?</tr>", found[0], re.DOTALL)
+    heads, names = (re.findall(r"<th.*?</th>", row, re.DOTALL) for row in (upper, lower))
+    said = [re.sub(r"<[^>]*>|&nbsp;", "", cell).strip() for cell in names]
+    levels = sum(map(bool, said))
+    blank = all(not re.sub(r"<[^>]*>|&nbsp;", "", cell).strip() for cell in heads[:levels])
+    if not levels or not all(said[:levels]) or len(heads) != len(names) or not blank:
+        return found[0]
+    merged = [f'<th class="level">{name}</th>' for name in said[:levels]] + heads[levels:]
+    return f"<thead>{''.join(above)}<tr>{''.join(merged)}</tr></thead>"
+
+
 def for_the_site(html: str) -> str:
     """A cell's HTML with numbers marked as such, tables that look alike, colours that change with the page, and no copy of what every page loads."""
     html = re.sub(r'<table id="(T_\w+)"(?! class)', r'<table id="\1" class="dataframe"', html)  # pandas' styled ones
     html = NUMBER.sub(r'<td class="number \1"', html)
+    html = re.sub(r"<thead>.*?</thead>", one_head, html, flags=re.DOTALL)
     if "background-color" not in html:
         html = re.sub(r"(?<![-\w])color: ?(#\w{6})", r"color: light-dark(\1, color-mix(in srgb, \1 45%, white))", html)
     if "class='explorer'" in html:
