@@ -134,6 +134,14 @@ def test_a_stage_is_told_as_much_as_programmed(stage):
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
+def test_fences_of_code_are_closed(path):
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            fences = re.findall(r"^\s*(`{3,}.*)$", "".join(cell["source"]), re.MULTILINE)
+            assert len(fences) % 2 == 0 and all(re.fullmatch(r"`+\s*", f) for f in fences[1::2]), fences
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
 def test_formulas_can_be_set(path):
     prose = [
         "".join(cell["source"])
