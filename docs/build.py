@@ -15,7 +15,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = re.compile(r"^#\|\s*(hide|default_exp)\b")
-PREPARES = {"use_style()", "before = set(globals())"}
+PREPARES = {"use_style()", "before = set(globals())", "started = time.perf_counter()"}
 NUMBER = re.compile(
     r'<td(?=[^>]*>(?:[-−+]?[\d.,]+(?: %| (?:of|to|±) [\d.]+| ?\([^<]*\))?|–|NaN)</td>)(?: class="([^"]*)")?'
 )
