@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 import ast
 import sys
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
+from inspect import cleandoc
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,7 +48,7 @@ class _Explained(SourceFileLoader):
             owner, _, last = name.rpartition(".")
             part: Any = vars(getattr(module, owner) if owner else module).get(last)
             if told and callable(part) and part.__doc__ and part.__module__ == module.__name__:
-                part.__doc__ += "\n\nParameters:\n" + "\n".join(told)
+                part.__doc__ = cleandoc(part.__doc__) + "\n\nParameters:\n" + "\n".join(told)
 
 
 if Path(__path__[0]).is_dir():  # and no archive, which has an importer of its own

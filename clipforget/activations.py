@@ -41,7 +41,8 @@ def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], t
 
 
 def attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
-    "What the attention pooling `pool` does to `x` before its last matrix, for the one token that is used: [n, c, h, w] to [n, c]."
+    """What the attention pooling `pool` does to `x` before its last
+    matrix, for the one token that is used: [n, c, h, w] to [n, c]."""
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
     q = pool.q_proj(x[:, 0])[:, None]  # a part of x with three dimensions would be multiplied picture by picture
@@ -56,7 +57,8 @@ def project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
 
 # %% ../nbs/11a_activations.ipynb #da7580da
 def part_of(name: str, prefixes: Sequence[str]) -> int:
-    "The number of the part that a layer belongs to: of `prefixes`, one a part, the longest that `name` begins with, or the last."
+    """The number of the part that a layer belongs to: of `prefixes`,
+    one a part, the longest that `name` begins with, or the last."""
     return max(
         range(len(prefixes)),
         key=lambda k: (name.startswith(prefixes[k]), len(prefixes[k]) if name.startswith(prefixes[k]) else k),
@@ -104,7 +106,8 @@ def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> 
 
 @torch.no_grad()
 def encode_above(visual: nn.Module, activations: torch.Tensor, depth: int, batch: int = 256) -> torch.Tensor:
-    "Unit features [n, d] from the `activations` below part `depth` of `visual`, `batch` at once, without gradients, in their own precision."
+    """Unit features [n, d] from the `activations` below part `depth` of
+    `visual`, `batch` at once, without gradients, in their own precision."""
     low = activations.dtype == torch.bfloat16
     visual = fast_copy(visual, activations.device) if low else visual
     with torch.autocast(activations.device.type, torch.bfloat16) if low else nullcontext():

@@ -25,7 +25,8 @@ from .importance import layers
 
 # %% ../nbs/11_adapters.ipynb #f0a384a0
 class LowRank(nn.Module):
-    "Adds a B A to a `weight` of any shape, whose first dimension counts outputs; `rank` is cut to the weight's own, `generator` draws A."
+    """Adds a B A to a `weight` of any shape, whose first dimension counts
+    outputs; `rank` is cut to the weight's own, `generator` draws A."""
 
     a: torch.Tensor  # the factor, a buffer
 
@@ -94,7 +95,8 @@ def merge(
 
 # %% ../nbs/11_adapters.ipynb #7d208afc
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:
-    "Write the adapters of `visual` with the hash of `base`'s weights to the safetensors file `path`; `notes` are kept as JSON."
+    """Write the adapters of `visual` with the hash of `base`'s weights
+    to the safetensors file `path`; `notes` are kept as JSON."""
     tensors = {
         f"{n}/{k}": getattr(x, k).detach().cpu().contiguous()
         for n, x in adapters(visual).items()
@@ -127,7 +129,8 @@ def load_patch(
     base: Clip,  # the model that the patch was made for
     path: Path,  # patch.safetensors
 ) -> nn.Module:
-    "The image tower of `base` with the patch's adapters. ValueError for another base, a damaged file or one that is no patch."
+    """The image tower of `base` with the patch's adapters. ValueError
+    for another base, a damaged file or one that is no patch."""
     header, tensors = _read_patch(path)
     if header["base"] != weights_hash(base.model):
         raise ValueError(

@@ -31,7 +31,8 @@ def norm_layers(visual: nn.Module) -> list[Norm]:
 
 
 def moments(layer: Norm, x: torch.Tensor) -> Moments:
-    "Mean and deviation of the input `x` of a norm layer by channel: [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."
+    """Mean and deviation of the input `x` of a norm layer by channel:
+    [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."""
     x = x.float()
     over = (0, 2, 3) if isinstance(layer, nn.BatchNorm2d) else tuple(range(x.ndim - 1))
     channels = x.shape[1 if x.ndim == 4 else -1]
@@ -45,7 +46,8 @@ def remembered(layer: Norm) -> Moments:
 
 # %% ../nbs/13a_alignment.ipynb #22febd36
 class NormStatistics:
-    "Records the input of every norm layer of the image tower `visual`, to compare it with `aims`, a pair of moments a layer (None: what BatchNorm remembers); a context manager, so that no hook stays behind."
+    """Records the input of every norm layer of the image tower `visual`, to compare it with `aims`, a pair of
+    moments a layer (None: what BatchNorm remembers); a context manager, so that no hook stays behind."""
 
     def __init__(self, visual: nn.Module, aims: list[Moments] | None = None) -> None:
         self.layers = norm_layers(visual)
@@ -118,7 +120,8 @@ NOTHING: list[Moments] = []  # no alignment is possible
 
 @torch.no_grad()
 def reference_moments(clip: Clip, images: torch.Tensor | Photos) -> list[Moments]:
-    "Mean and deviation of every LayerNorm input of `clip`'s image tower over the reference `images`, channel by channel."
+    """Mean and deviation of every LayerNorm input of `clip`'s
+    image tower over the reference `images`, channel by channel."""
     sums: list[list[torch.Tensor]] = []
     for x in images.split(batch_size(clip)):
         with NormStatistics(clip.model.visual, NOTHING) as seen:
@@ -133,7 +136,8 @@ def reference_moments(clip: Clip, images: torch.Tensor | Photos) -> list[Moments
 
 
 def alignment_aims(clip: Clip, reference: torch.Tensor | Photos | None) -> tuple[str, list[Moments] | None]:
-    "What the retain images are aligned to with the tower of `clip` and `reference` pictures (or None), in words and as moments; None stands for BatchNorm's own, NOTHING for no alignment."
+    """What the retain images are aligned to with the tower of `clip` and `reference` pictures
+    (or None), in words and as moments; None stands for BatchNorm's own, NOTHING for no alignment."""
     if any(isinstance(m, nn.BatchNorm2d) for m in clip.model.visual.modules()):
         return "running statistics of BatchNorm, as in the paper", None
     if reference is None or not len(reference):
@@ -143,7 +147,8 @@ def alignment_aims(clip: Clip, reference: torch.Tensor | Photos | None) -> tuple
 
 # %% ../nbs/13a_alignment.ipynb #c98aa6dc
 def patchwork(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    "`count` of `images` (float [n, 3, h, w]), each with a rectangle of another one and its colour channels permuted, both drawn from `generator`: [count, 3, h, w]."
+    """`count` of `images` (float [n, 3, h, w]), each with a rectangle of another one and
+    its colour channels permuted, both drawn from `generator`: [count, 3, h, w]."""
     n, size = len(images), images.shape[-1]
     first, second = (torch.randint(n, (count,), generator=generator) for _ in range(2))
     side = torch.randint(size // 4, 3 * size // 4, (count, 2), generator=generator)
@@ -173,7 +178,8 @@ def retain_pools(
     reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
     strangers: int = 0,  # pictures that have nothing to do with the task, see `pictures_of_anything`
 ) -> tuple[list[torch.Tensor], dict]:
-    "The kinds of pictures that are distilled on: the retain images, aligned ones, patchworks and strangers; and what was aligned to what."
+    """The kinds of pictures that are distilled on: the retain images,
+    aligned ones, patchworks and strangers; and what was aligned to what."""
     some = retain if len(retain) <= few else retain[torch.randperm(len(retain), generator=generator)[:few]]
     plain = some.float().div(255)
     said, aims = alignment_aims(clip, reference)

@@ -95,7 +95,8 @@ def other_renderings(
     size: int,  # pixels of a side
     views: int = 60,  # of the target in each style
 ) -> dict[str, ImageSet]:
-    "For a task of pictograms: the target on hard-edged backgrounds, with its colours exchanged, and as a line drawing; nothing for other tasks."
+    """For a task of pictograms: the target on hard-edged backgrounds, with its
+    colours exchanged, and as a line drawing; nothing for other tasks."""
     things, part = load_pictograms(), task.evaluation["target"]
     name = task.target.partition(",")[0]
     if task.dataset != "emoji" or name not in things.names:
@@ -125,7 +126,8 @@ def own_renderings(
     task: Task,  # whose target they show
     size: int,  # pixels of a side
 ) -> dict[str, ImageSet]:
-    "Other renderings of the target from files, by their folders' names. FileNotFoundError if there are none, ValueError for a damaged picture."
+    """Other renderings of the target from files, by their folders' names.
+    FileNotFoundError if there are none, ValueError for a damaged picture."""
     found = class_folders(folder, "RENDERING/*.jpg, a folder of the target's pictures for each rendering")
     check_headers([path for paths in found.values() for path in paths])
     labels, classes = task.evaluation["target"].labels, task.forget.classes
@@ -170,7 +172,8 @@ RECOGNISED = 50.0  # percent: a wording by which the original finds fewer pictur
 
 
 def known_share(clip: Clip, name: str) -> float:
-    "The share (0 to 1) of the tokens of `name` that have a trained row in the table of tokens of `clip`; one for an empty name."
+    """The share (0 to 1) of the tokens of `name` that have a trained
+    row in the table of tokens of `clip`; one for an empty name."""
     ids = tokenise_for(clip, [name])[0]
     ids = ids[1 : int(ids.argmax())]  # without the start, and the end, which has the highest id
     rows = clip.model.token_embedding.weight[ids.to(clip.device)]
@@ -183,7 +186,8 @@ def ask_words(
     synonyms: Sequence[str] = (),  # other names of the target
     wordings: Sequence[str] = WORDINGS,  # prompts, with braces for a name; each is asked by itself
 ) -> pd.DataFrame:
-    "Accuracy (percent) on the held-out target pictures by wording and by synonym of the target's name; top five; mean rank of the caption."
+    """Accuracy (percent) on the held-out target pictures by wording and by
+    synonym of the target's name; top five; mean rank of the caption."""
     part, caption = task.evaluation["target"], task.caption
     u = encode_images(clip, part.images, exact=False)
     text = class_embeddings(clip, part.classes, task.templates)
@@ -335,7 +339,8 @@ def ask_relearning(
 
 # %% ../nbs/27_audit.ipynb #fdc76694
 def round_(weight: torch.Tensor, bits: int) -> None:
-    "Round the matrix or kernel `weight` in place to `bits` (4, 8) with a scale for each first index, or to half precision (16)."
+    """Round the matrix or kernel `weight` in place to `bits` (4, 8)
+    with a scale for each first index, or to half precision (16)."""
     if bits == 16:
         weight.copy_(weight.half())
         return
@@ -345,7 +350,8 @@ def round_(weight: torch.Tensor, bits: int) -> None:
 
 
 def rounded(visual: nn.Module, bits: int) -> nn.Module:
-    "A copy of the image tower `visual` whose matrices and kernels are rounded to `bits` by `round_`, with a scale for each output channel."
+    """A copy of the image tower `visual` whose matrices and kernels are
+    rounded to `bits` by `round_`, with a scale for each output channel."""
     visual = deepcopy(visual).requires_grad_(False)
     with torch.no_grad():
         for module, name in layers(visual).values():
@@ -354,7 +360,8 @@ def rounded(visual: nn.Module, bits: int) -> nn.Module:
 
 # %% ../nbs/27_audit.ipynb #fdc76sp2
 def rounded_text(clip: Clip, bits: int) -> Clip:
-    "`clip` with a text tower whose matrices are rounded to `bits` by `round_`: each token's row, each output channel. The image tower is shared."
+    """`clip` with a text tower whose matrices are rounded to `bits` by `round_`:
+    each token's row, each output channel. The image tower is shared."""
 
     def change(model: nn.Module) -> None:
         for name, weight in model.named_parameters():
@@ -366,7 +373,8 @@ def rounded_text(clip: Clip, bits: int) -> Clip:
 
 
 def ask_rounding(clip: Clip, task: Task) -> pd.DataFrame:
-    "Target and sibling accuracy (percent) of `clip`, by the evaluation of `task`, with rounded weights, of the image tower and of both towers."
+    """Target and sibling accuracy (percent) of `clip`, by the evaluation of
+    `task`, with rounded weights, of the image tower and of both towers."""
     found = {}
     for bits, how in ((16, "half precision"), (8, "8 bits"), (4, "4 bits")):
         visual, of_text = rounded(clip.model.visual, bits), rounded_text(clip, bits)
@@ -384,7 +392,8 @@ def ask_retrieval(
     task: Task,  # what it should have forgotten
     queries: int = 50,  # target pictures to search with, about; evenly spaced
 ) -> pd.DataFrame:
-    "Mean average precision (percent) of image-to-image retrieval and average precision of retrieval by the forgotten name, in a gallery of target, siblings and others."
+    """Mean average precision (percent) of image-to-image retrieval and average precision
+    of retrieval by the forgotten name, in a gallery of target, siblings and others."""
     others = next(iter(task.suite.values())) if task.suite else None
     parts = [task.evaluation["target"], task.evaluation["siblings"], *([others] if others is not None else [])]
     u = torch.cat([encode_images(clip, p.images, exact=False) for p in parts]).float()
@@ -404,7 +413,8 @@ def ask_retrieval(
 
 # %% ../nbs/27_audit.ipynb #55cc301b
 def ask_membership(clip: Clip, task: Task) -> pd.DataFrame:
-    "Area under the ROC curve (percent, at least 50) of telling the forget images of `task` from its held-out target images by their margin in `clip`."
+    """Area under the ROC curve (percent, at least 50) of telling the forget
+    images of `task` from its held-out target images by their margin in `clip`."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
     inside, outside = (
         margins(encode_images(clip, p.images, exact=False), text, task.caption).cpu().numpy()
@@ -415,7 +425,8 @@ def ask_membership(clip: Clip, task: Task) -> pd.DataFrame:
 
 # %% ../nbs/27_audit.ipynb #d0632351
 def along(original: Clip, edited: Clip, factor: float) -> Clip:
-    "The model at `original` + `factor` (`edited` - `original`), in both towers; running means are the edited one's. ValueError for models of different shapes."
+    """The model at `original` + `factor` (`edited` - `original`), in both towers;
+    running means are the edited one's. ValueError for models of different shapes."""
     model, before = deepcopy(edited.model), dict(original.model.named_parameters())
     here = dict(model.named_parameters())
     if {k: p.shape for k, p in here.items()} != {k: p.shape for k, p in before.items()}:
@@ -428,7 +439,8 @@ def along(original: Clip, edited: Clip, factor: float) -> Clip:
 
 
 def along_the_line(a: float) -> dict[str, float]:
-    "The points that an attacker with the original's weights and `a` may try, as factors of the edit; an `a` of zero counts as one."
+    """The points that an attacker with the original's weights and `a`
+    may try, as factors of the edit; an `a` of zero counts as one."""
     before = 1 / (a or 1.0)
     return {"with a, before the soup": before, "with a, half as far again": 1.5 * before, "the edit reflected": -1.0}
 
@@ -442,7 +454,9 @@ def ask_undoing(
     original: Clip | None = None,  # what the model was edited from; the model itself if None
     a: float = 1.0,  # the factor of its soup; 1 where there was none
 ) -> pd.DataFrame:
-    "Target accuracy (percent) after fine-tuning on the siblings, and farther along the way that it went; as named by the text tower of `original` (by its own without one); and on the line from `original` through the model, whose soup had the factor `a`."
+    """Target accuracy (percent) after fine-tuning on the siblings, and farther along the
+    way that it went; as named by the text tower of `original` (by its own without one);
+    and on the line from `original` through the model, whose soup had the factor `a`."""
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     end = fine_tuned(clip, task.retain, text, steps, learning_rate)
@@ -477,7 +491,8 @@ def ask_memory(
     neighbours: int = 8,  # pictures of the memory that vote
     weight: float = 1.0,  # of the votes, which sum to one as the zero-shot probabilities do
 ) -> pd.DataFrame:
-    "Target accuracy (percent) of zero-shot similarity plus weighted votes of the nearest pictures of a memory, without and with the forget pairs in it."
+    """Target accuracy (percent) of zero-shot similarity plus weighted votes of the
+    nearest pictures of a memory, without and with the forget pairs in it."""
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     u, r, f = (encode_images(clip, p.images, exact=False).float() for p in (part, task.retain, task.forget))

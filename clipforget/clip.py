@@ -87,7 +87,8 @@ class Clip:
 
 # %% ../nbs/04_clip.ipynb #27c087b7
 def weights_hash(model: nn.Module, without: str = "no such part") -> str:
-    "SHA-256 over the names, shapes and float32 bytes of the state dict, without the part of the model with the name `without`."
+    """SHA-256 over the names, shapes and float32 bytes of the state
+    dict, without the part of the model with the name `without`."""
     digest = sha256()
     for name, value in sorted(model.state_dict().items()):
         if name.startswith(f"{without}."):
@@ -120,12 +121,14 @@ def fast(device: torch.device):
 
 
 def batch_size(clip: "Clip", most: int = 256) -> int:
-    "Images at once for `clip`: `most`, or fewer of large ones, but 16 at least, so that what a batch leaves in memory stays the same."
+    """Images at once for `clip`: `most`, or fewer of large ones, but 16
+    at least, so that what a batch leaves in memory stays the same."""
     return max(16, min(most, 64 * 224**2 // clip.size**2))
 
 
 def fast_copy(module: nn.Module, device: torch.device) -> nn.Module:
-    "What to call under `fast` where no gradients are wanted: a bfloat16 copy of a `module` with attention layers if `device` is fast at it, else the module itself."
+    """What to call under `fast` where no gradients are wanted: a bfloat16 copy of a
+    `module` with attention layers if `device` is fast at it, else the module itself."""
     attention = any(isinstance(m, nn.MultiheadAttention) for m in module.modules())
     return deepcopy(module).to(torch.bfloat16) if attention and has_bfloat16(device) else module
 
@@ -138,7 +141,8 @@ TOKENIZER_SETTINGS = ("clean", "strip_sep_token", "language")
 
 
 def check_preprocessing(name: str, asked: Mapping[str, Any]) -> None:
-    "ValueError unless the pictures that the model `name` was trained on were prepared as `PREPARED` says; `asked` tells how, by open_clip's words, and None or nothing is its default, which is that."
+    """ValueError unless the pictures that the model `name` was trained on were prepared as `PREPARED`
+    says; `asked` tells how, by open_clip's words, and None or nothing is its default, which is that."""
     for key, supported in PREPARED.items():
         if asked.get(key) not in (None, supported):
             raise ValueError(
@@ -148,7 +152,8 @@ def check_preprocessing(name: str, asked: Mapping[str, Any]) -> None:
 
 
 def check_config(file: Path) -> None:
-    "ValueError if `file`, the configuration of a directory, is none of open_clip's, lets its tokenizer run code, or wants pictures prepared in another way."
+    """ValueError if `file`, the configuration of a directory, is none of open_clip's,
+    lets its tokenizer run code, or wants pictures prepared in another way."""
     config = read_json(file)
     model = config.get("model_cfg") if isinstance(config, dict) else None
     text = model.get("text_cfg") if isinstance(model, dict) else None
@@ -176,7 +181,8 @@ def shipped_models() -> list[str]:
 
 
 def save_compact(model: CLIP, token_ids: torch.Tensor, folder: Path, config: dict) -> None:
-    "Write `model`, whose token table has only the rows `token_ids` [r], as float16 into `folder`, with its `config` beside it."
+    """Write `model`, whose token table has only the rows `token_ids`
+    [r], as float16 into `folder`, with its `config` beside it."""
     state = {k: v.detach().half().contiguous() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     with write_atomic(Path(folder) / "weights.safetensors") as temporary:
         save_file(state | {"token_ids": token_ids.clone()}, temporary)
@@ -184,7 +190,8 @@ def save_compact(model: CLIP, token_ids: torch.Tensor, folder: Path, config: dic
 
 # %% ../nbs/04_clip.ipynb #332aesp2
 def load_compact(folder: Path) -> tuple[CLIP, dict]:
-    "The full open_clip model (float32, every token row) from the compact form in `folder`, and the config file's content."
+    """The full open_clip model (float32, every token row) from the
+    compact form in `folder`, and the config file's content."""
     config = read_json(Path(folder) / "open_clip_config.json")
     file = Path(folder) / "weights.safetensors"
     try:
@@ -209,7 +216,8 @@ def load_compact(folder: Path) -> tuple[CLIP, dict]:
 
 # %% ../nbs/04_clip.ipynb #6ff655d5
 def pretrained_folder(name: str, new: bool = False) -> Path:
-    "The folder of the pre-trained model `name`: results/models/NAME in the project, where pretrain.ipynb writes a `new` one, or the committed nbs/models/NAME if there is no other."
+    """The folder of the pre-trained model `name`: results/models/NAME in the project, where
+    pretrain.ipynb writes a `new` one, or the committed nbs/models/NAME if there is no other."""
     made, committed = (project_root() / top / "models" / slug(name) for top in ("results", "nbs"))
     return committed if committed.is_dir() and not made.is_dir() and not new else made
 
@@ -226,7 +234,8 @@ def missing_model(name: str) -> FileNotFoundError:
 
 # %% ../nbs/04_clip.ipynb #6ff655d6
 def check_local_dir(folder: Path) -> None:
-    "FileNotFoundError or ValueError unless `folder` has weights as safetensors and a configuration of open_clip's that is supported."
+    """FileNotFoundError or ValueError unless `folder` has weights as
+    safetensors and a configuration of open_clip's that is supported."""
     if not (folder / "open_clip_config.json").is_file():
         raise FileNotFoundError(
             f"{folder} has no open_clip_config.json. Wanted: a directory with "
@@ -255,7 +264,8 @@ def check_local_dir(folder: Path) -> None:
 
 # %% ../nbs/04_clip.ipynb #04dd3b89
 def create_open_clip(name: str, **settings: object) -> CLIP:
-    "`open_clip.create_model` of `name` with the keywords `settings`, and with one sentence for weights that do not fit and for a download that fails."
+    """`open_clip.create_model` of `name` with the keywords `settings`, and with
+    one sentence for weights that do not fit and for a download that fails."""
     try:
         return open_clip.create_model(name, **settings)
     except RuntimeError as error:
@@ -275,7 +285,8 @@ def create_open_clip(name: str, **settings: object) -> CLIP:
 
 # %% ../nbs/04_clip.ipynb #48d260ae
 def load_named(backbone: str) -> tuple[CLIP, dict]:
-    "The model and configuration for `backbone`, open_clip's NAME/TAG (tag `random`: fresh weights). ValueError with the allowed names for an unknown one."
+    """The model and configuration for `backbone`, open_clip's NAME/TAG
+    (tag `random`: fresh weights). ValueError with the allowed names for an unknown one."""
     name, _, tag = backbone.partition("/")
     name = choose("backbone", name, [*shipped_models(), *open_clip.list_models()])
     tag = choose(f"weights of {name}", tag, [*open_clip.list_pretrained_tags_by_model(name), "random"])
@@ -299,7 +310,8 @@ def load_clip(
     backbone: str = "emoji-rn",  # a shipped model, `pretrained:NAME`, `local-dir:PATH`, or open_clip's NAME/TAG
     device: torch.device | None = None,  # where to put it; the fastest device by default
 ) -> Clip:
-    "A `Clip` in eval mode. ValueError with the allowed names for an unknown backbone, if weights are damaged, or if they want pictures prepared in another way than CLIP's; FileNotFoundError where a model is not there."
+    """A `Clip` in eval mode. ValueError with the allowed names for an unknown backbone, if weights are damaged, or
+    if they want pictures prepared in another way than CLIP's; FileNotFoundError where a model is not there."""
     kind, _, rest = backbone.partition(":")
     extra: dict = {}
     if backbone in shipped_models() or kind == "pretrained":
@@ -321,7 +333,8 @@ def load_clip(
 
 # %% ../nbs/04_clip.ipynb #9367de36
 def normalise(clip: Clip, images: torch.Tensor) -> torch.Tensor:
-    "uint8 or float (0 to 1) `images` [n, 3, h, w] as the input of `clip`: float, channels last, mean 0 and deviation 1."
+    """uint8 or float (0 to 1) `images` [n, 3, h, w] as the input
+    of `clip`: float, channels last, mean 0 and deviation 1."""
     images = images.to(clip.device, non_blocking=True)
     images = images.float().div(255) if images.dtype == torch.uint8 else images
     mean, std = (torch.tensor(v, device=clip.device)[:, None, None] for v in (clip.mean, clip.std))
@@ -360,7 +373,8 @@ def simple_tokenizer(context: int) -> open_clip.SimpleTokenizer:
 
 
 def hf_tokenizer(clip: Clip) -> HFTokenizer | None:
-    "The tokenizer of `clip` from Hugging Face's transformers, None if it has another. No code that comes with it is run."
+    """The tokenizer of `clip` from Hugging Face's transformers,
+    None if it has another. No code that comes with it is run."""
     if not clip.config["text_cfg"].get("hf_tokenizer_name"):
         return None
     name = clip.name if clip.name.startswith("local-dir:") else clip.name.partition("/")[0]
@@ -380,7 +394,8 @@ def truncated_text_features(
     tokens: torch.Tensor,  # long [n, context]
     transformer: nn.Module | None = None,  # a copy in another precision
 ) -> torch.Tensor:
-    "`model.encode_text` [n, d] without the columns behind the last end of text, which a causal mask keeps from mattering."
+    """`model.encode_text` [n, d] without the columns behind the
+    last end of text, which a causal mask keeps from mattering."""
     end = tokens.argmax(1)  # the end of text has the highest id
     length = int(end.max()) + 1
     transformer = transformer or model.transformer
@@ -446,7 +461,8 @@ def class_embeddings(
     names: Sequence[str],  # of the c classes
     templates: Sequence[str] = TEMPLATES,  # prompts with braces for the name
 ) -> torch.Tensor:
-    "The zero-shot classifier: for each name the unit mean of its prompts' embeddings, [c, d]. ValueError if its copy on disk is damaged."
+    """The zero-shot classifier: for each name the unit mean of its prompts'
+    embeddings, [c, d]. ValueError if its copy on disk is damaged."""
     prompts = [t.format(n) for t in templates for n in names]
 
     def encoded() -> torch.Tensor:
@@ -479,7 +495,8 @@ def top_names(
 
 # %% ../nbs/04_clip.ipynb #42e0ad35
 def save_local_dir(clip: Clip, folder: Path) -> Path:
-    "Write `clip` as an open_clip local directory (float32; with the tokenizer's files if it is Hugging Face's) and return the folder."
+    """Write `clip` as an open_clip local directory (float32; with the
+    tokenizer's files if it is Hugging Face's) and return the folder."""
     folder = Path(folder)
     tokenizer = hf_tokenizer(clip)
     if tokenizer is not None:

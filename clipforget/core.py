@@ -95,7 +95,8 @@ def check_parameters(
     namespace: MutableMapping[str, Any],  # a notebook's globals(); `before` in it has the names above its parameters
     known: Iterable[str],  # the parameters that it has
 ) -> None:
-    "ValueError, with the nearest match, for a parameter that the notebook does not have, and for a value of another kind than its annotation; see `fitting`. Takes `before` away; without it nothing is checked."
+    """ValueError, with the nearest match, for a parameter that the notebook does not have, and for a value of
+    another kind than its annotation; see `fitting`. Takes `before` away; without it nothing is checked."""
     appeared = set(namespace) - set(namespace.get("before", namespace)) - {"before", "In", "Out"}
     known = set(known)
     for name in sorted(appeared - known):
@@ -161,7 +162,8 @@ PRETRAIN_STEPS = {"cifar10": 4000, "pacs": 3000, "emoji; cifar10; pacs": 3400}
 
 
 def pretrain_steps(dataset: str) -> int:
-    "The steps of pretrain.ipynb for `dataset` (one, or several with semicolons between) where nobody says how many: a minute's try for pictograms, and for photographs as many as their model took, or the most of these."
+    """The steps of pretrain.ipynb for `dataset` (one, or several with semicolons between) where nobody says how
+    many: a minute's try for pictograms, and for photographs as many as their model took, or the most of these."""
     return 30 if dataset == "emoji" else PRETRAIN_STEPS.get(dataset, max(PRETRAIN_STEPS.values()))
 
 # %% ../nbs/00_core.ipynb #f18d8660
@@ -243,7 +245,8 @@ BOUNDS: dict[str, tuple[type, float, float]] = {
 
 # %% ../nbs/00_core.ipynb #b77c1f04
 def check_choices(given: Mapping[str, object]) -> None:
-    "Of the parameters `given` by name (others are at their default): ValueError for a truth value that is none, for unknown `labels`, and for `clusters` beside a `subgroup` that is no cluster."
+    """Of the parameters `given` by name (others are at their default): ValueError for a truth value
+    that is none, for unknown `labels`, and for `clusters` beside a `subgroup` that is no cluster."""
     asked = {**PARAMETERS, **given}
     for name in ("merged", "borrow", "download"):
         if not isinstance(asked[name], bool) and asked[name] is not PARAMETERS[name]:
@@ -257,7 +260,8 @@ def check_choices(given: Mapping[str, object]) -> None:
 
 
 def check_values(given: Mapping[str, object]) -> None:
-    "Of the parameters of the main job that are `given` by name: ValueError for one that is no number, or not one within BOUNDS, and for what `check_choices` refuses; None passes where it is the default."
+    """Of the parameters of the main job that are `given` by name: ValueError for one that is no number, or
+    not one within BOUNDS, and for what `check_choices` refuses; None passes where it is the default."""
     check_choices(given)
     for name, (kind, low, high) in BOUNDS.items():
         value = given.get(name, PARAMETERS[name])
@@ -270,7 +274,8 @@ def check_values(given: Mapping[str, object]) -> None:
 
 # %% ../nbs/00_core.ipynb #23af66c2
 def part_of_name(text: str, most: int = 60) -> str:
-    "`text` as a part of a file name; with a hash where another text could have the same one: a path, a question, other letters than a to z, more than `most` characters. Paths are made absolute."
+    """`text` as a part of a file name; with a hash where another text could have the same one: a path,
+    a question, other letters than a to z, more than `most` characters. Paths are made absolute."""
     kind, _, rest = text.partition(":")
     if kind in ("local-dir", "file"):
         path = Path(rest.strip()).resolve()
@@ -281,7 +286,8 @@ def part_of_name(text: str, most: int = 60) -> str:
 
 
 def located(dataset: str, parameters: Mapping[str, object]) -> dict[str, object]:
-    "The `parameters` of a run on `dataset`, by name, with absolute paths; `data_root` is where the data set is read from, empty where that is the project's own data/ or nothing is read."
+    """The `parameters` of a run on `dataset`, by name, with absolute paths; `data_root` is where
+    the data set is read from, empty where that is the project's own data/ or nothing is read."""
     paths = {n: str(Path(str(parameters[n])).resolve()) for n in ("pool", "proposal", "reference") if parameters[n]}
     root = data_folder(str(parameters["data_root"])).resolve()
     usual = dataset == "emoji" or root == (project_root() / "data").resolve()
@@ -291,7 +297,8 @@ def located(dataset: str, parameters: Mapping[str, object]) -> dict[str, object]
 def run_folder(
     parameters: Mapping[str, object],  # the run's parameters; those left out are at their default
 ) -> Path:
-    "`results/<dataset>/<target>-<backbone>-<seed>[-changes]` below the project root, a function of `parameters` and of the folders that they name."
+    """`results/<dataset>/<target>-<backbone>-<seed>[-changes]` below the project
+    root, a function of `parameters` and of the folders that they name."""
     given = {**PARAMETERS, **parameters}
     dataset = choose("data set", str(given["dataset"]), DATASETS)
     target = str(given["target"]) or DATASETS[dataset]["target"]
@@ -337,7 +344,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 def write_atomic(
     path: Path,  # where the finished file shall stand
 ) -> Iterator[Path]:
-    "Yield a temporary path beside `path`; rename it to `path` when the block ends well, delete it when it does not. OSError, with the place, where nothing can be written."
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well,
+    delete it when it does not. OSError, with the place, where nothing can be written."""
     path = Path(path)
     temporary = None
     try:

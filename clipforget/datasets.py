@@ -102,7 +102,8 @@ def three_parts(
     seed: int,  # of what trains and what calibrates
     learned: bool = False,  # train on pictures that pre-training saw, too
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    "Positions, long, to train on, to calibrate with and to evaluate on. ValueError where the subgroup has too few pictures."
+    """Positions, long, to train on, to calibrate with and to evaluate
+    on. ValueError where the subgroup has too few pictures."""
     mine = collection.where([group])
     held = collection.held_out[mine]
     free = ~held if collection.spared is None else collection.spared[mine]
@@ -131,7 +132,8 @@ def others_in(collection: Collection, taken: Sequence[str]) -> torch.Tensor:
 
 
 def further_views(images: torch.Tensor, count: int, generator: torch.Generator, jitter: float) -> torch.Tensor:
-    "By `generator`, `count` views of each of `images`, uint8 [n, 3, h, w], mirrored, cropped and tinted by at most `jitter`: [count * n, 3, h, w]."
+    """By `generator`, `count` views of each of `images`, uint8 [n, 3, h, w],
+    mirrored, cropped and tinted by at most `jitter`: [count * n, 3, h, w]."""
     drawn = [augment(images.clone(), images.shape[-1], generator, jitter=jitter, erase=0.0) for _ in range(count)]
     return torch.cat([images[:0], *(x.mul(255).round().byte() for x in drawn)])
 
@@ -151,7 +153,8 @@ def with_views(
 
 # %% ../nbs/09_datasets.ipynb #1047d96b
 def checked_subgroups(collection: Collection, target: str, siblings: Sequence[str]) -> list[str]:
-    "The `siblings`. ValueError unless they and the `target` are subgroups of `collection`, there are some, and the target is none of them."
+    """The `siblings`. ValueError unless they and the `target` are subgroups
+    of `collection`, there are some, and the target is none of them."""
     known = sorted(set(collection.groups))
     keep = [choose("subgroup", s, known) for s in siblings]
     choose("subgroup", target, known)
@@ -166,7 +169,8 @@ def checked_subgroups(collection: Collection, target: str, siblings: Sequence[st
 
 # %% ../nbs/09_datasets.ipynb #08e88cbb
 def check_own(collection: Collection, size: int) -> None:
-    "ValueError, with the files' names, for a damaged picture anywhere in a collection of files, and for two that are the same at `size` pixels a side."
+    """ValueError, with the files' names, for a damaged picture anywhere in a
+    collection of files, and for two that are the same at `size` pixels a side."""
     files = [Path(f) for f in collection.source]
     marks = (sha256(square.numpy().tobytes()).hexdigest() for square in Photos(files, tuple(range(len(files))), size))
     first: dict[str, Path] = {}
@@ -182,7 +186,8 @@ def check_files(
     judged: torch.Tensor,  # long, positions to evaluate on
     size: int,  # pixels of a side, at which a user's own pictures are compared
 ) -> None:
-    "ValueError for files that are damaged or there twice, before anything slow: anywhere in a user's own collection (`check_own`); in others each of `judged` must open, and be none of `seen`."
+    """ValueError for files that are damaged or there twice, before anything slow: anywhere in a user's
+    own collection (`check_own`); in others each of `judged` must open, and be none of `seen`."""
     if collection.own:
         return check_own(collection, size)
     files = [collection.source[k] for k in (*seen.tolist(), *judged.tolist())]
@@ -214,7 +219,8 @@ def photo_task(
     learned: bool = False,  # train on pictures that pre-training saw, too, where it is known which
     suite: Mapping[str, ImageSet] | None = None,  # further columns
 ) -> Task:
-    "A task on photographs. ValueError for an unknown subgroup, an empty list of siblings, too few pictures, or files that `check_files` refuses."
+    """A task on photographs. ValueError for an unknown subgroup, an empty list
+    of siblings, too few pictures, or files that `check_files` refuses."""
     keep = checked_subgroups(collection, target, [s for part in siblings.values() for s in part])
     train, calibrate, judge = three_parts(collection, target, seed, learned)
     parts = {s: three_parts(collection, s, seed, learned) for s in keep}
@@ -240,13 +246,15 @@ def photo_task(
 
 # %% ../nbs/09_datasets.ipynb #74a88d1c
 def listed(text: object) -> list[str]:
-    "The parts of a text between semicolons; the items of a list or tuple; anything else, such as a number that papermill made of a text, as its only item."
+    """The parts of a text between semicolons; the items of a list or tuple; anything
+    else, such as a number that papermill made of a text, as its only item."""
     parts = text if isinstance(text, list | tuple) else str(text).split(";")
     return [p for part in parts if (p := str(part).strip())]
 
 
 def imagenet_collection(root: Path, wanted: Sequence[str]) -> Collection:
-    "ImageNet's validation pictures below `root`, and the training pictures of the classes with the WordNet ids `wanted` where there is a train folder."
+    """ImageNet's validation pictures below `root`, and the training pictures of
+    the classes with the WordNet ids `wanted` where there is a train folder."""
     classes = imagenet_classes()
     place = {c.wnid: k for k, c in enumerate(classes)}
     judged = imagenet_folders(root, "val")
@@ -283,7 +291,8 @@ def imagenet_task(
     siblings: Sequence[str] = (),  # classes to keep; by WordNet if empty
     **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget one class of ImageNet; `more` keywords go to `photo_task`. ValueError for a name that is no class, and for siblings that the coarse caption does not cover."
+    """Forget one class of ImageNet; `more` keywords go to `photo_task`. ValueError for a
+    name that is no class, and for siblings that the coarse caption does not cover."""
     choose("kind of labels", labels, ("fine", "coarse"))
     goal = find_class(target)
     ancestor, found = wordnet_siblings(goal.wnid)
@@ -322,7 +331,8 @@ def listed_collection(
 
 
 def cifar10_collection(root: Path) -> Collection:
-    "CIFAR-10 below `root`, from root/cifar10/{train,test}/CLASS/ or torchvision's files. FileNotFoundError if neither is there."
+    """CIFAR-10 below `root`, from root/cifar10/{train,test}/CLASS/ or
+    torchvision's files. FileNotFoundError if neither is there."""
     found = list_cifar10(root)
     return listed_collection("CIFAR-10", found, found.classes, TEMPLATES)
 
@@ -349,7 +359,8 @@ def cluster_groups(
     clusters: int = 0,  # how many, 2 or more; by `best_count` if 0
     seed: int = 0,  # of k-means
 ) -> tuple[str, ...]:
-    "The n groups of `collection`, where the pictures of class `label` are called CLASS/0 to CLASS/k-1 by k-means on the original's features. ValueError for more clusters than can be made."
+    """The n groups of `collection`, where the pictures of class `label` are called CLASS/0 to
+    CLASS/k-1 by k-means on the original's features. ValueError for more clusters than can be made."""
     mine = (collection.labels == label).nonzero()[:, 0]
     if clusters and not 2 <= clusters <= len(mine) // FEWEST:
         raise ValueError(
@@ -373,7 +384,8 @@ def query_groups(
     query: str,  # a text that fits the wanted pictures, encoded as it is
     share: float = 0.2,  # part of the class that is wanted, 0 to 1
 ) -> tuple[str, ...]:
-    "The `share` of class `label` that fits `query` best, compared with the class's name, is called CLASS/1; the rest CLASS/0."
+    """The `share` of class `label` that fits `query` best, compared
+    with the class's name, is called CLASS/1; the rest CLASS/0."""
     mine = (collection.labels == label).nonzero()[:, 0]
     features = encode_images(clip, collection.part("all", mine, clip.size).images, exact=False).float()
     gain = (
@@ -398,7 +410,8 @@ def indexed_groups(collection: Collection, label: int, positions: Sequence[int])
 
 # %% ../nbs/09_datasets.ipynb #93e68010
 def renamed(collection: Collection, index: torch.Tensor, numbers: Sequence[int]) -> tuple[str, ...]:
-    "The groups of `collection`, where the pictures at `index` (long) are called CLASS/NUMBER, each with its own of `numbers`."
+    """The groups of `collection`, where the pictures at `index`
+    (long) are called CLASS/NUMBER, each with its own of `numbers`."""
     groups = list(collection.groups)
     for k, number in zip(index.tolist(), numbers):
         groups[k] = f"{collection.classes[collection.labels[k]]}/{number}"
@@ -421,7 +434,8 @@ CLEAR = 1.0  # |f| of a blend, in units of the logit
 
 
 def border_between(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str]) -> Callable:
-    "A function f of features [n, d]: the logit of lying `inside` [i, d] and not in one of the `groups` of `outside` [o, d], [n] double. Both sides weigh the same."
+    """A function f of features [n, d]: the logit of lying `inside` [i, d] and not in
+    one of the `groups` of `outside` [o, d], [n] double. Both sides weigh the same."""
     answers = np.r_[np.zeros(len(inside), int), 1 + np.unique(groups, return_inverse=True)[1]]
     weight = np.r_[np.full(len(inside), 0.5 / len(inside)), np.full(len(outside), 0.5 / len(outside))] * len(answers)
     fitted = LogisticRegression(**BORDER).fit(torch.cat([inside, outside]).numpy(), answers, weight)
@@ -435,7 +449,8 @@ def border_between(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence
 
 
 def blended(first: torch.Tensor, second: torch.Tensor, count: int, generator: torch.Generator) -> tuple:
-    "By `generator`, `count` blends of a picture of `first` and one of `second`, uint8 [n, 3, h, w], with the positions of both."
+    """By `generator`, `count` blends of a picture of `first` and one
+    of `second`, uint8 [n, 3, h, w], with the positions of both."""
     i, j = (torch.randint(len(x), (count,), generator=generator) for x in (first, second))
     part = torch.rand(count, 1, 1, 1, generator=generator)
     return torch.lerp(second[j].float(), first[i].float(), part).round().byte(), i, j
@@ -447,7 +462,8 @@ def around_border(
     views: int = 3,  # further views of each of them
     blends: int = 4096,  # at most so many blends of one of each, and no more than there are pictures
 ) -> Task:
-    "The task with further pictures to train on, on the side of the border between forget pictures and siblings where the original puts them."
+    """The task with further pictures to train on, on the side of the border
+    between forget pictures and siblings where the original puts them."""
     forget, retain, same = pixels(task.forget.images), pixels(task.retain.images), task.retain.labels == task.caption
     if not (views or blends) or not same.any():
         return task
@@ -493,7 +509,8 @@ def subgroup_task(
     blends: int = 4096,  # at most so many blends of two
     **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget a subgroup without a name; `more` keywords go to `photo_task`. The clusters do not depend on the task's seed. ValueError for an unknown class or subgroup, and for `clusters` with a query or a file."
+    """Forget a subgroup without a name; `more` keywords go to `photo_task`. The clusters do not depend on the
+    task's seed. ValueError for an unknown class or subgroup, and for `clusters` with a query or a file."""
     label = collection.classes.index(choose("class", target, collection.classes))
     kind, _, rest = str(subgroup).partition(":")
     if clusters and kind in ("query", "file"):
@@ -517,7 +534,8 @@ def subgroup_task(
 
 # %% ../nbs/09_datasets.ipynb #tone0002
 def tone_table(task: Task) -> pd.DataFrame:
-    "Percent of the forget pictures of `task`, and of each sibling's, that have which tone at their rim; the last column counts pictures."
+    """Percent of the forget pictures of `task`, and of each sibling's,
+    that have which tone at their rim; the last column counts pictures."""
     of = {"forget": task.forget.images}
     siblings = np.array(drawn_from(task))
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
@@ -527,7 +545,8 @@ def tone_table(task: Task) -> pd.DataFrame:
 
 # %% ../nbs/09_datasets.ipynb #3d2331b3
 def style_collection(root: Path) -> Collection:
-    "The tree `root`/STYLE/CLASS/picture, every (class, style) a subgroup. FileNotFoundError or ValueError with the layout if it is none; ValueError for a link that leads out of it."
+    """The tree `root`/STYLE/CLASS/picture, every (class, style) a subgroup. FileNotFoundError or
+    ValueError with the layout if it is none; ValueError for a link that leads out of it."""
     found = list_styles(root)
     folders_in(root)  # refuses a style that is a link out of the tree
     styles = set(found.styles)
@@ -552,7 +571,8 @@ def style_task(
     blends: int = 4096,  # at most so many blends of two
     **more: Any,  # to `photo_task`
 ) -> Task:
-    "Forget class `target` in `style`; its other styles and the style's other classes are kept and are two columns, and `more` keywords go to `photo_task`."
+    """Forget class `target` in `style`; its other styles and the style's other
+    classes are kept and are two columns, and `more` keywords go to `photo_task`."""
     choose("class", target, collection.classes)
     styles = sorted({g.rpartition(", ")[2] for g in collection.groups})
     style = choose("style", readable(style), styles)
@@ -568,7 +588,8 @@ LAYOUT = "forget/NAME/*.jpg (one folder), keep/NAME/*.jpg (one a sibling), other
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    'A CSV that people edit, every cell as text and empty ones as "". ValueError that names the file if it is none in UTF-8.'
+    """A CSV that people edit, every cell as text and empty ones as
+    "". ValueError that names the file if it is none in UTF-8."""
     try:
         return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserError) as error:
@@ -576,7 +597,8 @@ def read_table(file: Path) -> pd.DataFrame:
 
 
 def captions_in(root: Path, folders: Sequence[str]) -> dict[str, str]:
-    "The caption of each of `folders`, by name: from `root`/names.csv where it has a row, else the folder's name as words."
+    """The caption of each of `folders`, by name: from `root`/names.csv
+    where it has a row, else the folder's name as words."""
     file = Path(root) / "names.csv"
     given: dict[str, str] = {}
     if file.exists():
@@ -605,7 +627,8 @@ def needed_folders(root: Path) -> dict[str, list[Path]]:
 
 
 def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
-    "The collection below `root` in the layout above, the subgroup to forget and those to keep. FileNotFoundError or ValueError with the layout if it is none."
+    """The collection below `root` in the layout above, the subgroup to forget and
+    those to keep. FileNotFoundError or ValueError with the layout if it is none."""
     root = Path(root)
     forget, keep = (needed_folders(root / part) for part in ("forget", "keep"))
     others = class_folders(root / "others", LAYOUT) if (root / "others").is_dir() else {}
@@ -639,7 +662,8 @@ def labelled(rows: Sequence[tuple[Path, str]], captions: Mapping[str, str]) -> C
 
 
 def unused(folders: Sequence[Path], used: Sequence[Path], where: str) -> list[str]:
-    "A line that counts the files below `folders` that are neither hidden nor `used`; no line if there are none. `where` says which files would be."
+    """A line that counts the files below `folders` that are neither hidden nor
+    `used`; no line if there are none. `where` says which files would be."""
     taken = {Path(p).resolve() for p in used}
     left = [p for folder in folders if Path(folder).is_dir() for p in files_in(folder) if p.resolve() not in taken]
     if not left:
@@ -676,7 +700,8 @@ def propose(
     least: float = 0.5,  # probability below which a picture is left out
     templates: Sequence[str] = TEMPLATES,  # prompts, with braces for a name
 ) -> pd.DataFrame:
-    "A row a picture of the pool: path (relative to it), role, name, probability, look-alike score (cosine to the target's name); hard ones first."
+    """A row a picture of the pool: path (relative to it), role, name, probability,
+    look-alike score (cosine to the target's name); hard ones first."""
     paths = pictures_in(pool)
     if not paths:
         raise ValueError(f"{pool} has no pictures to propose from.")
@@ -727,7 +752,8 @@ def read_proposal(file: Path, pool: Path) -> pd.DataFrame:
 
 
 def proposal_collection(table: pd.DataFrame, pool: Path) -> tuple[Collection, str, list[str]]:
-    "The collection of a proposal (`table`, as from `read_proposal`) for the pictures of `pool`, its target and its siblings. ValueError for a name with two roles, and for several names to forget."
+    """The collection of a proposal (`table`, as from `read_proposal`) for the pictures of `pool`, its
+    target and its siblings. ValueError for a name with two roles, and for several names to forget."""
     used = table[table["role"] != "skip"]
     roles = used.groupby("name")["role"].unique()
     for name, several in roles[roles.map(len) > 1].items():
@@ -789,7 +815,8 @@ def background_names(clip: Clip) -> list[str]:
 
 # %% ../nbs/09_datasets.ipynb #wa09own2
 def check_agrees(file: Path, goal: str, keep: Sequence[str], target: str = "", siblings: Sequence[str] = ()) -> None:
-    "ValueError if the proposal in `file`, to forget `goal` and keep `keep`, is not what `target` and `siblings` say; empty ones say nothing."
+    """ValueError if the proposal in `file`, to forget `goal` and keep `keep`,
+    is not what `target` and `siblings` say; empty ones say nothing."""
     if target and target != goal:
         raise ValueError(
             f"target={target!r} is to be forgotten, and {file} says {goal!r}. Leave out one, or correct it."
@@ -810,7 +837,8 @@ def own_task(
     siblings: Sequence[str] = (),  # what it keeps, likewise
     seed: int = 0,  # of training and calibration pictures
 ) -> tuple[Task, list[str]]:
-    "The task of a user's folder or sorted pool, and lines about files that take no part. ValueError for a pool without a proposal, or one that says something else than `target` and `siblings`."
+    """The task of a user's folder or sorted pool, and lines about files that take no part. ValueError
+    for a pool without a proposal, or one that says something else than `target` and `siblings`."""
     if not pool:
         task, used = folder_task(clip, root, seed), folder_collection(root)[0].source
         parts = [Path(root) / part for part in ("forget", "keep", "others")]
@@ -845,7 +873,8 @@ def require_data(
     styles: str = "",  # the one to forget in, for "style"; its default if empty
     download: bool = False,  # fetch CIFAR-10 first, if it is not there
 ) -> None:
-    "FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not there; ValueError for a name that it does not have. No model is needed and no picture is opened."
+    """FileNotFoundError or ValueError, with the layout that is wanted, if the data of a data set are not
+    there; ValueError for a name that it does not have. No model is needed and no picture is opened."""
     root, pool = data_folder(str(data_root)), str(pool)  # papermill makes a number of a name that is one
     goal = str(target) or str(DATASETS[dataset]["target"])
     if dataset == "imagenet":
@@ -900,7 +929,8 @@ APPLY = {
 
 
 def with_fewer(task: Task, limit: int, further: Mapping[str, ImageSet] | None = None) -> tuple[Task, list[str]]:
-    "The task with the `further` sets in its suite and at most `limit` pictures (0: all) in each, every class with its share, and a line for each set that lost some."
+    """The task with the `further` sets in its suite and at most `limit` pictures (0: all)
+    in each, every class with its share, and a line for each set that lost some."""
     few = {name: limited(part, limit) for name, part in {**task.suite, **(further or {})}.items()}
     return replace(task, suite={n: part for n, (part, _) in few.items()}), [line for _, line in few.values() if line]
 
@@ -914,7 +944,8 @@ def one_style(styles: str) -> str:
 
 
 def check_applies(dataset: str, given: Mapping[str, object]) -> None:
-    "ValueError for an unknown `dataset` or kind of labels, and for one of the parameters `given` by name that is not at its default and means nothing for the data set."
+    """ValueError for an unknown `dataset` or kind of labels, and for one of the parameters
+    `given` by name that is not at its default and means nothing for the data set."""
     choose("data set", dataset, DATASETS)
     check_choices(given)
     which = "folder with a pool" if dataset == "folder" and given["pool"] else dataset
@@ -926,7 +957,8 @@ def check_applies(dataset: str, given: Mapping[str, object]) -> None:
 
 # %% ../nbs/09_datasets.ipynb #req00001
 def check_request(given: Mapping[str, Any]) -> None:
-    "What can be said of the main job's parameters, `given` by name, before there is a model: `check_applies` and `require_data`."
+    """What can be said of the main job's parameters, `given` by name,
+    before there is a model: `check_applies` and `require_data`."""
     known = {name: given[name] for name in sorted(set().union(*APPLY.values()))}
     check_applies(str(given["dataset"]), known)
     where = ("data_root", "pool", "target", "siblings", "styles", "download")
@@ -948,7 +980,8 @@ def make_task(
     pool: str = "",  # a folder of unlabelled pictures, for "folder"
     proposal: str = "",  # the CSV that sorts the pool
 ) -> tuple[Task, list[str]]:
-    "The task that the parameters of the main job describe, and lines about what was left out. ValueError with the allowed names for an unknown one, and for a file of the suite that is no picture."
+    """The task that the parameters of the main job describe, and lines about what was left out. ValueError
+    with the allowed names for an unknown one, and for a file of the suite that is no picture."""
     check_applies(dataset, dict(locals()))
     goal, keep = str(target) or str(DATASETS[dataset]["target"]), listed(siblings)
     if dataset == "emoji":

@@ -143,7 +143,8 @@ def stored_answers(
     grid: Sequence[float],  # values of a
     each: Mapping[str, int] = EACH,  # pictures of each role
 ) -> dict:
-    "All that the site's explorer shows of one target, ready for JSON: `name`, `a` (the third stage's), `curves`, `pictures`, `names`."
+    """All that the site's explorer shows of one target, ready for JSON:
+    `name`, `a` (the third stage's), `curves`, `pictures`, `names`."""
     parts = {r: task.evaluation[r] for r in ("target", "siblings")} | {"others": next(iter(task.suite.values()))}
     shown = {role: parts[role].subset(torch.linspace(0, len(parts[role]) - 1, n).long()) for role, n in each.items()}
     pictures: list[dict] = [

@@ -42,7 +42,8 @@ LIGHTS = {"green": "#00664b", "amber": "#8a5a00", "red": "#a11d17", "grey": "#4b
 
 
 class Sheet(Figure):
-    "A figure of pictures. It is shown as PNG, which is half as large for them as SVG; what it shows stands in its `repr`, for those who cannot see it."
+    """A figure of pictures. It is shown as PNG, which is half as large for them
+    as SVG; what it shows stands in its `repr`, for those who cannot see it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # nbdev can document no inherited one
         super().__init__(*args, **kwargs)
@@ -54,14 +55,16 @@ class Sheet(Figure):
 
 # %% ../nbs/01_figures.ipynb #4915col2
 def colours_of(names: Iterable[Hashable]) -> dict[Hashable, str]:
-    "A colour a name. The original (or doing nothing) and the edited model have their own; all else takes `PLAIN` in turn, and needs marks beyond eight names."
+    """A colour a name. The original (or doing nothing) and the edited model have
+    their own; all else takes `PLAIN` in turn, and needs marks beyond eight names."""
     known = dict.fromkeys(("original", "do nothing"), "original") | dict.fromkeys(("edited", "clipforget"), "edited")
     plain = cycle(PLAIN)
     return {name: COLOURS[known[name]] if name in known else next(plain) for name in names}
 
 # %% ../nbs/01_figures.ipynb #49158sp2
 def use_style() -> None:
-    "Set the one seaborn style of the project; every notebook calls it once. In a notebook, figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."
+    """Set the one seaborn style of the project; every notebook calls it once. In a notebook,
+    figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."""
     sns.set_theme(context="notebook", style="whitegrid", font_scale=0.95)
     plt.rcParams.update(
         {
@@ -84,7 +87,8 @@ def save_figure(
     folder: Path,  # made if it is missing
     name: str,  # file name without suffix
 ) -> Path:
-    "Write `figure` to `folder`/`name`.png and .svg (a sheet as PNG alone), each whole or not at all, and return the path of the PNG. Its parts stay where they are from now on."
+    """Write `figure` to `folder`/`name`.png and .svg (a sheet as PNG alone), each whole or not
+    at all, and return the path of the PNG. Its parts stay where they are from now on."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     edges = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 # %% ../nbs/13b_holding.ipynb #9f630c9b
 def with_borrowed(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
-    "Activations of forget pictures [n, ...] and about as many of siblings [m, ...], moved to the forget pictures' mean."
+    """Activations of forget pictures [n, ...] and about as many of
+    siblings [m, ...], moved to the forget pictures' mean."""
     z = siblings.float() - siblings.float().mean(0) + forget.float().mean(0)
     times = max(1, round(len(forget) / len(siblings)))
     return torch.cat([forget, z.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
@@ -45,7 +46,8 @@ def mirrored(
 
 # %% ../nbs/13b_holding.ipynb #4daab29a
 def place(among: float, mirror: float) -> tuple[str, float]:
-    "Where the forget pictures' features are moved to, by the weights `among` and `mirror`, and with what weight. ValueError for two places."
+    """Where the forget pictures' features are moved to, by the weights
+    `among` and `mirror`, and with what weight. ValueError for two places."""
     if among and mirror:
         raise ValueError(
             f"among={among} and mirror={mirror}: the forget pictures' features can be moved to one place only. "

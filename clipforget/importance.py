@@ -93,7 +93,8 @@ def choose_layers(ranking: pd.DataFrame, count: int) -> list[str]:
 
 # %% ../nbs/10_importance.ipynb #55cee160
 def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()):
-    "Dots with intervals, one row a layer of `ranking`; chosen layers as diamonds of another colour. Returns the figure."
+    """Dots with intervals, one row a layer of `ranking`; chosen
+    layers as diamonds of another colour. Returns the figure."""
     import matplotlib.pyplot as plt
 
     from clipforget.figures import COLOURS, PLAIN, label
@@ -114,7 +115,8 @@ def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()):
 
 # %% ../nbs/10_importance.ipynb #5586d484
 def places(names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    "Column and row of every layer of `names` in the order of the computation: the projections of an attention, and a shortcut and what it bypasses, share a column."
+    """Column and row of every layer of `names` in the order of the computation: the
+    projections of an attention, and a shortcut and what it bypasses, share a column."""
     at: dict[str, tuple[int, int]] = {}
     x = -1
     for name in names:

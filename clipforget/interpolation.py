@@ -102,7 +102,8 @@ def wise_ft(
     points: int = 10,  # values of a, evenly spaced up to 1
     allowed_risk: float = 1.0,  # percent, on the calibration split
 ) -> Edit:
-    "The point of least a on the line from the original to a fine-tuned model that passes the gate on the calibration split."
+    """The point of least a on the line from the original to a
+    fine-tuned model that passes the gate on the calibration split."""
     make = FINE_TUNED[choose("fine-tuned model", fine_tuned, FINE_TUNED)]
     own = {"weight": weight, "cosine": cosine, "stop_at": stop_at} if make is grad_diff else {}
     end = make(clip, task, learning_rate=learning_rate, steps=steps, **own)

@@ -136,7 +136,8 @@ def thing_clusters(
     subcategory: str,  # such as "animal mammal"
     clusters: int = 3,  # how many
 ) -> list[list[str]]:
-    "The things of a sub-category that the model knows, in k-means clusters of their mean features, largest first. ValueError for too few things."
+    """The things of a sub-category that the model knows, in k-means clusters
+    of their mean features, largest first. ValueError for too few things."""
     things = load_pictograms()
     known = set(known_names(clip, things))
     names = [n for n, c in zip(things.names, things.subcategories) if c == subcategory and n in known]
@@ -186,7 +187,8 @@ def things_of(clip: Clip, kind: str, target: str) -> list[str]:
 
 
 def calibration_others(clip: Clip, *targets: str, count: int = 400) -> ImageSet:
-    "Calibration views of `count` things that `clip` knows, in both styles, by a fixed seed and without the things `targets`."
+    """Calibration views of `count` things that `clip` knows, in both
+    styles, by a fixed seed and without the things `targets`."""
     things = load_pictograms()
     names = known_names(clip, things)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(77)).tolist()
@@ -275,7 +277,8 @@ def told_by(
     dataset: str,  # one of `NAMED`
     target: str,  # a class or WordNet id (imagenet), "CLASS/CLUSTER" (cifar10) or "CLASS, STYLE" (style)
 ) -> dict[str, str]:
-    "The parameters of the main job that one name stands for. ValueError for an unknown data set, and for a name of another form."
+    """The parameters of the main job that one name stands for. ValueError
+    for an unknown data set, and for a name of another form."""
     if choose("data set", dataset, NAMED) == "imagenet":
         return {"target": target}
     mark, name, example = {"cifar10": ("/", "subgroup", "airplane/0"), "style": (", ", "styles", "dog, cartoon")}[
@@ -295,7 +298,8 @@ def named_targets(
     publish: bool,  # whether they are to be committed
     least: int = 1,  # how many targets the experiment needs
 ) -> list[str]:
-    "The targets of an experiment on other data; none for pictograms, which are drawn. ValueError for an unknown data set or target, for too few, and where runs are not made or are to be committed."
+    """The targets of an experiment on other data; none for pictograms, which are drawn. ValueError for
+    an unknown data set or target, for too few, and where runs are not made or are to be committed."""
     if choose("data set", dataset, ("emoji", *NAMED)) == "emoji":
         return []
     targets = listed(judge)

@@ -51,7 +51,8 @@ def finished_stage(
     clip: Clip,  # the original model
     make: Callable[[], Stage],  # computes the stage
 ) -> Stage:
-    "The stage stored at `path`, or the one that `make` computes, which is then stored. `info` has the seconds that it took, now or then."
+    """The stage stored at `path`, or the one that `make` computes, which
+    is then stored. `info` has the seconds that it took, now or then."""
     if path is not None and Path(path).exists():
         notes = read_notes(path)
         history, importance = (
@@ -75,7 +76,8 @@ def holds(
     hold: float,  # weight of the hold in the second stage
     insist: int = 0,  # how often the second stage may be repeated
 ) -> list[float]:
-    "The weights of the hold that are tried one after the other, each three times the last, until the calibration pictures pass the gate."
+    """The weights of the hold that are tried one after the other, each
+    three times the last, until the calibration pictures pass the gate."""
     return [hold * 3**k for k in range(insist + 1)]
 
 
@@ -236,7 +238,8 @@ def as_in_the_paper(
 
 # %% ../nbs/15_methods.ipynb #ab821a77
 def chosen_without_fisher(clip: Clip, task: Task, choice: str, count: int) -> tuple[str, ...]:
-    "Layers of `clip` for the ablations: the last `count`, or `count` that target and seed of `task` draw where the Fisher information would choose; empty for the paper's choice."
+    """Layers of `clip` for the ablations: the last `count`, or `count` that target and seed of
+    `task` draw where the Fisher information would choose; empty for the paper's choice."""
     choose("choice of layers", choice, ("fisher", "last", "random"))
     names = list(tower_layers(clip.model.visual))
     if choice == "fisher":
@@ -310,7 +313,8 @@ def seconds_each(run: Callable[[torch.Tensor], object], images: torch.Tensor) ->
 
 
 def pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float]:
-    "Seconds that `clip` takes for one of `images`: exact, low (bfloat16 where fast), above (from part `depth` on, exact), training (those parts and back, low), aligning (all and back to the pixels, low)."
+    """Seconds that `clip` takes for one of `images`: exact, low (bfloat16 where fast), above
+    (from part `depth` on, exact), training (those parts and back, low), aligning (all and back to the pixels, low)."""
     half = deepcopy(clip.model.visual).requires_grad_(True)
     below, low = (frozen_activations(clip, images, depth, exact) for exact in (True, False))
 
@@ -334,7 +338,8 @@ WALK = (0.25, 0.5, 0.75)
 
 
 def towers_judged(soup_points: int) -> int:
-    "How many image towers the main job judges: the original, one a stage, and those of `WALK` if `soup_points` make a soup."
+    """How many image towers the main job judges: the original, one a
+    stage, and those of `WALK` if `soup_points` make a soup."""
     return 4 + len(WALK) * (soup_points > 1)
 
 # %% ../nbs/15_methods.ipynb #b3261077
@@ -344,7 +349,8 @@ def forecast(
     settings: Mapping[str, object] | None = None,  # of the stages
     judged: int | None = None,  # image towers that the evaluation looks at; as many as the main job's if None
 ) -> pd.DataFrame:
-    "Seconds that each step of `three_stages` and its evaluation will take on this machine, with the pictures it looks at."
+    """Seconds that each step of `three_stages` and its evaluation
+    will take on this machine, with the pictures it looks at."""
     s = default_settings() | dict(settings or {})
     judged = judged or towers_judged(s["soup_points"])
     parts, lowest = len(tower_parts(clip.model.visual)), s["lowest_part"]

@@ -103,7 +103,8 @@ def impair_and_repair(
 
 # %% ../nbs/23_noise.ipynb #30363382
 def stand_ins(clip: Clip, task: Task, names: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    "Error-minimising noise [n, 3, h, w] by `clip` for `names` names of `task`, the target's left out, and their labels, long [n]."
+    """Error-minimising noise [n, 3, h, w] by `clip` for `names` names
+    of `task`, the target's left out, and their labels, long [n]."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
     place = {n: k for k, n in enumerate(task.forget.classes)}
     labels = torch.tensor([place[n] for n in kept_names(task, names)], device=clip.device)

@@ -99,7 +99,8 @@ def typed_value(
 def parameter_lines(
     notebook: Path,  # a notebook file
 ) -> list[ast.stmt]:
-    "The statements of the cell of `notebook` that is tagged `parameters`; none if there is no such cell. ValueError where the file is no notebook or that cell is not Python."
+    """The statements of the cell of `notebook` that is tagged `parameters`; none if there is
+    no such cell. ValueError where the file is no notebook or that cell is not Python."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
@@ -111,7 +112,8 @@ def parameter_lines(
 def notebook_types(
     notebook: Path,  # a notebook file
 ) -> dict[str, str]:
-    'The annotations of the parameters of `notebook` as Python writes them: "int", "float | None". ValueError as `parameter_lines`.'
+    """The annotations of the parameters of `notebook` as Python writes
+    them: "int", "float | None". ValueError as `parameter_lines`."""
     return {
         line.target.id: ast.unparse(line.annotation)
         for line in parameter_lines(notebook)
@@ -187,7 +189,8 @@ def meant(
     text: str,  # its value after -p
     allowed: str,  # its annotation, "" if it has none
 ) -> list[str]:
-    "The option that says what `text` means for the parameter, or none where papermill guesses right. ValueError for a truth value that is none."
+    """The option that says what `text` means for the parameter, or none where
+    papermill guesses right. ValueError for a truth value that is none."""
     kinds = {kind.strip() for kind in allowed.split("|")}
     if "None" in kinds and text == "None":
         return []
@@ -202,7 +205,8 @@ def spelt(
     argv: list[str],  # as `sys.argv`
     types: dict[str, str],  # annotations of the notebook's parameters, from `notebook_types`
 ) -> list[str]:
-    "`argv` with options at its end that say what the values after -p are meant to be. ValueError for a truth value that is none."
+    """`argv` with options at its end that say what the values after -p
+    are meant to be. ValueError for a truth value that is none."""
     call = read_command(argv)
     raw = {name for name, _ in call["parameters_raw"]} if call else set()  # which come last anyhow
     given = {name: text for name, text in call["parameters"] if name not in raw} if call else {}

@@ -47,7 +47,8 @@ UNREADABLE = (
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    "`picture` in mode RGB: 16-bit grey and grey in floating point (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."
+    """`picture` in mode RGB: 16-bit grey and grey in floating point
+    (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."""
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, dtype=np.float64)
         most = float(np.amax(values))
@@ -61,7 +62,8 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 # %% ../nbs/03_photos.ipynb #d4ph001b
 @contextmanager
 def opened(path: Path | BytesIO) -> Iterator[Image.Image]:
-    "The picture in the file `path` (or in bytes), of which only the header has been read. ValueError that names the file if it is no picture or too large, and for whatever goes wrong while it is open."
+    """The picture in the file `path` (or in bytes), of which only the header has been read. ValueError
+    that names the file if it is no picture or too large, and for whatever goes wrong while it is open."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -81,26 +83,30 @@ def opened(path: Path | BytesIO) -> Iterator[Image.Image]:
 
 
 def open_rgb(path: Path | BytesIO) -> Image.Image:
-    "The picture in the file `path` (or in bytes) as RGB, upright. ValueError that names the file if it is no picture, damaged, cut short or too large."
+    """The picture in the file `path` (or in bytes) as RGB, upright. ValueError
+    that names the file if it is no picture, damaged, cut short or too large."""
     with opened(path) as picture:
         return to_rgb(ImageOps.exif_transpose(picture))
 
 
 def check_headers(paths: Sequence[Path]) -> None:
-    "ValueError, as `open_rgb` has it, for the first file of `paths` whose header says that it cannot be used. A picture that was cut short has a good header."
+    """ValueError, as `open_rgb` has it, for the first file of `paths` whose header
+    says that it cannot be used. A picture that was cut short has a good header."""
     for path in tqdm(paths, desc="headers of pictures", disable=len(paths) < 1000, leave=False):
         with opened(path):
             pass
 
 # %% ../nbs/03_photos.ipynb #bf74c027
 def to_square(picture: Image.Image, size: int) -> torch.Tensor:
-    "The middle square of an RGB picture, uint8 [3, size, size], resized and cropped as open_clip's evaluation transform does."
+    """The middle square of an RGB picture, uint8 [3, size, size],
+    resized and cropped as open_clip's evaluation transform does."""
     squared = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])(picture)
     return torch.from_numpy(np.array(squared)).permute(2, 0, 1)
 
 # %% ../nbs/03_photos.ipynb #346f7caf
 def picture_at(source: Sequence, position: int) -> Image.Image:
-    "Item `position` of `source` as an RGB picture: a path, a picture, a tuple that starts with one, or a mapping with one."
+    """Item `position` of `source` as an RGB picture: a path, a
+    picture, a tuple that starts with one, or a mapping with one."""
     item = source[position]
     if isinstance(item, dict):
         item = next((v for v in item.values() if isinstance(v, Image.Image)), item)
@@ -214,7 +220,8 @@ def folders_in(root: Path) -> list[Path]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    "The files anywhere below `folder`, sorted, without hidden files and folders; ValueError for a linked folder that leads out of it."
+    """The files anywhere below `folder`, sorted, without hidden files and
+    folders; ValueError for a linked folder that leads out of it."""
     folder, found = Path(folder).resolve(), []
     for p in sorted(folder.rglob("*")):
         if any(part.startswith(".") for part in p.relative_to(folder).parts):  # .ipynb_checkpoints holds copies
@@ -227,7 +234,8 @@ def files_in(folder: Path) -> list[Path]:
 
 # %% ../nbs/03_photos.ipynb #wa03pic2
 def pictures_in(folder: Path) -> list[Path]:
-    "The picture files (by `SUFFIXES`) anywhere below `folder`, sorted, without hidden files and folders; ValueError for a link that leads out of it."
+    """The picture files (by `SUFFIXES`) anywhere below `folder`, sorted, without
+    hidden files and folders; ValueError for a link that leads out of it."""
     folder = Path(folder).resolve()
     return [inside(p, folder) for p in files_in(folder) if p.suffix.lower() in SUFFIXES]
 
@@ -242,7 +250,8 @@ def class_folders(
     root: Path,  # the tree CLASS/picture
     wanted: str = "a folder for every class with its pictures inside",  # the layout, for the message
 ) -> dict[str, list[Path]]:
-    "Pictures by the name of their class's folder. FileNotFoundError or ValueError with the wanted layout if there is none; ValueError for a link that leads out of `root`."
+    """Pictures by the name of their class's folder. FileNotFoundError or ValueError with
+    the wanted layout if there is none; ValueError for a link that leads out of `root`."""
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}. Wanted: {wanted}.")

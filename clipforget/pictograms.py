@@ -56,7 +56,8 @@ def picture_files(package: str, folder: str, suffix: str) -> dict[str, Path]:
 
 
 def find_picture(code: str, files: dict[str, Path]) -> Path | None:
-    "The one of `files` (by code point) for the code point `code`, None if there is none; the two sets differ in whether they keep U+FE0F and leading zeros."
+    """The one of `files` (by code point) for the code point `code`, None if there is
+    none; the two sets differ in whether they keep U+FE0F and leading zeros."""
     parts = code.lower().split("-")
     bare = [p for p in parts if p != "fe0f"]
     for candidate in (parts, bare, [p.lstrip("0") for p in parts], [p.lstrip("0") for p in bare]):
@@ -79,7 +80,8 @@ def rasterise(path: Path) -> np.ndarray:
 
 # %% ../nbs/02_pictograms.ipynb #85dda0ec
 def alike(masters: np.ndarray, below: float = 2.5) -> np.ndarray:
-    "Boolean [n, n]: which of the uint8 masters [n, 72, 72, 4] differ by less than `below` grey levels RMS, mirrored or not."
+    """Boolean [n, n]: which of the uint8 masters [n, 72, 72, 4]
+    differ by less than `below` grey levels RMS, mirrored or not."""
     ink = masters.astype(np.float32)
     ink[..., :3] *= ink[..., 3:] / 255
     flat, mirrored = (x.reshape(len(x), -1) for x in (ink, ink[:, :, ::-1]))
@@ -89,7 +91,8 @@ def alike(masters: np.ndarray, below: float = 2.5) -> np.ndarray:
 
 
 def one_of_each(names: list[str], collide: np.ndarray) -> list[int]:
-    "Indices that stay when of any two `names` that are equal or `collide` (boolean [n, n]) the longer one, then the later one, goes."
+    """Indices that stay when of any two `names` that are equal or
+    `collide` (boolean [n, n]) the longer one, then the later one, goes."""
     stay: list[int] = []
     for i in sorted(range(len(names)), key=lambda i: (len(names[i]), i)):
         if not any(collide[i, j] or names[i] == names[j] for j in stay):
@@ -227,7 +230,8 @@ def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: flo
 
 # %% ../nbs/02_pictograms.ipynb #bf932ca6
 def pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch.Tensor:
-    "`n` random patterns of a background `family`, [n, size, size] in 0 to 1, drawn from `generator`: the mixing weight of two colours."
+    """`n` random patterns of a background `family`, [n, size, size] in 0
+    to 1, drawn from `generator`: the mixing weight of two colours."""
     axis = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     if family == "plain":
@@ -257,7 +261,8 @@ def pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch
 
 # %% ../nbs/02_pictograms.ipynb #5e42b8b0
 def backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> torch.Tensor:
-    "`n` backgrounds [n, 3, size, size] in 0 to 1 of the families of `split`, in equal parts and random order, drawn from `generator`."
+    """`n` backgrounds [n, 3, size, size] in 0 to 1 of the families of
+    `split`, in equal parts and random order, drawn from `generator`."""
     families = FAMILIES[split]
     first = uniform(generator, n, 3, 1, 1)
     second = (first + uniform(generator, n, 3, 1, 1, low=-0.4, high=0.4)).clamp(0, 1)

@@ -66,7 +66,8 @@ class Caption:
 
 
 def fill(template: str, **values: str) -> Caption:
-    "`template` with {n} (name), {c} (sub-category), {s} (style) and {t} (tone) filled in; the claims are the values that it uses."
+    """`template` with {n} (name), {c} (sub-category), {s} (style) and
+    {t} (tone) filled in; the claims are the values that it uses."""
     return Caption(template.format(**values), frozenset(v for k, v in values.items() if f"{{{k}}}" in template))
 
 
@@ -93,13 +94,15 @@ class Corpus(Protocol):
         "Names that pre-training never sees."
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
-        "At most `batch` pairs for the step numbered `step` (from 0), a function of that, of `seed` and of `batch` alone."
+        """At most `batch` pairs for the step numbered `step` (from 0),
+        a function of that, of `seed` and of `batch` alone."""
 
     def texts(self) -> set[str]:
         "Every sentence that a batch or a zero-shot classifier may use."
 
     def report(self, clip: Clip, quick: bool = False) -> pd.DataFrame:
-        "Zero-shot accuracy of `clip` in percent: a row a set, with style, n and the number of names; on a part of the pictures if `quick`."
+        """Zero-shot accuracy of `clip` in percent: a row a set, with style, n
+        and the number of names; on a part of the pictures if `quick`."""
 
 # %% ../nbs/05_pretraining.ipynb #a8bc125c
 FINE = (
@@ -166,7 +169,8 @@ def make_corpus(
     leave_out: Sequence[str] = (),  # further names to keep out, for a model that never knew them
     limit: int = 0,  # only so many names of things, for a quick look; 0 is all
 ) -> PictogramCorpus:
-    "The emoji corpus: things without the held-out names, country flags and handwritten digits. ValueError for a name to leave out that is none, and for a part or a limit that makes no sense."
+    """The emoji corpus: things without the held-out names, country flags and handwritten digits.
+    ValueError for a name to leave out that is none, and for a part or a limit that makes no sense."""
     if not 0 <= fraction < 1 or limit < 0:
         raise ValueError(f"held_out={fraction} must be from 0 to below 1, and limit={limit} not below 0.")
     things, flags, digits = load_pictograms(), load_pictograms(flags=True), load_digits(held_out=False)
@@ -259,7 +263,8 @@ def cifar10_folders(root: Path) -> list[Path]:
 
 
 def fetch_cifar10(root: Path) -> None:
-    "Have torchvision fetch CIFAR-10 to `root` and compare its checksums, unless it is there. ConnectionError that says what to do if it cannot be had."
+    """Have torchvision fetch CIFAR-10 to `root` and compare its checksums, unless
+    it is there. ConnectionError that says what to do if it cannot be had."""
     if cifar10_folders(root):
         return
     try:
@@ -271,7 +276,8 @@ def fetch_cifar10(root: Path) -> None:
 
 # %% ../nbs/05_pretraining.ipynb #cif10sp2
 def list_cifar10(root: Path) -> Listed:
-    "CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out. FileNotFoundError if neither is there, ValueError if torchvision's files are damaged."
+    """CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out.
+    FileNotFoundError if neither is there, ValueError if torchvision's files are damaged."""
     folders = cifar10_folders(root)
     if folders:
         found = [
@@ -301,7 +307,8 @@ def list_cifar10(root: Path) -> Listed:
 
 # %% ../nbs/05_pretraining.ipynb #c44c7dea
 def list_styles(folder: Path) -> Listed:
-    "A tree `folder`/STYLE/CLASS/picture; a quarter is held out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none."
+    """A tree `folder`/STYLE/CLASS/picture; a quarter is held out and a quarter
+    spared. FileNotFoundError or ValueError with the layout if it is none."""
     wanted = STYLE_LAYOUT.format(Path(folder).name)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
@@ -376,7 +383,8 @@ TONES = {
 
 
 def tones_of(images: torch.Tensor) -> torch.Tensor:
-    "Which of `TONES` is nearest to the mean colour of the outer fifth of each of `images`: uint8 [n, 3, h, w] to long [n]."
+    """Which of `TONES` is nearest to the mean colour of the outer
+    fifth of each of `images`: uint8 [n, 3, h, w] to long [n]."""
     edge = images.shape[-1] // 5
     rim = torch.ones(images.shape[-2:], dtype=torch.bool)
     rim[edge:-edge, edge:-edge] = False
@@ -390,7 +398,8 @@ def in_rounds(
     batch: int,  # positions in it
     seed: int,  # of the orders
 ) -> list[int]:
-    "Positions of the batch at `step`, where all come once, in an order of their own each round, before one comes again."
+    """Positions of the batch at `step`, where all come once, in an
+    order of their own each round, before one comes again."""
     place = np.arange(step * batch, (step + 1) * batch)
     orders = {int(r): np.random.default_rng((seed, 0, int(r))).permutation(count) for r in np.unique(place // count)}
     return [int(orders[p // count][p % count]) for p in place.tolist()]
@@ -497,7 +506,8 @@ class JointCorpus:
         return set().union(*(p.texts() for p in self.parts))
 
     def draw_batch(self, step: int, batch: int, seed: int) -> Batch:
-        "A batch of each part at `step`, one after the other, `batch` pairs in all; the part numbered k draws by `seed` + k."
+        """A batch of each part at `step`, one after the other, `batch`
+        pairs in all; the part numbered k draws by `seed` + k."""
         ends = np.round(np.cumsum((0, *self.shares)) * batch / sum(self.shares)).astype(int)
         drawn = [p.draw_batch(step, b, seed + k) for k, (p, b) in enumerate(zip(self.parts, np.diff(ends).tolist()))]
         facts = [f.union(*(self.kinds.get(n, ()) for n in f)) for d in drawn for f in d.facts]
@@ -647,7 +657,8 @@ def save_training(training: Training, path: Path) -> None:
 
 
 def resume_training(training: Training, path: Path) -> None:
-    "Load the checkpoint at `path` into `training` (weights only: nothing in the file can run). ValueError if it is damaged or other."
+    """Load the checkpoint at `path` into `training` (weights only:
+    nothing in the file can run). ValueError if it is damaged or other."""
     try:
         saved = torch.load(path, weights_only=True)
         if not torch.equal(saved["rows"], training.rows):
@@ -661,7 +672,8 @@ def resume_training(training: Training, path: Path) -> None:
 
 # %% ../nbs/05_pretraining.ipynb #cd36b3ac
 def keep_settings(folder: Path, settings: dict) -> None:
-    "Write `settings` to settings.json in `folder`; ValueError if the training that is there has others, since going on would mix the two."
+    """Write `settings` to settings.json in `folder`; ValueError if the
+    training that is there has others, since going on would mix the two."""
     path = Path(folder) / "settings.json"
     there = read_json(path) if path.exists() else settings
     for name in sorted(set(settings) | set(there)):
@@ -674,7 +686,8 @@ def keep_settings(folder: Path, settings: dict) -> None:
 
 # %% ../nbs/05_pretraining.ipynb #8542649c
 def learning_rate_at(step: int, steps: int, peak: float, warm_up: int = 100) -> float:
-    "The learning rate at `step` (from 0): a linear warm-up to `peak` in the first `warm_up` steps, times a cosine from one to zero at `steps`."
+    """The learning rate at `step` (from 0): a linear warm-up to `peak` in the
+    first `warm_up` steps, times a cosine from one to zero at `steps`."""
     return peak * min(1, (step + 1) / warm_up) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
@@ -704,7 +717,8 @@ def train_step(
 
 # %% ../nbs/05_pretraining.ipynb #d7be5a39
 def full_clip(training: Training, corpus: Corpus, name: str = "in training") -> Clip:
-    "An ordinary `Clip` called `name` (full token table, eval mode) with the weights of `training`, rounded to half precision as they are shipped, and the held-out names of `corpus`."
+    """An ordinary `Clip` called `name` (full token table, eval mode) with the weights of `training`,
+    rounded to half precision as they are shipped, and the held-out names of `corpus`."""
     state = {
         k: v.detach().half().float() if v.is_floating_point() else v for k, v in training.model.state_dict().items()
     }
@@ -754,7 +768,8 @@ def zero_shot_report(
 
 # %% ../nbs/05_pretraining.ipynb #0de40446
 def photo_answers(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame:
-    "What `clip` says of each picture of `corpus` that is judged (of at least `most` evenly spaced ones if that is not 0): true class and style, and the answer."
+    """What `clip` says of each picture of `corpus` that is judged (of at least `most`
+    evenly spaced ones if that is not 0): true class and style, and the answer."""
     every = max(1, len(corpus.judged) // most) if most else 1
     features = encode_images(clip, corpus.judged[::every])
     said = (features @ class_embeddings(clip, corpus.classes).T).argmax(1)
@@ -772,7 +787,8 @@ def photo_answers(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFram
 
 # %% ../nbs/05_pretraining.ipynb #16fde82b
 def photo_report(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame:
-    "Top-1 accuracy (percent) of `clip` on `corpus`: one row for all pictures that are judged (`most` as in `photo_answers`), one a style, and one for class and style at once."
+    """Top-1 accuracy (percent) of `clip` on `corpus`: one row for all pictures that are judged
+    (`most` as in `photo_answers`), one a style, and one for class and style at once."""
     answers = photo_answers(clip, corpus, most)
     right = answers["answer"] == answers["class"]
     several = len(corpus.styles) > 1
@@ -793,7 +809,8 @@ def photo_report(clip: Clip, corpus: PhotoCorpus, most: int = 0) -> pd.DataFrame
 
 
 def confusion(answers: pd.DataFrame) -> pd.DataFrame:
-    "Of the pictures of each class (row) in `answers`, as from `photo_answers`, the percentage that is called each name (column)."
+    """Of the pictures of each class (row) in `answers`, as from
+    `photo_answers`, the percentage that is called each name (column)."""
     names = sorted(set(answers["class"]))
     return 100 * pd.crosstab(answers["class"], answers["answer"], normalize="index").reindex(
         index=names, columns=names, fill_value=0.0

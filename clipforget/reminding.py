@@ -82,7 +82,9 @@ def prepare_lesson(
     hold_below: bool = False,
     where: str = "",
 ) -> Lesson:
-    "The activations of the forget pictures of `task` and the `pools` below part `depth`, from `cache` if there is one, and what `clip`, the original, makes of the pools; `hold_margin`, `borrow` and `hold_below` are those of `remind`, `where` is from `place`."
+    """The activations of the forget pictures of `task` and the `pools` below part `depth`,
+    from `cache` if there is one, and what `clip`, the original, makes of the pools;
+    `hold_margin`, `borrow` and `hold_below` are those of `remind`, `where` is from `place`."""
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
     captions, same = task.forget.labels, task.retain.labels == task.caption
@@ -101,7 +103,8 @@ def prepare_lesson(
 
 # %% ../nbs/13_reminding.ipynb #9527f342
 class RunningAverage:
-    "An exponential average of `weights`. The decay after n updates is n / (n + 9), at most `decay`, so that it soon forgets its beginning."
+    """An exponential average of `weights`. The decay after n updates is n /
+    (n + 9), at most `decay`, so that it soon forgets its beginning."""
 
     def __init__(self, weights: list[nn.Parameter], decay: float) -> None:
         self.weights, self.decay, self.seen = weights, decay, 0
@@ -130,7 +133,8 @@ def backward_lesson(
     batch: int,  # pictures of each kind
     generator: torch.Generator,  # of the draw
 ) -> dict[str, float]:
-    "Draw pictures of each kind of `lesson`, add the gradients of the weighted losses, and return the losses; `clip` says how many fit at once."
+    """Draw pictures of each kind of `lesson`, add the gradients of the weighted
+    losses, and return the losses; `clip` says how many fit at once."""
     picks = [draw(len(p), batch, generator) for p in lesson.kinds]
     order, total = list(range(len(picks))), dict.fromkeys(weight, 0.0)
     at_once = batch_size(clip) >= len(picks) * batch  # large pictures go kind by kind, which takes less memory
@@ -155,7 +159,8 @@ def train(
     ema: float,  # decay of the average
     generator: torch.Generator,
 ) -> pd.DataFrame:
-    "Adam on the weighted losses of `lesson` for so many `steps`, its batches drawn from `generator` and sized for `clip`; returns the losses of every step."
+    """Adam on the weighted losses of `lesson` for so many `steps`, its batches drawn
+    from `generator` and sized for `clip`; returns the losses of every step."""
     weights, depth = trainable(visual), frozen_depth(visual)
     optimiser, average = torch.optim.Adam(weights, lr=learning_rate), RunningAverage(weights, ema)
     schedule, history = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps), []
@@ -211,6 +216,7 @@ def remind(
 
 # %% ../nbs/13_reminding.ipynb #e92b8343
 def task_pools(clip: Clip, task: Task, strangers: int = 0) -> list[torch.Tensor]:
-    "The pictures that `remind(clip, task, ...)` distils on with so many `strangers` and at its defaults, to be given to several remindings of one task."
+    """The pictures that `remind(clip, task, ...)` distils on with so many `strangers`
+    and at its defaults, to be given to several remindings of one task."""
     drawn = torch.Generator().manual_seed(task.seed + 1)
     return retain_pools(clip, pixels(task.retain.images), drawn, strangers=strangers)[0]

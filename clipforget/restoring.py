@@ -23,7 +23,8 @@ from .task import Task
 def recognition_risk(
     margin: torch.Tensor,  # of calibration pictures of the target, [n]; above zero is recognised
 ) -> float:
-    "Estimated chance, in percent, that a new picture is recognised: the larger of the share above zero and a normal tail."
+    """Estimated chance, in percent, that a new picture is recognised:
+    the larger of the share above zero and a normal tail."""
     if len(margin) < 2:
         raise ValueError(f"A risk needs at least two calibration pictures, not {len(margin)}.")
     if not margin.isfinite().all():  # a model that has diverged certifies nothing
@@ -34,7 +35,8 @@ def recognition_risk(
 
 
 def highest_risk(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:
-    "The risk (percent) of the captions `labels`, long [n], for unit `features` [n, d] and class embeddings `classes` [c, d]; of several captions, that of the most recognised one."
+    """The risk (percent) of the captions `labels`, long [n], for unit `features` [n, d] and
+    class embeddings `classes` [c, d]; of several captions, that of the most recognised one."""
     labels = labels.to(features.device)
     margin = margins(features, classes, labels)
     return max(recognition_risk(margin[labels == c]) for c in labels.unique())
@@ -73,7 +75,8 @@ def choose_scale(
     curve: pd.DataFrame,  # columns a and risk
     allowed: float,  # percent
 ) -> tuple[float, float]:
-    "The smallest a such that its risk and that of every larger a is at most `allowed`, or, if there is none, the a of least risk; and its risk."
+    """The smallest a such that its risk and that of every larger a is at most
+    `allowed`, or, if there is none, the a of least risk; and its risk."""
     curve = curve.sort_values("a", ascending=False).reset_index(drop=True)
     passing = int((curve["risk"] <= allowed).cummin().sum())
     row = curve.loc[passing - 1 if passing else curve["risk"].idxmin()]
@@ -84,7 +87,8 @@ GATE = 1.0  # percent: the highest accuracy on held-out target pictures that cou
 
 
 def scaled(visual: nn.Module, a: float) -> nn.Module:
-    "A copy of the image tower `visual` with its adapters scaled by `a`: the soup of the edited (1) and the original (0) weights."
+    """A copy of the image tower `visual` with its adapters scaled by
+    `a`: the soup of the edited (1) and the original (0) weights."""
     visual = deepcopy(visual)
     set_scale(visual, a)
     return visual
@@ -97,7 +101,8 @@ def restore(
     points: int = 21,  # values of a between 0 and 1; 1 leaves the soup out (a = 1)
     allowed_risk: float = 1e-5,  # percent, on the calibration split; see above why so little
 ) -> Stage:
-    "Stage 3 (paper: restoring): the smallest a whose estimated risk is allowed. `info` says which, and whether the gate was passed on the calibration split."
+    """Stage 3 (paper: restoring): the smallest a whose estimated risk is allowed.
+    `info` says which, and whether the gate was passed on the calibration split."""
     grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
     curve = soup_curve(clip, task, reminded.visual, grid)
     a, risk = choose_scale(curve, allowed_risk)

@@ -115,7 +115,8 @@ UNIT = " (%)"  # marks the columns of accuracies in a table that has a row a run
 
 
 def wide_runs(rows: pd.DataFrame, about: Sequence[str]) -> pd.DataFrame:
-    "Tidy rows as a table with a row a run: the columns `about`, and an accuracy for each `column`, marked (%). Smaller, and easier to read in a diff. ValueError for a run of which something is not known."
+    """Tidy rows as a table with a row a run: the columns `about`, and an accuracy for each `column`, marked
+    (%). Smaller, and easier to read in a diff. ValueError for a run of which something is not known."""
     for name in [c for c in about if rows[c].isna().any()]:
         raise ValueError(f"Rows without {name!r} belong to no run; give every row its {name}.")
     return (
@@ -134,7 +135,8 @@ def tidy_runs(wide: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../nbs/17_results.ipynb #8f4b8dfe
 def plot_stages(rows: pd.DataFrame) -> Figure:
-    "Accuracy of every column after every stage, with the number of its pictures, from `rows`, the tidy ones of one run."
+    """Accuracy of every column after every stage, with the number
+    of its pictures, from `rows`, the tidy ones of one run."""
     figure, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
     stages = list(rows["stage"].unique())
     marks = cycle("osD^vPX*<>")
@@ -225,7 +227,8 @@ def plot_task(
     each: int = 12,  # pictures a row
     most: int = 6,  # siblings that get rows of their own
 ) -> Figure:
-    "A contact sheet with a row for what is forgotten, one for each sibling (one for all if there are more than `most`), and two for what judges."
+    """A contact sheet with a row for what is forgotten, one for each sibling
+    (one for all if there are more than `most`), and two for what judges."""
     of = drawn_from(task)
     names = sorted(set(of)) if len(set(of)) <= most else []
     rows = {f"forget: {task.target}": task.forget.images}
@@ -379,7 +382,8 @@ def beside_paper(
     rows: pd.DataFrame,  # tidy rows of one run with the stage "original"
     stage: str,  # the last one
 ) -> pd.DataFrame | None:
-    "A row a column of the paper: what it has of the original, its three stages and the rivals, the run's original and result, and the difference to the same method's; None where the paper has no such target and backbone."
+    """A row a column of the paper: what it has of the original, its three stages and the rivals, the run's original
+    and result, and the difference to the same method's; None where the paper has no such target and backbone."""
     name, _, tag = str(rows["backbone"].iloc[0]).partition("/")
     if tag != "openai" or (rows["labels"] != "fine").any():  # the paper's are OpenAI's weights, with fine labels
         return None

@@ -72,7 +72,8 @@ STAGED = (three_stages, as_in_the_paper)
 
 # %% ../nbs/26_rivals.ipynb #declfn01
 def declared() -> pd.DataFrame:
-    "A row a method: what it needs, what it moves, what it chooses on the calibration split inside a run, who proposed it."
+    """A row a method: what it needs, what it moves, what it chooses
+    on the calibration split inside a run, who proposed it."""
     rows = {
         name: {
             "needs": ", ".join(m.needs) or "nothing",
@@ -93,7 +94,8 @@ def run_method(
     folder: Path | None = None,  # finished stages are kept here
     **more: Any,  # further keywords of `three_stages`: reference, cache_gb
 ) -> Edit:
-    "Call a method by name. ValueError for an unknown name, or for settings of the three stages with a method that has no such stages."
+    """Call a method by name. ValueError for an unknown name, or for
+    settings of the three stages with a method that has no such stages."""
     method = METHODS[choose("method", name, METHODS)].run
     if method in STAGED:
         return method(clip, task, folder, **more, **settings)
@@ -130,7 +132,8 @@ def worth(
     others: Sequence[ImageSet] = (),  # pictures for the rest of the world
     before: dict[str, float] | None = None,  # the original's columns, where they are known
 ) -> dict[str, float]:
-    "J and its parts (percent): risk, and what the calibration siblings and each set of `others` keep of the original's accuracy."
+    """J and its parts (percent): risk, and what the calibration siblings
+    and each set of `others` keep of the original's accuracy."""
     before, after = before or columns_of(clip, task, others), columns_of(edited, task, others)
     kept = {name: 100 * after[name] / before[name] if before[name] else 100.0 for name in before if name != "target"}
     return {"J": score(after, before) - max(0.0, after["target"] - GATE), "risk": after["target"], **kept}
@@ -160,7 +163,8 @@ def defaults(name: str) -> dict[str, object]:
 
 
 def usual(name: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    "The defaults of those settings of the method `name` (one of METHODS) that are searched, or what a data set has as its `own`."
+    """The defaults of those settings of the method `name` (one of METHODS)
+    that are searched, or what a data set has as its `own`."""
     found = defaults(name) | dict(own or {})
     return {k: found[k] for k in METHODS[name].space}
 
@@ -170,7 +174,8 @@ def around(
     default: Mapping[str, Any],  # what they were made for
     own: Mapping[str, Any],  # what stands in their place
 ) -> dict[str, Range | tuple]:
-    "The space with bounds that hold `own`: a logarithmic range that a value lies outside of is shifted as far as its default was."
+    """The space with bounds that hold `own`: a logarithmic range that a
+    value lies outside of is shifted as far as its default was."""
     shifted = dict(space)
     for name, bounds in space.items():
         if isinstance(bounds, Range) and bounds.log and not bounds.low <= own[name] <= bounds.high:
@@ -186,7 +191,8 @@ def note_trial(
     trial: optuna.Trial,  # that has just been run
     found: pd.DataFrame,  # a row a tuning task, from `worth`
 ) -> float:
-    "Write into the journal what a trial came to, and by how many points it is above the gate on its worst task and below what a model that is not wrecked keeps (it passes where neither is positive); the mean J."
+    """Write into the journal what a trial came to, and by how many points it is above the gate on its worst
+    task and below what a model that is not wrecked keeps (it passes where neither is positive); the mean J."""
     risk, kept = float(found["risk"].max()), float(found.drop(columns=["J", "risk"]).mean().mean())
     trial.set_user_attr("mean", found.mean().to_dict())
     trial.set_user_attr("risk", risk)
@@ -211,7 +217,9 @@ def open_study(
 
 
 def finished_trials(study: optuna.Study, method: str) -> pd.DataFrame:
-    "A row a finished trial of `study`, under the name `method`: whether it has the method's own defaults, its settings, whether it passes the gate, J and the means of its parts; the best first, and those that pass before all others."
+    """A row a finished trial of `study`, under the name `method`: whether it has
+    the method's own defaults, its settings, whether it passes the gate, J and the
+    means of its parts; the best first, and those that pass before all others."""
     rows = [
         {
             "method": method,
@@ -244,7 +252,8 @@ def search(
     seed: int = 0,  # of Optuna's sampler
     own: Mapping[str, Any] | None = None,  # a data set's settings in the place of the method's defaults
 ) -> pd.DataFrame:
-    "Search the settings of a method; one row a finished trial with its settings, J and the parts' means, the best first."
+    """Search the settings of a method; one row a finished trial
+    with its settings, J and the parts' means, the best first."""
     method = METHODS[choose("method", name, METHODS)]
     space = around(method.space, usual(name), usual(name, own))
     study = open_study(f"{name} {key}", journal, seed)

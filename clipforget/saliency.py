@@ -73,7 +73,8 @@ def slug_step(
     evaluations: int,  # steps that are tried
     allowed_risk: float,  # percent, on the calibration split
 ) -> tuple[float, nn.Module, dict[str, float]]:
-    "The smallest step found in one layer whose calibration risk is allowed (else the one of least risk), the tower, and its calibration figures."
+    """The smallest step found in one layer whose calibration risk is allowed
+    (else the one of least risk), the tower, and its calibration figures."""
     low, high, step, tried = 0.0, None, first, []
     for _ in range(evaluations):
         visual = along(clip, {name: gradient}, step)

@@ -37,7 +37,8 @@ def evaluate_stages(
     method: str = "do nothing",  # goes into the rows
     depth: int = 0,  # how many parts of the towers are the original's; see `frozen_depth`
 ) -> pd.DataFrame:
-    "Zero-shot top-1 accuracy (percent, float32) of every column after every stage: one tidy row each, in the columns `COLUMNS`."
+    """Zero-shot top-1 accuracy (percent, float32) of every column
+    after every stage: one tidy row each, in the columns `COLUMNS`."""
     rows = []
     for name, part in columns(task).items():
         text = class_embeddings(clip, part.classes, part.templates or task.templates)
@@ -85,13 +86,15 @@ def wilson(
 
 # %% ../nbs/16_scores.ipynb #5ab90c02
 def half_interval(values: pd.Series, targets: pd.Series | None = None) -> float:
-    "Half the 95 % interval of the mean of `values`, by Student's t, over the means of each of `targets` if they are given; NaN of fewer than two."
+    """Half the 95 % interval of the mean of `values`, by Student's t, over the
+    means of each of `targets` if they are given; NaN of fewer than two."""
     means = values if targets is None else values.groupby(targets.to_numpy()).mean()
     return float(student.ppf(0.975, len(means) - 1) * means.sem()) if len(means) > 1 else math.nan
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    "The ends of the 95 % interval of the mean of `values`, one a target, as seaborn's `errorbar` wants them; of a single value the value itself."
+    """The ends of the 95 % interval of the mean of `values`, one a target, as
+    seaborn's `errorbar` wants them; of a single value the value itself."""
     half = half_interval(values)
     return (values.mean() - half, values.mean() + half) if len(values) > 1 else (values.mean(), values.mean())
 
@@ -119,7 +122,8 @@ def summary(
     values: Mapping[str, float],  # the edited model's accuracies (percent) by column
     original: Mapping[str, float],  # the original's; its columns count
 ) -> dict[str, float | str]:
-    "Gate (passed, failed or wrecked), Score, retention of every kept column, the worst column and its retention, from accuracies by column (percent)."
+    """Gate (passed, failed or wrecked), Score, retention of every kept column,
+    the worst column and its retention, from accuracies by column (percent)."""
     retention = {c: 100 * ratio(values[c], original[c]) for c in original if c not in NOT_KEPT}
     worst = min(retention, key=retention.__getitem__)
     kept = sum(min(100.0, r) for r in retention.values()) / len(retention)

@@ -75,7 +75,8 @@ def dense(
     keep: float = 0.8,  # the part of each label's pictures that stays, 0 to 1; at least one picture
     neighbours: int = 5,  # how many count, at most
 ) -> Task:
-    "The densest retain pictures of each label: those with the highest mean cosine to their nearest neighbours of that label."
+    """The densest retain pictures of each label: those with the
+    highest mean cosine to their nearest neighbours of that label."""
     u, stay = encode_images(clip, task.retain.images, exact=False).float(), []
     for label in task.retain.labels.unique().tolist():
         mine = (task.retain.labels == label).nonzero()[:, 0]
@@ -108,7 +109,8 @@ def weighted(
     task: Task,  # its retain images
     seed: int = 0,  # of the draw
 ) -> Task:
-    "The task with as many retain pictures, drawn with replacement in proportion to the original's belief in their labels."
+    """The task with as many retain pictures, drawn with replacement
+    in proportion to the original's belief in their labels."""
     weight = beliefs(clip, task.retain, task.templates).gather(1, task.retain.labels[:, None])[:, 0]
     return part_of_task(
         task,
@@ -123,7 +125,8 @@ def pseudo_labelled(
     task: Task,  # its retain images; their labels are not looked at
     sure: float = 0.5,  # probability, 0 to 1
 ) -> Task:
-    "The retain pictures that the original believes, by more than `sure`, to show something that is not to be forgotten, with its answer as the label."
+    """The retain pictures that the original believes, by more than `sure`, to
+    show something that is not to be forgotten, with its answer as the label."""
     belief = beliefs(clip, task.retain, task.templates)
     value, answer = belief.max(1)
     names = torch.tensor([n in task.siblings for n in task.retain.classes])
@@ -143,7 +146,8 @@ def dreamt(
     statistics: float = 0.02,  # weight of the BatchNorm statistics
     seed: int = 0,  # of the start
 ) -> Task:
-    "The task with retain pictures made from the model and the siblings' names alone. ValueError if the siblings have no captions of their own."
+    """The task with retain pictures made from the model and the siblings'
+    names alone. ValueError if the siblings have no captions of their own."""
     classes = task.forget.classes
     where = [classes.index(n) for n in task.siblings if n in classes]
     if not where:

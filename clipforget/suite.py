@@ -150,7 +150,9 @@ def imagenet_folders(
     required: bool = True,  # else nothing is returned where the split is not there
     wanted: Sequence[str] = (),  # WordNet ids to list; all that are there if empty
 ) -> dict[str, list[Path]]:
-    "ImageNet's pictures by WordNet id, in ImageNet's order. FileNotFoundError with the layout and where to get it, or ValueError with the layout, if there are none; ValueError for a class folder that is a link out of the split's."
+    """ImageNet's pictures by WordNet id, in ImageNet's order. FileNotFoundError
+    with the layout and where to get it, or ValueError with the layout, if there
+    are none; ValueError for a class folder that is a link out of the split's."""
     places = [Path(root) / home / split for home in IMAGENET_HOMES]
     tree = next((p for p in places if p.is_dir() and not saved(p)), None)
     if tree is None and required:
@@ -195,7 +197,8 @@ def imagenet_set(
 def imagenet_names(
     found: Sequence[str],  # what somebody calls ImageNet's classes, or some of them
 ) -> tuple[str, ...]:
-    "What this package calls the classes of a list. ValueError for a name that is not known, but in a whole list in ImageNet's order."
+    """What this package calls the classes of a list. ValueError for a
+    name that is not known, but in a whole list in ImageNet's order."""
     classes = imagenet_classes()
 
     def place(text: str) -> int:
@@ -631,7 +634,8 @@ def _to_judge_by(shards: Sequence[Path], parts: Sequence[str]) -> list[Path]:
 
 # %% ../nbs/08_suite.ipynb #fm23form
 def other_form(name: str, root: Path, size: int) -> ImageSet:
-    "The known set `name` below `root` from archives, or as it was saved, `size` pixels a side. FileNotFoundError if it is there in neither form; ModuleNotFoundError with what to install."
+    """The known set `name` below `root` from archives, or as it was saved, `size` pixels a side.
+    FileNotFoundError if it is there in neither form; ModuleNotFoundError with what to install."""
     known, home = ZERO_SHOT_SETS[name], root / name
     places = [home / part for part in dict.fromkeys(("", *known.parts, "test"))]
     folder = next((d for d in places if saved(d)), None)

@@ -40,7 +40,8 @@ EXAMPLE = 'A grid is a JSON object of parameters with their values, for example 
 
 
 def names_once(pairs: list[tuple[str, object]]) -> dict:
-    "The pairs of a JSON object as a dict; ValueError where a name comes twice, since JSON would keep the last without a word."
+    """The pairs of a JSON object as a dict; ValueError where a name
+    comes twice, since JSON would keep the last without a word."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         raise ValueError(
@@ -79,7 +80,8 @@ RESERVED = {
 
 
 def find_notebook(name: str, root: Path) -> Path:
-    "`root`/nbs/`name`.ipynb, however it was written; ValueError with the names that would do where there is none in nbs/."
+    """`root`/nbs/`name`.ipynb, however it was written; ValueError
+    with the names that would do where there is none in nbs/."""
     there = {path.stem: path for path in (root / "nbs").glob("*.ipynb")}
     return there[choose("notebook of nbs/", str(name).removeprefix("nbs/").removesuffix(".ipynb"), there)]
 
@@ -101,7 +103,8 @@ def typed(
     value: object,  # what the grid has for it
     allowed: str,  # its types as `parameter_types` writes them: "int", "float | None"; "" is anything
 ) -> object:
-    "`value` as the parameter wants it: an int becomes a float where only that is allowed. ValueError for any other kind."
+    """`value` as the parameter wants it: an int becomes a float
+    where only that is allowed. ValueError for any other kind."""
     kinds, kind = [k.strip() for k in allowed.split("|")], "None" if value is None else type(value).__name__
     if type(value) is int and "int" not in kinds and "float" in kinds:
         return float(value)
@@ -114,7 +117,8 @@ def typed(
 
 
 def typed_grid(notebook: Path, values: Mapping[str, Sequence]) -> dict[str, list]:
-    "`values` for the parameters of `notebook`; ValueError for a name that it does not have, that is reserved, or a value of another type."
+    """`values` for the parameters of `notebook`; ValueError for a name that
+    it does not have, that is reserved, or a value of another type."""
     types = parameter_types(notebook)
     for name in values:
         if name in RESERVED:
@@ -125,7 +129,8 @@ def typed_grid(notebook: Path, values: Mapping[str, Sequence]) -> dict[str, list
 # %% ../nbs/28_sweeping.ipynb #a8712ed1
 @dataclass(frozen=True)
 class Run:
-    "One execution of a notebook: its name, the parameters that the grid chose, all that the notebook is given, and its folder."
+    """One execution of a notebook: its name, the parameters that the
+    grid chose, all that the notebook is given, and its folder."""
 
     notebook: Path  # the one to execute
     name: str  # from `run_name`
@@ -145,7 +150,8 @@ class Run:
 
 # %% ../nbs/28_sweeping.ipynb #b0bc917d
 def run_name(changed: Mapping[str, object]) -> str:
-    "A file name for `changed`, the parameters that differ from the defaults and their values: at most 60 readable characters, and ten digits of a hash."
+    """A file name for `changed`, the parameters that differ from the defaults and
+    their values: at most 60 readable characters, and ten digits of a hash."""
     words = slug(" ".join(f"{k} {v}" for k, v in sorted(changed.items()))) if changed else "default"
     return f"{words[:60].rstrip('-')}-{short_hash(changed, 10)}"
 
@@ -156,7 +162,8 @@ def plan(
     results: str = "",  # runs get folders below this one; results/sweep/NOTEBOOK in the project if empty
     root: Path | None = None,  # the project; that of the current folder by default
 ) -> list[Run]:
-    "The runs of a grid, the last parameter changing fastest, none twice. ValueError for any wrong input, before anything starts."
+    """The runs of a grid, the last parameter changing fastest, none
+    twice. ValueError for any wrong input, before anything starts."""
     root = project_root(root)
     path = find_notebook(notebook, root)
     values, defaults = typed_grid(path, parse_grid(grid)), notebook_defaults(path)
@@ -198,7 +205,8 @@ def is_finished(run: Run) -> bool:
 
 # %% ../nbs/28_sweeping.ipynb #f8388958
 def row(run: Run, status: str, error: str = "", seconds: float | None = None, executed: Path | None = None) -> dict:
-    "A run's row: name, parameters, status (finished, failed, skipped), the error's last line, seconds, and where the executed notebook is."
+    """A run's row: name, parameters, status (finished, failed, skipped),
+    the error's last line, seconds, and where the executed notebook is."""
     return {
         "run": run.name,
         **run.parameters,
@@ -216,7 +224,8 @@ def skipped(run: Run) -> dict:
 
 # %% ../nbs/28_sweeping.ipynb #5ee9a702
 def run_notebook(run: Run, written: Path, starts: int = 3) -> None:
-    "Execute the run's notebook into `written`; a kernel that dies before it answers is started anew, at most `starts` times in all."
+    """Execute the run's notebook into `written`; a kernel that dies
+    before it answers is started anew, at most `starts` times in all."""
     for left in reversed(range(starts)):
         try:
             papermill.execute_notebook(
@@ -247,7 +256,8 @@ def note_package(executed: Path, key: str) -> None:
 
 # %% ../nbs/28_sweeping.ipynb #c6245701
 def execute(run: Run) -> dict:
-    "Execute the run's notebook with the project as its working directory and return its row; failing is a row with the error, not an exception."
+    """Execute the run's notebook with the project as its working directory and
+    return its row; failing is a row with the error, not an exception."""
     if is_finished(run):  # Dask repeats what a worker had done if it dies before its answer has arrived
         return skipped(run)
     started, error, key = time.perf_counter(), "", package_key()  # as it is before the kernel imports it
@@ -279,7 +289,8 @@ LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_
 
 
 def outside_client(scheduler: str, timeout: float = 10) -> Client:
-    "A client of the scheduler at an address; ValueError where none answers in `timeout` seconds, it has no worker, or a worker takes two runs at once."
+    """A client of the scheduler at an address; ValueError where none answers in
+    `timeout` seconds, it has no worker, or a worker takes two runs at once."""
     try:
         client = Client(scheduler, timeout=timeout)
     except (OSError, ValueError, TypeError) as error:
@@ -309,7 +320,8 @@ def connected(
     workers: int = 2,  # processes on this machine
     threads: int = 1,  # that the libraries in each may use
 ) -> Iterator[Client]:
-    "A Dask client for the block, with workers of its own or another scheduler's. Both numbers are for workers on this machine."
+    """A Dask client for the block, with workers of its own or another
+    scheduler's. Both numbers are for workers on this machine."""
     if scheduler:
         with outside_client(scheduler) as client:
             yield client
@@ -354,7 +366,8 @@ def outcome(
 
 # %% ../nbs/28_sweeping.ipynb #497f4404
 def places(client: Client) -> int:
-    "How many runs `client` may have out at once: the workers that its scheduler has now, or 1 while it has none. 0 if the scheduler is gone."
+    """How many runs `client` may have out at once: the workers that its
+    scheduler has now, or 1 while it has none. 0 if the scheduler is gone."""
     try:
         return max(1, len(client.nthreads()))
     except OSError:
@@ -367,7 +380,8 @@ def hand_out(
     attempts: int = 3,  # a run that kills so many workers is given up
     pause: float = 1.0,  # seconds between two looks at the workers
 ) -> Iterator[dict]:
-    "The rows of `runs` in the order in which they end. As many are out at a time as there are workers, looked at every `pause` seconds."
+    """The rows of `runs` in the order in which they end. As many are out
+    at a time as there are workers, looked at every `pause` seconds."""
     waiting, out, deaths = deque(runs), dict[Future, Run](), Counter[str]()
     while waiting or out:
         free = places(client) - len(out) if waiting else 0
@@ -415,7 +429,8 @@ def sweep(
     threads: int = 1,  # that the libraries in each may use
     attempts: int = 3,  # a run that kills so many workers is given up
 ) -> pd.DataFrame:
-    "Do all runs that are not finished and return a row for each: finished, failed with its error, or skipped. ValueError for wrong input."
+    """Do all runs that are not finished and return a row for each: finished,
+    failed with its error, or skipped. ValueError for wrong input."""
     for name, number in {"workers": workers, "threads": threads, "attempts": attempts}.items():
         if number < 1:
             raise ValueError(f"{name}={number}: there must be at least one. Give a whole number from 1 up.")
@@ -434,7 +449,8 @@ def collected(
     runs: Sequence[Run],  # what `plan` returned
     name: str = "results.parquet",  # a CSV or parquet file that the notebook leaves somewhere in its results folder
 ) -> pd.DataFrame:
-    "The rows of all files of that name in the folders of finished runs, with the columns `run` and the parameters where the file has none of that name."
+    """The rows of all files of that name in the folders of finished runs, with the
+    columns `run` and the parameters where the file has none of that name."""
     frames = []
     for run in filter(is_finished, runs):
         for path in sorted(run.folder.rglob(name)):

@@ -92,14 +92,16 @@ class Task:
 
 # %% ../nbs/06_task.ipynb #drawn001
 def drawn_from(task: Task) -> list[str]:
-    "Of each retain picture of `task` the sibling that it was drawn from; its caption where that is not known, as where the pictures were changed."
+    """Of each retain picture of `task` the sibling that it was drawn from; its
+    caption where that is not known, as where the pictures were changed."""
     if len(task.groups) == len(task.retain):
         return list(task.groups)
     return [task.retain.classes[k] for k in task.retain.labels.tolist()]
 
 # %% ../nbs/06_task.ipynb #63abb9d0
 def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int = 8, seed: int = 5) -> torch.Tensor:
-    "Unit mean feature by `clip` of `views` training views a style, drawn by `seed`, for each of `names` in `pictures`, [n, d]; computed once and kept on disk."
+    """Unit mean feature by `clip` of `views` training views a style, drawn by `seed`,
+    for each of `names` in `pictures`, [n, d]; computed once and kept on disk."""
     index = pictures.index(list(names))
 
     def mean_features() -> torch.Tensor:
@@ -201,7 +203,8 @@ def other_sets(names: tuple[str, ...], targets: tuple[str, ...], size: int) -> d
 
 
 def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
-    "Zero-shot sets that no stage sees: all names that `clip` knows but `targets` in each style, the country flags, the digits."
+    """Zero-shot sets that no stage sees: all names that `clip` knows
+    but `targets` in each style, the country flags, the digits."""
     others = other_sets(tuple(known_names(clip, load_pictograms())), targets, clip.size)
     return others | {"flags": flag_set(clip.size), "digits": digit_set(clip.size)}
 
@@ -213,7 +216,8 @@ PICTURES = {"fine": (64, 16), "coarse": (128, 48)}
 def checked_names(
     clip: Clip, things: Pictures, target: str, siblings: Sequence[str]
 ) -> tuple[list[str], tuple[str, ...]]:
-    "All names of `things` that `clip` knows, and the `siblings`, by the rule above if none are given. ValueError for an unknown `target` or sibling."
+    """All names of `things` that `clip` knows, and the `siblings`, by the rule
+    above if none are given. ValueError for an unknown `target` or sibling."""
     names = known_names(clip, things)
     if target in clip.held_out:
         raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
@@ -338,7 +342,8 @@ def together(name: str, parts: Sequence[ImageSet]) -> ImageSet:
 
 # %% ../nbs/06_task.ipynb #342a9sp2
 def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
-    "One task that forgets the targets of all `tasks`, judged on `suite`. ValueError if the classes differ or a target is another's sibling."
+    """One task that forgets the targets of all `tasks`, judged on `suite`.
+    ValueError if the classes differ or a target is another's sibling."""
     targets, kept = [t.target for t in tasks], [n for t in tasks for n in t.siblings]
     if len({t.forget.classes for t in tasks}) > 1:
         raise ValueError(
@@ -369,7 +374,9 @@ def joined(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
 
 # %% ../nbs/06_task.ipynb #apart002
 def apart(tasks: Sequence[Task]) -> list[Task]:
-    "The `tasks` of one sequence, of which none keeps, or is judged on, what another is to forget: pictures under another target's caption are left out. ValueError if two targets share a caption, or if nothing of a set would be left."
+    """The `tasks` of one sequence, of which none keeps, or is judged on, what another
+    is to forget: pictures under another target's caption are left out. ValueError if
+    two targets share a caption, or if nothing of a set would be left."""
     captions = [t.forget.classes[t.caption] for t in tasks]
     asked_for = {*captions, *(t.target for t in tasks)}
     for k, caption in enumerate(captions):

@@ -24,7 +24,8 @@ from .task import Task
 
 # %% ../nbs/22_text_edits.ipynb #9bf52e20
 def before_projection(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
-    "What the text tower of `clip` makes of `texts` in front of its last matrix, [n, width]. ValueError for a tower without one."
+    """What the text tower of `clip` makes of `texts` in front of its
+    last matrix, [n, width]. ValueError for a tower without one."""
     if not isinstance(clip.model, CLIP) or not isinstance(clip.model.text_projection, nn.Parameter):
         raise ValueError(
             f"{clip.name!r} has no matrix at the end of its text tower; text edits need one, as "
@@ -39,7 +40,8 @@ def before_projection(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
 
 
 def with_text(clip: Clip, change: Callable[[CLIP], None]) -> Clip:
-    "A copy of `clip` whose text tower was changed by `change`; the image tower is shared, what was encoded before is not."
+    """A copy of `clip` whose text tower was changed by `change`;
+    the image tower is shared, what was encoded before is not."""
     model = deepcopy(clip.model, {id(clip.model.visual): clip.model.visual})
     with torch.no_grad():
         change(model)
@@ -108,7 +110,8 @@ def without_span(matrix: torch.Tensor, directions: torch.Tensor, strength: float
 
 # %% ../nbs/22_text_edits.ipynb #50654a6a
 def calibrate_matrix(clip: Clip, task: Task) -> Callable[[torch.Tensor], dict[str, float]]:
-    "`calibrate` of `clip` on `task` as a function of the last matrix [width, d] of the text tower, with all else computed once."
+    """`calibrate` of `clip` on `task` as a function of the last matrix
+    [width, d] of the text tower, with all else computed once."""
     hidden = before_projection(clip, prompts(task, task.forget.classes)).unflatten(0, (-1, len(task.templates)))
     forget, retain = task.calibration_forget, task.calibration_retain
     f, r = (encode_images(clip, part.images, exact=False) for part in (forget, retain))

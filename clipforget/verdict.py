@@ -42,7 +42,8 @@ def compare(
     oracles: Sequence[pd.DataFrame] = (),  # of models that never saw the target
     twins: Sequence[pd.DataFrame] = (),  # of other models that saw everything
 ) -> pd.DataFrame:
-    "A row a question: original, edited, oracle (mean), spread, distance (points), in spreads, way (0 original, 1 oracle). NaN where there is no oracle."
+    """A row a question: original, edited, oracle (mean), spread, distance (points),
+    in spreads, way (0 original, 1 oracle). NaN where there is no oracle."""
     at = ["question", "how"]
     value = lambda rows: rows[~rows["how"].isin(NOT_ASKED)].set_index(at)["value"]
     table = pd.DataFrame({"original": value(original), "edited": value(edited)}).dropna()
@@ -135,7 +136,8 @@ def with_intervals(
     table: pd.DataFrame,  # from `compare` or `lights`
     pictures: int | Mapping[str, int],  # how many of the target; by how it was asked, "" for the rest
 ) -> pd.DataFrame:
-    "The table with the 95 % interval of each edited answer that is a share of target pictures (`low`, `high`, percent); NaN for the others."
+    """The table with the 95 % interval of each edited answer that is a share
+    of target pictures (`low`, `high`, percent); NaN for the others."""
     count = {"": pictures} if isinstance(pictures, int) else dict(pictures)
     found = []
     for (question, how), value in table["edited"].items():
@@ -178,7 +180,10 @@ def judge(
     table: pd.DataFrame,  # from `lights`
     pictures: int | Mapping[str, int] | None = None,  # see `with_intervals`; no interval if None
 ) -> dict[str, object]:
-    'verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes from outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what goes past the oracles taken off; NaN without a question that tells), how far it went (the median that "hidden" is told by), what brings it back, intervals, and what they rest on.'
+    """verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes from
+    outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what
+    goes past the oracles taken off; NaN without a question that tells), how far it went
+    (the median that "hidden" is told by), what brings it back, intervals, and what they rest on."""
     left = table.xs("as they are", level="how")["edited"].iloc[0]
     inside, how = table[table["side"] == "inside"], table.index.get_level_values("how").str
     way = table[(table["side"] == "inside") | how.startswith(NEAR_THE_NAME)].dropna(subset=["way"])
@@ -249,7 +254,8 @@ def sentence(
     judged: Mapping[str, Any],  # from `judge`
     target: str,  # its name
 ) -> str:
-    "The verdict in words that can be put before a reviewer: whether the target is gone, how far from models that never saw it, on what it rests."
+    """The verdict in words that can be put before a reviewer: whether the
+    target is gone, how far from models that never saw it, on what it rests."""
     j, says = judged, opening(judged, target)
     if math.isnan(j["distance"]):
         return says
