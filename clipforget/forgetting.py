@@ -94,7 +94,7 @@ def forget(
     names: tuple[str, ...] = (),  # these layers instead of the k best
     cache: ActivationCache | None = None,  # keeps the frozen part's activations for the next stage
 ) -> Stage:
-    "Stage 1: adapters on the k layers of highest relative Fisher information, trained until no forget image is recognised."
+    "Stage 1: adapters on the k layers of highest relative Fisher information, until no forget image is recognised."
     ranking = relative_fisher(clip, task) if ranking is None and not names else ranking
     chosen = list(names) or choose_layers(candidates(clip, ranking, lowest_part), layers)
     g = torch.Generator().manual_seed(task.seed)

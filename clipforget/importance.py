@@ -62,7 +62,8 @@ def relative_fisher(
     count: int = 32,  # images of each side; the cost is one backward pass an image
     resamples: int = 500,  # bootstrap samples for the interval
 ) -> pd.DataFrame:
-    "I_l of every layer (paper, stage 1), highest first: columns layer, ratio, low, high (95 % bootstrap), forget, retain, parameters."
+    """I_l of every layer (paper, stage 1), highest first: columns layer,
+    ratio, low, high (95 % bootstrap), forget, retain, parameters."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
     parts = [sample(p, count, task.seed) for p in (task.forget, task.retain)]
     f, r = (squared_gradients(clip, p.images, text[p.labels]) for p in parts)
@@ -84,9 +85,10 @@ def relative_fisher(
     table.attrs["n"] = [len(f), len(r)]
     return table.sort_values("ratio", ascending=False, ignore_index=True)
 
-
+# %% ../nbs/10_importance.ipynb #choose10
 def choose_layers(ranking: pd.DataFrame, count: int) -> list[str]:
-    "Names of the `count` layers with the highest ratio in `ranking`, from `relative_fisher`. ValueError if there are not so many."
+    """Names of the `count` layers with the highest ratio in `ranking`,
+    from `relative_fisher`. ValueError if there are not so many."""
     if not 1 <= count <= len(ranking):
         raise ValueError(f"layers={count} cannot be adapted; this image tower has 1 to {len(ranking)}.")
     return ranking["layer"].head(count).tolist()

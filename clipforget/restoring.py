@@ -48,7 +48,8 @@ def soup_curve(
     visual: nn.Module,  # with trained adapters
     grid: list[float],  # values of a
 ) -> pd.DataFrame:
-    "On the calibration split, a row an a: accuracy of target and siblings (percent), the risk, and the siblings' mean cosine to the original's features."
+    """On the calibration split, a row an a: accuracy of target and siblings
+    (percent), the risk, and the siblings' mean cosine to the original's features."""
     visual = deepcopy(visual)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     forget, retain = task.calibration_forget, task.calibration_retain
@@ -70,7 +71,7 @@ def soup_curve(
         )
     return pd.DataFrame(rows)
 
-
+# %% ../nbs/14_restoring.ipynb #choose14
 def choose_scale(
     curve: pd.DataFrame,  # columns a and risk
     allowed: float,  # percent
