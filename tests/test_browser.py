@@ -156,7 +156,10 @@ def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
         page.keyboard.press("ArrowLeft")
     assert page.inner_text(".explorer output") == "a = 0.0"
     assert said_by() != edited and page.inner_text(".explorer-card") != names
-    page.locator(".explorer input[type=radio]").last.check()
+    chosen = page.locator(".explorer-said", has_text="restoring")
+    assert chosen.inner_text().startswith("▲ restoring, the third stage, chose a = 0.")
+    page.locator(".explorer input[type=radio]").last.check()  # after forgetting, where nothing is restored
+    assert chosen.count() == 0
     page.keyboard.press("Tab")
     assert not said
 

@@ -3,6 +3,7 @@
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
   const LINES = { target: "the target", siblings: "its siblings", suite: "everything else" };
+  const DASHES = { target: "none", siblings: "9 4", suite: "2 4" };
   const ROLES = { target: "to forget", siblings: "sibling", others: "something else" };
 
   function element(tag, attributes, ...children) {
@@ -31,7 +32,7 @@
 
   // Accuracies of target, siblings and suite against a, with a line where the slider stands.
   function curve(palette) {
-    const width = 440, height = 200, left = 40, bottom = 30;
+    const width = 440, height = 210, left = 40, bottom = 40;
     const x = (a) => left + a * (width - left - 12), y = (v) => 10 + (1 - v / 100) * (height - bottom - 10);
     const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
     for (const v of [0, 50, 100]) {
@@ -44,12 +45,14 @@
     below.textContent = "a: 0 is the original, 1 the edited model; accuracy in %";
     const parts = {}, points = {};
     for (const name of Object.keys(LINES)) {
-      parts[name] = drawn("polyline", { fill: "none", stroke: palette[name], "stroke-width": 2.5 });
+      parts[name] = drawn("polyline", { fill: "none", stroke: palette[name], "stroke-width": 2.5, "stroke-dasharray": DASHES[name] });
       points[name] = drawn("circle", { r: 6, fill: palette[name] });
     }
     const here = drawn("line", { y1: 10, y2: height - bottom, stroke: "currentColor", "stroke-dasharray": "4 3" });
-    svg.append(below, here, ...Object.values(parts), ...Object.values(points));
-    return { svg, show(found, k) {
+    const chosen = drawn("path", { fill: "currentColor" });
+    svg.append(below, chosen, here, ...Object.values(parts), ...Object.values(points));
+    return { svg, show(found, k, restored) {
+      chosen.setAttribute("d", restored === null ? "" : `M${x(restored)} ${y(0) + 2} l6 10 h-12 z`);
       for (const name of Object.keys(LINES)) {
         parts[name].setAttribute("points", found.a.map((a, j) => `${x(a)},${y(found[name][j])}`).join(" "));
         points[name].setAttribute("cx", x(found.a[k]));
@@ -84,14 +87,21 @@
     let target = 0, stage = data.stages[0];
     const slider = element("input", { type: "range", min: 0, max: data.a.length - 1, step: 1, value: data.a.length - 1, "aria-label": "a, the share of the edit" });
     const output = element("output", {}), said = element("p", { class: "explorer-said", "aria-live": "polite" });
+    const choice_of = element("p", { class: "explorer-said" });
     const chart = curve(data.palette), cards = element("div", { class: "explorer-cards" });
     let shown = [];
 
     function show() {
       const one = data.targets[target], k = Number(slider.value), found = { a: data.a, ...one.curves[stage] };
       output.textContent = "a = " + data.a[k].toFixed(1);
-      chart.show(found, k);
-      said.textContent = Object.entries(LINES).map(([n, t]) => `${t}: ${found[n][k].toFixed(0)} %`).join(" · ");
+      const restored = stage === "reminding" ? one.a : null; // the third stage goes on from the second
+      chart.show(found, k, restored);
+      said.replaceChildren(...Object.entries(LINES).map(([n, t]) => {
+        const part = element("span", { class: "explorer-role" }, `${t}: ${found[n][k].toFixed(0)} %`);
+        part.style.borderColor = data.palette[n];
+        return part;
+      }));
+      choice_of.textContent = restored === null ? "" : `▲ restoring, the third stage, chose a = ${restored.toFixed(2)}.`;
       one.pictures.forEach((picture, j) => shown[j].show(picture.best[stage][k], one.names));
     }
 
@@ -107,7 +117,7 @@
       choice("Forget", mark + "-target", data.targets.map((t, k) => [k, t.name]), (v) => { target = Number(v); fill(); }),
       choice("The edit", mark + "-stage", data.stages.map((s) => [s, "after " + s]), (v) => { stage = v; show(); }),
       element("div", { class: "explorer-slider" }, element("span", {}, "original"), slider, element("span", {}, "edited"), output),
-      said, chart.svg, cards);
+      said, chart.svg, choice_of, cards);
     fill();
   }
 
