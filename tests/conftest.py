@@ -10,13 +10,15 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
-    "test_whole_run.py",
-    "test_imagenet.py",
     "test_experiments.py",
+    "test_whole_run.py",
     "test_site.py",
-    "test_photos.py",
+    "test_imagenet.py",
     "test_browser.py",
+    "test_photos.py",
     "test_sweep.py",
+    "test_static.py",
+    "test_own_data.py",
 )
 
 

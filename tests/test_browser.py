@@ -19,7 +19,7 @@ READ = (
     "nbs/paper.html",
     "nbs/run.html",
     "nbs/13_reminding.html",
-    "nbs/audit.html",
+    "nbs/benchmark.html",
     "nbs/glossary.html",
     "api/forgetting.html",
 )
