@@ -15,7 +15,7 @@ WORKERS ?= 2
 THREADS ?= 1
 
 # The site is looked at in a browser (tests/test_browser.py) where there is one.
-CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name) 2>/dev/null)))
 EXTRAS   := dev$(if $(CHROMIUM),$(comma)browser)
 
 VENV  := .venv
@@ -25,7 +25,7 @@ STAMP := $(VENV)/clipforget.stamp
 # Notebooks and tests start programs by name: they must be this environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
-# PyTorch asks for large pages: a fifth of the page faults, and training on a processor takes about a tenth less time.
+# PyTorch asks for large pages, which spares most page faults of training on a processor.
 export THP_MEM_ALLOC_ENABLE ?= 1
 # Pages are executed in nbs/ and count all the same.
 export COVERAGE_FILE := $(CURDIR)/.coverage
