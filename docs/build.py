@@ -181,22 +181,30 @@ def split(cell: dict, before: str) -> list[dict]:
 
 
 def is_prose(outputs: list[dict]) -> bool:
-    """Whether a cell prints sentences or lists, which may wrap, and no columns, which may not."""
-    printed = "".join("".join(o.get("text", "") or o.get("data", {}).get("text/plain", "")) for o in outputs)
+    """Whether a cell prints sentences or lists, which may wrap, and no columns, which may not; what is shown as a table or a figure does not count."""
+    as_text = lambda data: "".join(data.get("text/plain", "")) if data.keys() == {"text/plain"} else ""
+    printed = "".join("".join(o.get("text", "")) or as_text(o.get("data", {})) for o in outputs)
     return bool(printed) and (max(map(len, printed.splitlines())) > COLUMNS or not re.search(r"\S {2,}\S", printed))
+
+
+def words_in(html: str) -> str:
+    """What a cell of a table says."""
+    return re.sub(r"<[^>]*>|&nbsp;", "", html).strip()
 
 
 def one_head(found: re.Match[str]) -> str:
     """A table's head with the names of its rows' levels beside those of the columns, where pandas gives them a line of their own."""
-    *above, upper, lower = [""] * 2 + re.findall(r"<tr.*?</tr>", found[0], re.DOTALL)
-    heads, names = (re.findall(r"<th.*?</th>", row, re.DOTALL) for row in (upper, lower))
-    said = [re.sub(r"<[^>]*>|&nbsp;", "", cell).strip() for cell in names]
-    levels = sum(map(bool, said))
-    blank = all(not re.sub(r"<[^>]*>|&nbsp;", "", cell).strip() for cell in heads[:levels])
-    if not levels or not all(said[:levels]) or len(heads) != len(names) or not blank:
+    rows = re.findall(r"<tr.*?</tr>", found[0], re.DOTALL)
+    if len(rows) < 2:
         return found[0]
-    merged = [f'<th class="level">{name}</th>' for name in said[:levels]] + heads[levels:]
-    return f"<thead>{''.join(above)}<tr>{''.join(merged)}</tr></thead>"
+    heads, names = (re.findall(r"<th.*?</th>", row, re.DOTALL) for row in rows[-2:])
+    said = [*filter(None, map(words_in, names))]
+    levels = len(said)
+    first = [words_in(name) for name in names[:levels]] == said and not any(map(words_in, heads[:levels]))
+    if not levels or not first or len(heads) != len(names):
+        return found[0]
+    merged = [f'<th class="level">{name}</th>' for name in said] + heads[levels:]
+    return f"<thead>{''.join(rows[:-2])}<tr>{''.join(merged)}</tr></thead>"
 
 
 def for_the_site(html: str) -> str:

@@ -109,6 +109,25 @@ def test_notes_stand_in_the_margin_of_their_code(pages):
     assert noted
 
 
+def test_sentences_wrap_and_columns_do_not(pages):
+    by_name = {path.name: page for path, page in pages.items() if path.parent.name == "nbs"}
+    printed = lambda page, words: next(p for p in page.select("div.cell_output pre") if words in p.text)
+    sentence = printed(by_name["audit.html"], "is forgotten by name")
+    assert max(map(len, sentence.text.splitlines())) > 300 and sentence.find_parent(class_="tag_prose")
+    columns = printed(by_name["13_reminding.html"], "no alignment")
+    assert not columns.find_parent(class_="tag_prose")
+
+
+def test_a_table_has_no_line_for_its_rows_name_alone(pages):
+    heads = [head for page in pages.values() for head in page.select("div.cell_output table thead")]
+    rows = [[cell.text.strip() for cell in head.select("tr")[-1].select("th")] for head in heads]
+    alone = [row for row in rows if len(row) > 2 and row[0] and not any(row[1:])]
+    named = [row for head, row in zip(heads, rows) if row in alone and not head.select_one("tr th").text.strip()]
+    assert len(heads) > 80 and not named
+    stages = next(row for row in rows if row[:3] == ["stage", "target", "siblings"])
+    assert stages[-1] == "worst retention"
+
+
 def test_figures_say_what_they_show(pages):
     silent = [
         f"{path.name}: {img['alt']!r}"

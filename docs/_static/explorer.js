@@ -87,7 +87,7 @@
     let target = 0, stage = data.stages[0];
     const slider = element("input", { type: "range", min: 0, max: data.a.length - 1, step: 1, value: data.a.length - 1, "aria-label": "a, the share of the edit" });
     const output = element("output", {}), said = element("p", { class: "explorer-said", "aria-live": "polite" });
-    const choice_of = element("p", { class: "explorer-said" });
+    const stopped = element("p", { class: "explorer-said" });
     const chart = curve(data.palette), cards = element("div", { class: "explorer-cards" });
     let shown = [];
 
@@ -101,7 +101,7 @@
         part.style.borderColor = data.palette[n];
         return part;
       }));
-      choice_of.textContent = restored === null ? "" : `▲ restoring, the third stage, chose a = ${restored.toFixed(2)}.`;
+      stopped.textContent = restored === null ? "" : `▲ restoring, the third stage, chose a = ${restored.toFixed(2)}.`;
       one.pictures.forEach((picture, j) => shown[j].show(picture.best[stage][k], one.names));
     }
 
@@ -117,7 +117,7 @@
       choice("Forget", mark + "-target", data.targets.map((t, k) => [k, t.name]), (v) => { target = Number(v); fill(); }),
       choice("The edit", mark + "-stage", data.stages.map((s) => [s, "after " + s]), (v) => { stage = v; show(); }),
       element("div", { class: "explorer-slider" }, element("span", {}, "original"), slider, element("span", {}, "edited"), output),
-      said, chart.svg, choice_of, cards);
+      said, chart.svg, stopped, cards);
     fill();
   }
 
