@@ -22,66 +22,72 @@ NUMBER = re.compile(
 COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 PARTS = {
-    "Start here": ["paper", "explorer", "judging", "own_images", "imagenet", "glossary"],
+    "Start here": [
+        "guide/paper",
+        "guide/explorer",
+        "guide/judging",
+        "guide/own_images",
+        "guide/imagenet",
+        "guide/glossary",
+    ],
     "The method": [
-        "10_importance",
-        "11_adapters",
-        "11a_activations",
-        "12_forgetting",
-        "13a_alignment",
-        "13b_holding",
-        "13_reminding",
-        "14_restoring",
-        "16_scores",
+        "method/clip",
+        "method/task",
+        "method/importance",
+        "method/adapters",
+        "method/activations",
+        "method/forgetting",
+        "method/alignment",
+        "method/holding",
+        "method/reminding",
+        "method/restoring",
+        "method/methods",
+    ],
+    "Data": [
+        "data/photos",
+        "data/pictograms",
+        "data/kinds",
+        "data/collections",
+        "data/wordnet",
+        "data/suite",
+        "data/remedies",
+    ],
+    "Judging": ["judging/scores", "judging/questions", "judging/verdict"],
+    "Rivals": [
+        "rivals/ascent",
+        "rivals/interpolation",
+        "rivals/text_edits",
+        "rivals/noise",
+        "rivals/saliency",
+        "rivals/regularised",
+        "rivals/registry",
+    ],
+    "Tools": [
+        "tools/files",
+        "tools/figures",
+        "tools/results",
+        "tools/command_line",
+        "tools/sweeping",
+        "tools/interactive",
+        "tools/pretraining",
     ],
     "Experiments": [
         "run",
-        "benchmark",
-        "rivals",
-        "audit",
-        "deeper",
-        "ablation",
-        "siblings",
-        "continual",
-        "photos",
-        "executed/run-cifar10",
-        "executed/run-style",
-        "coarse",
-        "search",
-        "speed",
-        "pretrain",
-        "sweep",
-    ],
-    "Judging": ["27_audit", "30_verdict"],
-    "Rivals": [
-        "15_methods",
-        "20_ascent",
-        "21_interpolation",
-        "22_text_edits",
-        "23_noise",
-        "24_saliency",
-        "25_regularised",
-        "26_rivals",
-    ],
-    "Data": [
-        "02_pictograms",
-        "03_photos",
-        "06_task",
-        "07_wordnet",
-        "08_suite",
-        "09_datasets",
-        "19_kinds",
-        "29_siblings",
-    ],
-    "Machinery": [
-        "00_core",
-        "01_figures",
-        "04_clip",
-        "05_pretraining",
-        "17_results",
-        "18_papermill",
-        "28_sweeping",
-        "31_explorer",
+        "experiments/benchmark",
+        "experiments/rivals",
+        "experiments/audit",
+        "experiments/deeper",
+        "experiments/ablation",
+        "experiments/siblings",
+        "experiments/continual",
+        "experiments/photographs",
+        "experiments/_executed/run-cifar10",
+        "experiments/_executed/run-style",
+        "experiments/coarse",
+        "experiments/search",
+        "experiments/speed",
+        "experiments/pretrain",
+        "experiments/sweep",
     ],
 }
 
@@ -260,11 +266,11 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = cleaned(notebook)
-    if path.parent.name == "executed":  # copies of nbs/run.ipynb, one folder deeper than it
+    if path.parent.name == "_executed":  # copies of nbs/run.ipynb, two folders deeper than it
         for cell in pages["cells"]:
-            cell["source"] = re.sub(r"\]\((\w+\.ipynb)\)", r"](../\1)", "".join(cell["source"]))
+            cell["source"] = re.sub(r"\]\(([\w/]+\.ipynb)\)", r"](../../\1)", "".join(cell["source"]))
     if module:
-        text = f"Parameters, results and errors, function by function: [clipforget.{module}](../api/{module}.md)."
+        text = f"Parameters, results and errors, function by function: [clipforget.{module}](../../api/{module}.md)."
         pages["cells"].append({"cell_type": "markdown", "id": "reference", "metadata": {}, "source": text})
     target.write_text(json.dumps(pages), encoding="utf-8")
     return title_of(notebook)
@@ -280,7 +286,7 @@ def api_page(module: str, title: str, notebook: str) -> str:
 
 def module_of(path: Path) -> str | None:
     """The module that a library notebook exports."""
-    found = re.search(r"#\| default_exp (\w+)", path.read_text(encoding="utf-8"))
+    found = re.search(r"#\| default_exp ([\w.]+)", path.read_text(encoding="utf-8"))
     return found.group(1) if found else None
 
 
@@ -288,19 +294,15 @@ def write_source(source: Path) -> None:
     """All pages and the table of contents."""
     shutil.rmtree(source, ignore_errors=True)
     (source / "api").mkdir(parents=True)
-    names = [
-        p.relative_to(ROOT / "nbs")
-        for folder in ("", "executed")
-        for p in sorted((ROOT / "nbs" / folder).glob("*.ipynb"))
-        if p.stem != "index"
-    ]
-    modules = {p.stem: module_of(p) for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))}
+    nbs = ROOT / "nbs"
+    names = [p.relative_to(nbs) for p in sorted(nbs.rglob("*.ipynb")) if p.stem != "index" and ".ipynb_" not in str(p)]
+    modules = {n.with_suffix("").as_posix(): m for n in names if (m := module_of(nbs / n))}
     titles = {
-        n.with_suffix("").as_posix(): copy_notebook(ROOT / "nbs" / n, source / "nbs" / n, modules.get(n.stem))
-        for n in names
+        n: copy_notebook(nbs / f"{n}.ipynb", source / "nbs" / f"{n}.ipynb", modules.get(n))
+        for n in (p.with_suffix("").as_posix() for p in names)
     }
-    for stem, module in modules.items():
-        (source / "api" / f"{module}.md").write_text(api_page(module, titles[stem], stem), encoding="utf-8")
+    for page, module in modules.items():
+        (source / "api" / f"{module}.md").write_text(api_page(module, titles[page], page), encoding="utf-8")
     missing = set(titles) - {name for names in PARTS.values() for name in names}
     if missing:
         raise SystemExit(f"docs/build.py: no part of the site lists {', '.join(sorted(missing))}; add them to PARTS.")
@@ -343,9 +345,7 @@ def add_contents(index: Path, parts: list[dict]) -> None:
 
 def entry(name: str) -> str:
     """A line of the table of contents; executed copies of the main job are told apart by their data set."""
-    return (
-        f"{name.partition('run-')[2]}: an executed run <nbs/{name}>" if name.startswith("executed/") else f"nbs/{name}"
-    )
+    return f"{name.partition('run-')[2]}: an executed run <nbs/{name}>" if "/_executed/" in name else f"nbs/{name}"
 
 
 def lighten(html: Path) -> None:

@@ -19,7 +19,7 @@ DEFINITION = re.compile(
     r'((?:(?<=\n)|(?<=<span></span>))<span class="k">(?:def|class)</span><span class="w"> </span><span class="n[fc]")>(\w+)<'
 )
 OBJECT = re.compile(
-    r'(<dl class="py (?:function|class|exception)">\s*<dt class="sig sig-object py" id="clipforget\.\w+\.(\w+)">.*?)(<a class="headerlink")',
+    r'(<dl class="py (?:function|class|exception)">\s*<dt class="sig sig-object py" id="clipforget\.[\w.]+\.(\w+)">.*?)(<a class="headerlink")',
     re.DOTALL,
 )
 

@@ -7,17 +7,17 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
 
-from clipforget.core import write_atomic
+from clipforget.tools.files import find_page, pages, write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def page(name: str) -> Path:
-    """The notebook of a name like `13_reminding` or `index`; SystemExit with what there is for another one."""
-    path = ROOT / "index.ipynb" if name == "index" else ROOT / "nbs" / f"{name}.ipynb"
-    if path.stem != name or not path.exists():
+    """The notebook of a name like `method/reminding`, `reminding` or `index`; SystemExit with what there is for another one."""
+    path = ROOT / "index.ipynb" if name == "index" else find_page(name, ROOT)
+    if path is None or name.endswith(".ipynb"):
         raise SystemExit(
-            f"There is no page {name!r}. Give names without a suffix, as in nbs/: index, 13_reminding, audit."
+            f"There is no page {name!r}. Give names without a suffix, as in nbs/: index, reminding, audit."
         )
     return path
 
@@ -40,8 +40,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pages", nargs="*", help="names without a suffix; all pages if none is given")
-    every = [p.stem for p in sorted((ROOT / "nbs").glob("*.ipynb")) if p.stem != "index"] + ["index"]
-    paths = [page(name) for name in parser.parse_args().pages or every]
+    named = [page(name) for name in parser.parse_args().pages]
+    paths = named or [*pages(ROOT), ROOT / "index.ipynb"]
     bar = tqdm(paths)
     for path in bar:
         bar.set_description(path.stem)

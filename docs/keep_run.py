@@ -5,9 +5,9 @@ from pathlib import Path
 
 import nbformat
 
-from clipforget.core import write_atomic
+from clipforget.tools.files import write_atomic
 
-EXECUTED = Path(__file__).resolve().parents[1] / "nbs" / "executed"
+EXECUTED = Path(__file__).resolve().parents[1] / "nbs" / "experiments" / "_executed"
 METADATA = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="the executed notebook, as papermill wrote it")
-    parser.add_argument("name", help="of the page: nbs/executed/run-NAME.ipynb")
+    parser.add_argument("name", help="of the page: nbs/experiments/_executed/run-NAME.ipynb")
     parser.add_argument("--photographs", required=True, help="whose they are, such as PACS")
     given = parser.parse_args()
     page = without_photographs(nbformat.read(given.run, as_version=4), given.photographs)

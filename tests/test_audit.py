@@ -10,17 +10,17 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
-from clipforget.audit import audit
-from clipforget.clip import load_clip, save_local_dir
-from clipforget.core import DATASETS, project_root
-from clipforget.datasets import make_task
-from clipforget.papermill import notebook_defaults
-from clipforget.rivals import METHODS
-from clipforget.task import emoji_task
-from clipforget.verdict import HALF_WAY, compare, judge, lights
+from clipforget.judging.questions import audit
+from clipforget.method.clip import load_clip, save_local_dir
+from clipforget.tools.files import DATASETS, project_root
+from clipforget.data.collections import make_task
+from clipforget.tools.command_line import notebook_defaults
+from clipforget.rivals.registry import METHODS
+from clipforget.method.task import emoji_task
+from clipforget.judging.verdict import HALF_WAY, compare, judge, lights
 
-PAGE = project_root() / "nbs" / "audit.ipynb"
-MEASURED = project_root() / "nbs" / "measured"
+PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"
+MEASURED = project_root() / "nbs" / "experiments" / "measured"
 
 
 def opened(until="= make_task(", **given):

@@ -15,12 +15,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 READ = (
     "index.html",
-    "nbs/explorer.html",
-    "nbs/paper.html",
+    "nbs/guide/explorer.html",
+    "nbs/guide/paper.html",
     "nbs/run.html",
-    "nbs/13_reminding.html",
-    "nbs/audit.html",
-    "nbs/glossary.html",
+    "nbs/method/reminding.html",
+    "nbs/experiments/audit.html",
+    "nbs/guide/glossary.html",
     "api/forgetting.html",
 )
 
@@ -88,7 +88,7 @@ def test_code_has_its_columns_or_scrolls_in_a_box(html, browser):
         told: pre.classList.contains('scrolls') && pre.tabIndex === 0,
     }))"""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto((html / "nbs" / "13_reminding.html").as_uri(), wait_until="load")
+    page.goto((html / "nbs" / "method" / "reminding.html").as_uri(), wait_until="load")
     code = page.evaluate(measure)
     assert max(c["columns"] for c in code) > 100
     assert not [c for c in code if c["columns"] <= 120 and c["hidden"] > 1]
@@ -147,7 +147,7 @@ def test_the_search_finds_soup(html, browser):
 
 
 def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
-    page, said = opened(browser, html / "nbs" / "explorer.html")
+    page, said = opened(browser, html / "nbs" / "guide" / "explorer.html")
     said_by = lambda: page.inner_text(".explorer-said")
     slider = page.locator(".explorer input[type=range]")
     slider.focus()

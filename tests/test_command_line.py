@@ -16,7 +16,7 @@ import pytest
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget.core import run_folder
+from clipforget.tools.files import find_page, run_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -227,7 +227,7 @@ def test_values_are_what_the_notebook_says(project, words, seen):
 
 def run_page(name, given, after=None):
     """Run the cells of an experiment page here with the parameters `given`; `after` is code behind the cell with some words."""
-    page = read_nb(ROOT / "nbs" / f"{name}.ipynb")
+    page = read_nb(find_page(name, ROOT))
     added = {"parameters": "\n".join(f"{k} = {v!r}" for k, v in given.items()), **(after or {})}
     for words, code in added.items():
         (at,) = [
@@ -256,8 +256,8 @@ def test_values_that_mean_nothing_are_refused(name, given, answer):
 def test_publishing_a_search_keeps_the_rows_of_other_methods(tmp_path, monkeypatch):
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
     monkeypatch.chdir(tmp_path)
-    kept = pd.read_csv(ROOT / "nbs" / "measured" / "search.csv")
-    table = tmp_path / "nbs" / "measured" / "search.csv"
+    kept = pd.read_csv(ROOT / "nbs" / "experiments" / "measured" / "search.csv")
+    table = tmp_path / "nbs" / "experiments" / "measured" / "search.csv"
     table.parent.mkdir(parents=True)
     kept.to_csv(table, index=False)
     figures = {"left": 0.0, "siblings": 99.0, "others": 98.0, "Score": 97.0, "a": 1.0}

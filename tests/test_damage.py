@@ -6,11 +6,11 @@ import os
 import pytest
 import torch
 
-from clipforget.adapters import add_adapters, load_patch, save_patch
-from clipforget.clip import load_clip
-from clipforget.core import cache_dir, write_atomic, write_json
-from clipforget.pictograms import load_masters
-from clipforget.results import load_rows
+from clipforget.method.adapters import add_adapters, load_patch, save_patch
+from clipforget.method.clip import load_clip
+from clipforget.tools.files import cache_dir, write_atomic, write_json
+from clipforget.data.pictograms import load_masters
+from clipforget.tools.results import load_rows
 
 
 def test_damaged_picture_cache(tmp_path, monkeypatch):

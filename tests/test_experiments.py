@@ -10,7 +10,7 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
 from clipforget import task
-from clipforget.core import project_root, run_folder
+from clipforget.tools.files import find_page, project_root, run_folder
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
@@ -35,7 +35,7 @@ def few_pictures(monkeypatch):
 
 def executed(page, given, until=None):
     """The cells of a page run with the parameters `given`, up to the first one that contains `until`, or all."""
-    notebook = read_nb(project_root() / "nbs" / f"{page}.ipynb")
+    notebook = read_nb(find_page(page))
     last = next((k for k, c in enumerate(notebook.cells) if until and c.cell_type == "code" and until in c.source), -1)
     assert until is None or last > 0, f"{page} has no cell that makes the runs"
     defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
@@ -48,7 +48,7 @@ def executed(page, given, until=None):
 
 def committed_files():
     """What is committed as measured, as {name: content}."""
-    return {path: path.read_bytes() for path in (project_root() / "nbs" / "measured").rglob("*.*")}
+    return {path: path.read_bytes() for path in (project_root() / "nbs" / "experiments" / "measured").rglob("*.*")}
 
 
 def said(cells):

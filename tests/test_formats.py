@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.photos import pixels
-from clipforget.suite import ZERO_SHOT_SETS, huggingface_set, webdataset_set, zero_shot_suite
-from clipforget.wordnet import find_class, imagenet_classes
+from clipforget.data.photos import pixels
+from clipforget.data.suite import ZERO_SHOT_SETS, huggingface_set, webdataset_set, zero_shot_suite
+from clipforget.data.wordnet import find_class, imagenet_classes
 
 CLASSES = {
     "cifar10": ("airplane", "cat", "ship"),

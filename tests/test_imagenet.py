@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.alignment import alignment_aims
-from clipforget.clip import class_embeddings, load_clip
-from clipforget.core import PARAMETERS
-from clipforget.datasets import check_request, imagenet_task, make_task, require_data
-from clipforget.methods import three_stages
-from clipforget.reminding import remind
-from clipforget.suite import PROMPTS, ZERO_SHOT_SETS
-from clipforget.wordnet import find_class, imagenet_classes, wordnet_siblings
+from clipforget.method.alignment import alignment_aims
+from clipforget.method.clip import class_embeddings, load_clip
+from clipforget.tools.files import PARAMETERS
+from clipforget.data.collections import check_request, imagenet_task, make_task, require_data
+from clipforget.method.methods import three_stages
+from clipforget.method.reminding import remind
+from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
+from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2, "layers": 3}
@@ -95,7 +95,7 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     world = task.suite["ImageNet, others"].images
     # patchworks of 512 pictures would take a minute here
     few = {"steps": 2, "batch": 8, "align_steps": 1, "few": 16, "mixed": 16}
-    monkeypatch.setattr("clipforget.methods.remind", lambda *given, **named: remind(*given, **named, **few))
+    monkeypatch.setattr("clipforget.method.methods.remind", lambda *given, **named: remind(*given, **named, **few))
     edit = three_stages(clip, task, reference=world, **SHORT)
     assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
     assert all(

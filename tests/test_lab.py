@@ -87,15 +87,15 @@ def test_lab_opens_with_the_projects_kernel(address):
 
 
 def test_a_notebook_stands_in_its_folder_and_finds_the_package(address):
-    page = "nbs/30_verdict.ipynb"
+    page = "nbs/judging/verdict.ipynb"
     wanted = json.loads((ROOT / page).read_text())["metadata"]["kernelspec"]["name"]
     assert wanted in answer(f"{address}/api/kernelspecs")["kernelspecs"]
     session = answer(
-        f"{address}/api/sessions", path=page, name="30_verdict.ipynb", type="notebook", kernel={"name": wanted}
+        f"{address}/api/sessions", path=page, name="verdict.ipynb", type="notebook", kernel={"name": wanted}
     )
     printed = said(
         address,
         session["kernel"]["id"],
-        "import os, sys, clipforget.core as core\nprint(os.getcwd(), sys.prefix, core.project_root(), sep='\\n')",
+        "import os, sys, clipforget.tools.files as core\nprint(os.getcwd(), sys.prefix, core.project_root(), sep='\\n')",
     )
-    assert printed.split() == [str(ROOT / "nbs"), sys.prefix, str(ROOT)]
+    assert printed.split() == [str(ROOT / "nbs" / "judging"), sys.prefix, str(ROOT)]

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.clip import check_local_dir, load_clip
-from clipforget.core import PARAMETERS, project_root
-from clipforget.datasets import check_request, listed, make_task, proposal_collection, read_proposal
-from clipforget.methods import three_stages
-from clipforget.photos import open_rgb, pictures_in
-from clipforget.pretraining import make_corpus
-from clipforget.results import examples, plot_embedding, plot_history, plot_stages
-from clipforget.suite import zero_shot_suite
+from clipforget.method.clip import check_local_dir, load_clip
+from clipforget.tools.files import PARAMETERS, project_root
+from clipforget.data.collections import check_request, listed, make_task, proposal_collection, read_proposal
+from clipforget.method.methods import three_stages
+from clipforget.data.photos import open_rgb, pictures_in
+from clipforget.tools.pretraining import make_corpus
+from clipforget.tools.results import examples, plot_embedding, plot_history, plot_stages
+from clipforget.data.suite import zero_shot_suite
 from views import write_views
 
 

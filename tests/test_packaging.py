@@ -3,7 +3,6 @@
 import ast
 import configparser
 import fnmatch
-import pydoc
 import subprocess
 import sys
 import tomllib
@@ -116,7 +115,7 @@ def test_module_index_is_there():
     assert [path.name for path in exported if f"'clipforget/{path.relative_to(PACKAGE).as_posix()}'" not in index] == []
 
 
-@pytest.mark.parametrize("module", ["clipforget", "clipforget.core", "clipforget.papermill"])
+@pytest.mark.parametrize("module", ["clipforget", "clipforget.tools.files", "clipforget.tools.command_line"])
 def test_import_is_light(module):
     heavy = {"torch", "open_clip", "pandas"} | FOR_NOTEBOOKS_ONLY
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
@@ -126,7 +125,7 @@ def test_import_is_light(module):
 
 def test_papermill_finds_the_engine():
     found = entry_points(group="papermill.engine", name="clipforget")
-    assert {entry.value for entry in found} == {"clipforget.papermill:ProjectEngine"}
+    assert {entry.value for entry in found} == {"clipforget.tools.command_line:ProjectEngine"}
 
 
 def test_data_files_are_packaged():
@@ -154,13 +153,3 @@ def test_sources_of_the_pictures_are_named():
     licence = (PACKAGE / "tables" / "wordnet-licence.txt").read_text(encoding="utf-8").split()
     assert " ".join(licence) in " ".join(notice.replace("\n>", "\n").split())  # word for word
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
-
-
-def test_help_tells_what_parameters_mean():
-    from clipforget import forgetting, reminding
-
-    told = pydoc.render_doc(forgetting.forget, renderer=pydoc.plaintext)
-    assert "steps: at most" in told and "delta: the paper's absolute threshold instead" in told
-    assert "hold_margin: m of the hold (cosine)" in pydoc.render_doc(reminding.Lesson, renderer=pydoc.plaintext)
-    assert "Parameters" not in pydoc.render_doc(forgetting.draw, renderer=pydoc.plaintext)  # it has no comments
-    assert "forgetting, reminding, restoring" in pydoc.render_doc(clipforget, renderer=pydoc.plaintext)

@@ -49,7 +49,7 @@ def test_a_page_that_fails_stays_as_it_was(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["13_reminding.ipynb", "../index", "no_such_page"])
+@pytest.mark.parametrize("name", ["reminding.ipynb", "../index", "no_such_page"])
 def test_only_pages_are_executed(name):
     done = subprocess.run([sys.executable, str(ROOT / "docs" / "execute.py"), name], capture_output=True, text=True)
     assert done.returncode == 1 and "There is no page" in done.stderr
@@ -71,7 +71,7 @@ def test_a_kept_run_has_its_figures_and_no_photographs():
 
 @pytest.mark.parametrize("name", ["run-cifar10", "run-style"])
 def test_the_committed_runs_have_figures_that_scale(name):
-    committed = nbformat.read(ROOT / "nbs" / "executed" / f"{name}.ipynb", as_version=4)
+    committed = nbformat.read(ROOT / "nbs" / "experiments" / "_executed" / f"{name}.ipynb", as_version=4)
     kinds = [kind for c in committed.cells for o in c.get("outputs", []) for kind in o.get("data", {})]
     assert "image/svg+xml" in kinds and not {"image/png", "image/jpeg"} & set(kinds)
 

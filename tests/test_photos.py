@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.clip import load_clip, pretrained_folder
-from clipforget.datasets import make_task
+from clipforget.method.clip import load_clip, pretrained_folder
+from clipforget.data.collections import make_task
 from views import write_views
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ def test_a_class_in_one_style(model, tree, tmp_path):
 
 
 def test_limit_is_stratified_and_said(tree):
-    from clipforget.suite import zero_shot_suite
+    from clipforget.data.suite import zero_shot_suite
 
     rng = np.random.default_rng(0)
     for name in ("airplane", "ship"):

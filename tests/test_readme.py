@@ -16,12 +16,12 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from clipforget import clip, methods
-from clipforget.core import PARAMETERS, run_folder
-from clipforget.results import tidy_runs
-from clipforget.scores import GATE, evaluate, method_table, run_summaries
+from clipforget.tools.files import PARAMETERS, run_folder
+from clipforget.tools.results import tidy_runs
+from clipforget.judging.scores import GATE, evaluate, method_table, run_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
-MEASURED = ROOT / "nbs" / "measured"
+MEASURED = ROOT / "nbs" / "experiments" / "measured"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST_SCREEN = README.partition("\n## ")[0]
 
@@ -200,7 +200,7 @@ def test_photographs_are_those_of_the_results_file():
     siblings = others[others["column"] == "siblings"].groupby("dataset")["kept"]
     suite = others[others["column"].str.endswith(", others")].groupby("dataset")["kept"]
     asked = [("siblings", 0, siblings.mean()), ("siblings", 1, siblings.min()), ("others", 0, suite.mean())]
-    page = (ROOT / "nbs" / "photos.ipynb").read_text(encoding="utf-8")
+    page = (ROOT / "nbs" / "experiments" / "photographs.ipynb").read_text(encoding="utf-8")
     bounds = ast.literal_eval(re.search(r"ASKED = (\{.*?\})", page.replace('\\"', "'")).group(1))
     for column, k, kept in asked:
         words = r" % on CIFAR-10 and {:.1f} % on PACS(?: on average| in the worst run|) \(asked: {}\)"

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from clipforget.activations import ActivationCache, frozen_depth
-from clipforget.adapters import add_adapters
-from clipforget.clip import (
+from clipforget.method.activations import ActivationCache, frozen_depth
+from clipforget.method.adapters import add_adapters
+from clipforget.method.clip import (
     MODELS,
     PREPARED,
     TOKENS,
@@ -30,11 +30,11 @@ from clipforget.clip import (
     save_local_dir,
     weights_hash,
 )
-from clipforget.core import DATASETS, PRETRAIN_STEPS, pretrain_steps
-from clipforget.methods import three_stages
-from clipforget.pictograms import draw_views, load_pictograms
-from clipforget.scores import evaluate_stages
-from clipforget.task import emoji_task
+from clipforget.tools.files import DATASETS, PRETRAIN_STEPS, pretrain_steps
+from clipforget.method.methods import three_stages
+from clipforget.data.pictograms import draw_views, load_pictograms
+from clipforget.judging.scores import evaluate_stages
+from clipforget.method.task import emoji_task
 
 NAME = "emoji-rn"
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,14 +111,14 @@ def test_weights_of_other_pictures_are_refused_before_the_download(monkeypatch, 
 def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it():
     wanted = {d["backbone"].partition(":")[2] for d in DATASETS.values() if d["backbone"].startswith("pretrained:")}
     assert wanted | {"emoji; cifar10; pacs"} == set(PRETRAIN_STEPS)
-    page = (ROOT / "nbs" / "photos.ipynb").read_text()
+    page = (ROOT / "nbs" / "experiments" / "photographs.ipynb").read_text()
     for name, steps in PRETRAIN_STEPS.items():
         said = str(missing_model(name))
         command = said.partition("Make it: ")[2].partition(". DIR")[0]
-        words = ["papermill", "nbs/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
+        words = ["papermill", "nbs/experiments/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
         assert shlex.split(command) == words  # as a shell reads it: a semicolon ends no command
         assert pretrain_steps(name) == steps and re.search(rf"-p dataset \W*{name}\W*`", page)
-    made = (ROOT / "nbs" / "pretrain.ipynb").read_text()
+    made = (ROOT / "nbs" / "experiments" / "pretrain.ipynb").read_text()
     assert "steps: int = 0 " in made and "steps = steps or pretrain_steps(dataset)" in made
 
 

@@ -18,7 +18,7 @@ def test_ruff():
 
 
 def test_format():
-    pages = [str(p) for p in sorted((ROOT / "nbs").glob("*.ipynb")) if not p.is_symlink()]
+    pages = [str(p) for p in sorted((ROOT / "nbs").rglob("*.ipynb")) if not p.is_symlink()]
     check("ruff", "format", "--check", "--quiet", "--diff", "index.ipynb", "docs", "tests", *pages)
 
 

@@ -14,7 +14,7 @@ import pytest
 from distributed import LocalCluster
 
 from clipforget import sweeping
-from clipforget.sweeping import collected, execute, is_finished, outside_client, plan, sweep, table_path
+from clipforget.tools.sweeping import collected, execute, is_finished, outside_client, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = (
@@ -233,7 +233,7 @@ def test_names_stay_inside(project):
 
 def test_interruption_keeps_what_is_finished(project, tmp_path):
     code = (
-        f"import signal\nfrom clipforget.sweeping import plan, sweep\nif __name__ == '__main__':\n"
+        f"import signal\nfrom clipforget.tools.sweeping import plan, sweep\nif __name__ == '__main__':\n"
         f"    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored\n"
         f"    sweep(plan('tiny', {{'what': ['plain', 'sleeps']}}, {str(tmp_path / 'results')!r}), workers=2)\n"
     )

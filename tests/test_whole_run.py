@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget.adapters import load_patch
-from clipforget.clip import encode_images, load_clip, normalise
-from clipforget.core import PARAMETERS
-from clipforget.methods import default_settings, settings_for
-from clipforget.papermill import notebook_defaults
+from clipforget.method.adapters import load_patch
+from clipforget.method.clip import encode_images, load_clip, normalise
+from clipforget.tools.files import PARAMETERS
+from clipforget.method.methods import default_settings, settings_for
+from clipforget.tools.command_line import notebook_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERMILL = Path(sys.executable).parent / "papermill"

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from clipforget.pictograms import draw_views, load_pictograms
+from clipforget.data.pictograms import draw_views, load_pictograms
 
 
 def write_views(folder: Path, name: str, count: int = 12, seed: int = 0, style: int = 0) -> None:

@@ -1,4 +1,4 @@
-// The explorer: pictures and curves that were computed by nbs/explorer.ipynb, moved by a slider. No library, no network.
+// The explorer: pictures and curves that were computed by nbs/guide/explorer.ipynb, moved by a slider. No library, no network.
 (function () {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
