@@ -160,9 +160,4 @@ def stored_answers(
         best = [best_names(clip.with_visual(tower), images, text) for tower in towers.values()]
         for k, picture in enumerate(pictures):
             picture["best"][stage.name] = [at[k] for at in best]
-    return {
-        "name": task.target,
-        "a": edit.info["a"],
-        "curves": curves,
-        **with_own_names(pictures, task.forget.classes),
-    }
+    return {"name": task.target, "a": edit.info["a"], "curves": curves, **with_own_names(pictures, task.forget.classes)}
