@@ -46,6 +46,7 @@ PARTS = {
     "Data": [
         "data/photos",
         "data/pictograms",
+        "data/emoji",
         "data/kinds",
         "data/collections",
         "data/wordnet",
