@@ -6,7 +6,7 @@
 __all__ = ['PROMPTS', 'IMAGENET_HOMES', 'IMAGENET_LAYOUT', 'IMAGENET_SOURCE', 'OBJECTNET', 'PICTURE_KINDS', 'LABELS',
            'ZERO_SHOT_SETS', 'CLASS_NAMES', 'OTHER_FORMS', 'imagenet_templates', 'image_set', 'positions', 'folder_set',
            'saved', 'archives_in', 'class_tree', 'imagenet_folders', 'imagenet_set', 'imagenet_names', 'subsample',
-           'limited', 'Cropped', 'objectnet_classes', 'load_objectnet', 'check_archive', 'readable_names',
+           'limit_set', 'Cropped', 'objectnet_classes', 'load_objectnet', 'check_archive', 'readable_names',
            'named_labels', 'Packed', 'webdataset_set', 'Encoded', 'huggingface_set', 'torchvision_set', 'KnownSet',
            'other_form', 'zero_shot_suite']
 
@@ -30,7 +30,16 @@ import torchvision.datasets as vision
 from PIL import Image
 
 from ..tools.files import choose, read_json
-from .photos import SUFFIXES, Photos, class_folders, folders_in, inside, open_rgb, pictures_in, readable
+from clipforget.data.photos import (
+    SUFFIXES,
+    Photos,
+    class_folders,
+    list_folders,
+    check_inside,
+    open_rgb,
+    image_files,
+    to_words,
+)
 from ..method.task import ImageSet
 from .wordnet import Synset, find_class, imagenet_classes
 
@@ -100,7 +109,7 @@ def folder_set(
     root: Path,  # a tree CLASS/picture
     size: int,  # pixels of a side
     classes: Sequence[str] = (),  # all names to choose among; those of the folders if empty
-    rename: Callable[[str], str | None] = readable,  # from a folder's name to its class's; None leaves a folder out
+    rename: Callable[[str], str | None] = to_words,  # from a folder's name to its class's; None leaves a folder out
     templates: Sequence[str] = (),  # prompts of its own
 ) -> ImageSet:
     "The pictures of a tree of class folders, in the order of folders and files."
@@ -127,12 +136,12 @@ def saved(folder: Path) -> bool:
 
 def archives_in(folder: Path) -> list[Path]:
     "The tar files directly in `folder`, sorted, without hidden ones; ValueError for a link that leads out of it."
-    return [inside(p, folder) for p in sorted(Path(folder).glob("*.tar")) if p.is_file() and p.name[0] != "."]
+    return [check_inside(p, folder) for p in sorted(Path(folder).glob("*.tar")) if p.is_file() and p.name[0] != "."]
 
 
 def class_tree(folder: Path) -> bool:
     "Whether a folder is there that may hold class folders: not one that was saved, nor one with archives alone."
-    return Path(folder).is_dir() and not saved(folder) and not (archives_in(folder) and not folders_in(folder))
+    return Path(folder).is_dir() and not saved(folder) and not (archives_in(folder) and not list_folders(folder))
 
 # %% ../../nbs/data/suite.ipynb #463b551a
 IMAGENET_HOMES = ("imagenet", "ILSVRC2012", ".")
@@ -161,13 +170,13 @@ def imagenet_folders(
             f"in it: {IMAGENET_LAYOUT}. To get it: {IMAGENET_SOURCE}."
         )
     folders: dict[Synset, Path] = {}
-    for d in folders_in(tree) if tree else ():
+    for d in list_folders(tree) if tree else ():
         c = find_class(d.name)
         if c in folders:
             raise ValueError(f"{folders[c]} and {d.name} are both for the class {c}. Give each class one folder.")
         folders[c] = d
     found = {
-        c.wnid: pictures_in(folders[c])
+        c.wnid: image_files(folders[c])
         for c in sorted(folders, key=lambda c: c.index)
         if not wanted or c.wnid in wanted
     }
@@ -232,7 +241,7 @@ def subsample(
     return place.argsort()[:limit].sort().values
 
 
-def limited(
+def limit_set(
     part: ImageSet,  # the whole set
     limit: int,  # pictures at most; all if 0
     seed: int = 0,  # of the draw
@@ -294,8 +303,8 @@ def load_objectnet(
         "objectnet",
         folder / "images",
         size,
-        [readable(n) for n in known],
-        lambda f: readable(names[f]) if names.get(f) in known else None,
+        [to_words(n) for n in known],
+        lambda f: to_words(names[f]) if names.get(f) in known else None,
         PROMPTS["objectnet"],
     )
     whole = cast(Photos, part.images)  # as `folder_set` makes them
@@ -353,7 +362,7 @@ def _within(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 def readable_names(found: Sequence[str]) -> tuple[str, ...]:
     "The names `found` of classes, as a prompt says them."
-    return tuple(readable(f) for f in found)
+    return tuple(to_words(f) for f in found)
 
 
 def named_labels(
@@ -503,7 +512,7 @@ def _saved_part(
     if (folder / "dataset_dict.json").is_file():
         there = read_json(folder / "dataset_dict.json").get("splits", ())
         part = next((p for p in parts if p in there), parts[0])
-        folder = inside(folder / choose(f"part of {name}", part, there), folder)
+        folder = check_inside(folder / choose(f"part of {name}", part, there), folder)
     try:
         tables = [folder / f["filename"] for f in read_json(folder / "state.json")["_data_files"]]
         _within([folder / "state.json", folder / "dataset_info.json", *tables], folder)
@@ -573,7 +582,7 @@ def torchvision_set(
     photos = Photos(source, tuple(range(len(labels))), size, "" if files else f"{(root / folder).resolve()}, test")
     if not hasattr(data, "classes"):
         raise ValueError(f"{root / folder} is incomplete: the list of classes is missing")
-    return image_set(name, photos, labels, [readable(c) for c in data.classes], PROMPTS[name])
+    return image_set(name, photos, labels, [to_words(c) for c in data.classes], PROMPTS[name])
 
 # %% ../../nbs/data/suite.ipynb #338dfc68
 @dataclass(frozen=True)
@@ -644,7 +653,7 @@ def other_form(name: str, root: Path, size: int) -> ImageSet:
         raise FileNotFoundError(f"{home} has no archives and was not saved by save_to_disk")
     classes, listed = known.classes, home / CLASS_NAMES
     if listed.is_file():
-        lines = [line.strip() for line in inside(listed, home).read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in check_inside(listed, home).read_text(encoding="utf-8").splitlines()]
         classes = tuple(known.naming([line for line in lines if line]))
         if known.classes and classes != known.classes:
             raise ValueError(
@@ -685,7 +694,7 @@ def zero_shot_suite(
     for name in names:
         known = ZERO_SHOT_SETS[name]
         try:
-            sets[name], line = limited(_either(name, root, size), limit, seed)
+            sets[name], line = limit_set(_either(name, root, size), limit, seed)
         except FileNotFoundError:
             wanted = f"{known.layout}, {OTHER_FORMS.format(name)}"
             line = f"{name}: not found below {root}. Wanted: {wanted}. To get it: {known.source}"
