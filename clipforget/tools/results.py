@@ -15,6 +15,7 @@ import html
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from itertools import cycle
 from pathlib import Path
@@ -111,7 +112,7 @@ def make_runs(
     "The rows of all runs of an experiment's `plan`, one after another; those that have a file are not made again."
     path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}.csv"
     for what in tqdm(plan[::-1] if reverse else plan, desc="runs"):
-        stored_rows(path(what), lambda: run(*what))
+        stored_rows(path(what), partial(run, *what))
     print(f"{len(plan)} runs; their files are in {shown(folder)}")
     return pd.concat([read_rows(path(what)) for what in plan], ignore_index=True)
 
