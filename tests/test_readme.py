@@ -17,7 +17,7 @@ from PIL import Image
 
 from clipforget import clip, methods
 from clipforget.tools.files import PARAMETERS, run_folder
-from clipforget.tools.results import tidy_runs
+from clipforget.tools.rows import tidy_runs
 from clipforget.judging.scores import GATE, evaluate, method_table, run_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
