@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from clipforget.method.alignment import alignment_aims
-from clipforget.method.clip import class_embeddings, load_clip
+from clipforget.method.clip import class_embeddings
+from clipforget.method.loading import load_clip
 from clipforget.tools.files import PARAMETERS
 from clipforget.data.collections import check_request, imagenet_task, make_task, require_data
 from clipforget.method.methods import three_stages

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.clip import check_local_dir, load_clip
+from clipforget.method.loading import check_local_dir, load_clip
 from clipforget.tools.files import PARAMETERS, project_root
 from clipforget.data.collections import check_request, listed, make_task, proposal_collection, read_proposal
 from clipforget.method.methods import three_stages

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from clipforget import clip, methods
-from clipforget.tools.files import PARAMETERS, run_folder
+from clipforget.tools.files import PARAMETERS
+from clipforget.tools.request import run_folder
 from clipforget.tools.results import tidy_runs
 from clipforget.judging.scores import GATE, evaluate, method_table, run_summaries
 

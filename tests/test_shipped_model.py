@@ -16,21 +16,10 @@ from safetensors.torch import save_file
 
 from clipforget.method.activations import ActivationCache, frozen_depth
 from clipforget.method.adapters import add_adapters
-from clipforget.method.clip import (
-    MODELS,
-    PREPARED,
-    TOKENS,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    load_clip,
-    load_compact,
-    missing_model,
-    normalise,
-    save_local_dir,
-    weights_hash,
-)
-from clipforget.tools.files import DATASETS, PRETRAIN_STEPS, pretrain_steps
+from clipforget.method.clip import MODELS, PREPARED, TOKENS, accuracy, class_embeddings, encode_images, missing_model, normalise, weights_hash
+from clipforget.method.loading import load_clip, load_compact, save_local_dir
+from clipforget.tools.settings import DATASETS
+from clipforget.tools.files import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate_stages

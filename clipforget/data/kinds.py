@@ -22,19 +22,7 @@ from ..tools.files import choose
 from .collections import listed, make_task, require_data
 from .photos import image_keys, pixels
 from .pictograms import STYLES, load_pictograms
-from clipforget.method.task import (
-    EVALUATION_SEED,
-    TRIED_ON,
-    ImageSet,
-    Task,
-    centroids,
-    draw_targets,
-    emoji_suite,
-    emoji_task,
-    known_names,
-    nearest_siblings,
-    view_set,
-)
+from ..method.task import EVALUATION_SEED, TRIED_ON, ImageSet, Task, centroids, draw_targets, emoji_suite, emoji_task, known_names, nearest_siblings, view_set
 
 # %% ../../nbs/data/kinds.ipynb #66e359c3
 Pair = tuple[str, int]  # a thing's name and the number of a style

@@ -28,7 +28,8 @@ import torch
 from .activations import ActivationCache, encode_above, features_above, frozen_activations, tower_parts
 from .adapters import load_patch, merge, read_notes, save_patch
 from .clip import Clip, batch_size, encode_images, fast, image_features, weights_hash
-from ..tools.files import DATASETS, choose, short_hash
+from ..tools.settings import DATASETS
+from ..tools.files import choose, short_hash
 from .forgetting import Stage, candidates, forget
 from .importance import layers as tower_layers
 from ..data.photos import Photos, image_keys, pixels

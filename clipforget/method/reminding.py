@@ -16,13 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from clipforget.method.activations import (
-    ActivationCache,
-    encode_above,
-    features_above,
-    frozen_depth,
-    frozen_activations,
-)
+from .activations import ActivationCache, encode_above, features_above, frozen_depth, frozen_activations
 from .adapters import trainable
 from .alignment import retain_pools
 from .clip import Clip, batch_size, class_embeddings, fast

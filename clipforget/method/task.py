@@ -18,16 +18,7 @@ from hashlib import sha256
 import torch
 import torch.nn.functional as F
 
-from clipforget.method.clip import (
-    TEMPLATES,
-    Clip,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    has_bfloat16,
-    kept_tensor,
-    weights_hash,
-)
+from .clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images, has_bfloat16, kept_tensor, weights_hash
 from ..tools.files import choose
 from ..data.photos import Photos, image_keys, pixels
 from ..data.pictograms import DIGITS, STYLES, Pictures, draw_views, load_digits, load_pictograms

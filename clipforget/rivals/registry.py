@@ -23,16 +23,7 @@ from .ascent import ASCENT, calibration_risk
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..tools.files import choose
 from .interpolation import INTERPOLATION
-from clipforget.method.methods import (
-    PAPER,
-    Edit,
-    Method,
-    Range,
-    as_in_the_paper,
-    default_settings,
-    do_nothing,
-    three_stages,
-)
+from ..method.methods import PAPER, Edit, Method, Range, as_in_the_paper, default_settings, do_nothing, three_stages
 from .noise import NOISE
 from .regularised import REGULARISED
 from ..method.reminding import task_pools

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import click
 
-from .files import find_page, pages, project_root, run_folder
+from .files import find_page, pages, project_root
+from .request import run_folder
 
 # %% ../../nbs/tools/command_line.ipynb #5f9e03e7
 #: papermill's options under the number of values that follow them
