@@ -36,6 +36,7 @@ PARTS = {
         "method/importance",
         "method/adapters",
         "method/activations",
+        "method/training",
         "method/forgetting",
         "method/alignment",
         "method/holding",
