@@ -33,11 +33,25 @@ from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images, enco
 from ..tools.settings import DATASETS
 from ..tools.files import WHAT, check_choices, choose, data_folder, shown, write_atomic
 from ..tools.figures import show_pictures
-from .photos import SUFFIXES, Photos, check_headers, class_folders, files_in, files_of, folders_in, kinds_of, open_rgb, pictures_in, pixels, readable
+from clipforget.data.photos import (
+    SUFFIXES,
+    Photos,
+    check_headers,
+    class_folders,
+    files_in,
+    files_of,
+    folders_in,
+    kinds_of,
+    open_rgb,
+    pictures_in,
+    pixels,
+    readable,
+)
 from .pictograms import STYLES, load_pictograms
 from ..tools.pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
-from ..method.task import ImageSet, Task, drawn_from, emoji_task, known_names
+from ..method.task import ImageSet, Task, sibling_of
+from .emoji import emoji_task, known_names
 from .wordnet import classes_below, find_class, imagenet_classes, wordnet_siblings
 
 # %% ../../nbs/data/collections.ipynb #5fae2556
@@ -525,7 +539,7 @@ def tone_table(task: Task) -> pd.DataFrame:
     """Percent of the forget pictures of `task`, and of each sibling's,
     that have which tone at their rim; the last column counts pictures."""
     of = {"forget": task.forget.images}
-    siblings = np.array(drawn_from(task))
+    siblings = np.array(sibling_of(task))
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
     shares = {name: tones_of(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for name, x in of.items()}
     table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T

@@ -53,7 +53,6 @@ def data_folder(data_root: str = "") -> Path:
     "Where data sets lie: `data_root`, else the environment variable CLIPFORGET_DATA, else data/ in the project."
     return Path(data_root or os.environ.get("CLIPFORGET_DATA") or project_root() / "data").expanduser()
 
-
 # %% ../../nbs/tools/files.ipynb #f8f256d6
 def find_page(
     name: str,  # a notebook of nbs/ by its name alone, or by its path below nbs/, with or without .ipynb

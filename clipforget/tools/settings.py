@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'DATASETS', 'REMEDIES', 'GATE', 'RENAMED', 'GONE', 'checked', 'Dataset', 'Range', 'setting', 'Settings',
-           'names_of', 'check_names', 'check_fields', 'read_settings', 'settings_table']
+           'search_space', 'names_of', 'check_names', 'check_fields', 'read_settings', 'settings_table']
 
 # %% ../../nbs/tools/settings.ipynb #1856ade5
 import dataclasses
@@ -218,6 +218,11 @@ GONE = {
     "strangers": "unrelated images to distil on gave back nothing that the siblings' own did not",
 }
 "Former settings that made no difference, with what was found."
+
+
+def search_space() -> dict[str, Range]:
+    "The bounds within which a search may move the settings that it moves."
+    return {f.name: f.metadata["search"] for f in dataclasses.fields(Settings) if "search" in f.metadata}
 
 
 def names_of(declared: type) -> tuple[str, ...]:
