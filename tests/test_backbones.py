@@ -105,7 +105,7 @@ def test_the_activation_that_a_tag_needs_is_set(monkeypatch):
 
 
 def test_no_network_is_said_in_one_sentence():
-    code = "from clipforget.method.clip import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
+    code = "from clipforget.method.loading import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": os.devnull}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert "refused: The weights of ViT-B-32" in done.stdout, done.stderr

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
-from ..tools.files import PACKAGE, choose, project_root, read_json, shown, slug, write_atomic, write_json
+from ..tools.files import PACKAGE, choose, project_root, results_folder, read_json, shown, slug, write_atomic, write_json
 from .clip import Clip, default_device, hf_tokenizer
 
 # %% ../../nbs/method/loading.ipynb #6ff655d4
@@ -117,7 +117,7 @@ def pretrained_folder(name: str, new: bool = False) -> Path:
 
 def _model_folders() -> tuple[Path, Path]:
     "Where pre-trained models lie: those made here, those committed."
-    return project_root() / "results" / "models", project_root() / "nbs" / "experiments" / "models"
+    return results_folder() / "models", project_root() / "nbs" / "experiments" / "models"
 
 
 def _missing_model(name: str) -> FileNotFoundError:
