@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from ..data.wordnet import TABLES
-from ..judging.scores import GATE, by_column, retention_table, score_table, summary
+from .settings import GATE
+from ..judging.scores import by_column, retention_table, score_table, summary
 from ..method.task import Task
 from .files import write_atomic
 
