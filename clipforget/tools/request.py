@@ -81,7 +81,7 @@ class Request:
         "", "shipped model, pretrained:NAME, local-dir:PATH or NAME/TAG; empty: the data set's default"
     )
     method: str = setting(
-        "clipforget", 'or "as in the paper", or a rival: "do nothing", "SLUG" ... (rivals/registry.ipynb lists them)'
+        "clipforget", 'or "as in the paper", or a rival such as "SLUG" (rivals/registry.ipynb lists them)'
     )
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")

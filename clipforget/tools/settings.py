@@ -181,7 +181,7 @@ class Settings:
     )
     remind_margin: float = setting(
         0.4,
-        "m of the forget loss while reminding (cosine)",
+        "m of the forget loss in stage 2 (cosine)",
         -2,
         2,
         stage="reminding",
@@ -190,7 +190,7 @@ class Settings:
     )
     retries: int = setting(
         0,
-        "so often stage 2 may be repeated with a threefold forget weight, until calibration passes",
+        "repeats of stage 2, each at thrice the forget weight",
         0,
         stage="reminding",
         own={"cifar10": 2, "style": 2},
