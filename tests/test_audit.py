@@ -1,7 +1,7 @@
 """The audit page finds the task of any run: of every data set, with the parameters of the main job, and refuses a patch for another target."""
 
 import ast
-import inspect
+import dataclasses
 
 import pandas as pd
 import pytest
@@ -11,10 +11,11 @@ from execnb.shell import CaptureShell
 from PIL import Image
 
 from clipforget.judging.questions import audit
-from clipforget.method.clip import load_clip, save_local_dir
-from clipforget.tools.files import DATASETS, project_root
-from clipforget.data.collections import make_task
-from clipforget.tools.command_line import notebook_defaults
+from clipforget.method.loading import load_clip, save_local_dir
+from clipforget.tools.settings import DATASETS
+from clipforget.tools.files import project_root
+from clipforget.tools.request import Request
+from clipforget.tools.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, lights
@@ -42,16 +43,11 @@ def pictures(folder, colour):
 
 
 def test_the_page_has_what_describes_a_task():
-    known = set(inspect.signature(make_task).parameters) - {"clip", "limit"}
-    assert known <= set(notebook_defaults(PAGE))
-    call = next(
-        node
-        for cell in read_nb(PAGE).cells
-        if cell.cell_type == "code" and "= make_task(" in cell.source
-        for node in ast.walk(ast.parse(cell.source))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "make_task"
-    )
-    assert known <= {a.id for a in call.args if isinstance(a, ast.Name)}
+    of_data = {f.name for f in dataclasses.fields(Request) if "of" in f.metadata} - {"limit", "download"}
+    known = {"dataset", "seed", "data_root", *of_data}
+    assert known <= set(notebook_parameters(PAGE)[1])
+    (asking,) = [c.source for c in read_nb(PAGE).cells if c.cell_type == "code" and "= Request(" in c.source]
+    assert known <= {node.id for node in ast.walk(ast.parse(asking)) if isinstance(node, ast.Name)}
 
 
 def test_nothing_given_is_the_committed_audit():

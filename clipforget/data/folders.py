@@ -20,7 +20,7 @@ from .pictograms import load_pictograms
 from .wordnet import imagenet_classes
 from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images
 from ..method.task import Task
-from ..tools.figures import show_pictures
+from ..tools.figures import show_images
 from ..tools.files import choose, shown, write_atomic
 from ..tools.request import Request
 
@@ -174,7 +174,7 @@ def plot_proposal(
         sheet += [squares, torch.full((columns - len(part), 3, size, size), torch.nan)]
         names += [*(n[:12] for n in part["name"]), *[""] * (columns - len(part))]
     roles = [f"{role}: {(table['role'] == role).sum()} pictures" for role in rows]
-    return show_pictures(torch.cat(sheet), names, columns, "; ".join(roles))
+    return show_images(torch.cat(sheet), names, columns, "; ".join(roles))
 
 # %% ../../nbs/data/folders.ipynb #a329d65f
 def own_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
