@@ -161,12 +161,10 @@ def photo_task(
         _check_files(collection, torch.cat([*training.values()]), torch.cat([*judged.values()]))
     rest = collection.where(sorted({*collection.groups} - {target, *keep}))
     held, name = rest[collection.held_out[rest]], f"{collection.name}, others"
-    photos = {
-        n: collection.part(n, k, clip.size)
-        for n, k in (training | judged | {name: held if len(held) else rest}).items()
-    }
-    decoded = [replace(photos[n], images=pixels(photos[n].images)) for n in training]
+    index = training | judged | {name: held if len(held) else rest}
+    photos = {n: collection.part(n, k, clip.size) for n, k in index.items()}
+    forget, kept, *checks = (replace(photos[n], images=pixels(photos[n].images)) for n in training)
     evaluation, suite = {n: photos[n] for n in judged}, {name: photos[name]} if len(rest) else {}
-    sets = (add_views(decoded[0], n_views, seed), *decoded[1:], evaluation, suite)
     groups = tuple(s for s in keep for _ in parts[s][0][:share])
-    return Task(collection.name, target, tuple(keep), labels, seed, *sets, collection.templates, groups)
+    told = (collection.name, target, tuple(keep), labels, seed, add_views(forget, n_views, seed), kept)
+    return Task(*told, checks[0], checks[1], evaluation, suite, collection.templates, groups)

@@ -194,8 +194,8 @@ def emoji_task(
         draw("calibration, forget", [target], "calibration", n_forget, start + 2, mine),
         draw("calibration, retain", chosen, "calibration", n_retain, start + 3, every),
     )
-    shown = {"thing": target, "styles": tuple(STYLES[s] for s in mine)}
-    return Task("emoji", target, chosen, labels, seed, *training, evaluation, emoji_suite(clip, target), **shown)
+    told, suite = ("emoji", target, chosen, labels, seed), emoji_suite(clip, target)
+    return Task(*told, *training, evaluation, suite, thing=target, styles=tuple(STYLES[s] for s in mine))
 
 # %% ../../nbs/data/emoji.ipynb #ada93ce1
 TRIED_ON = (

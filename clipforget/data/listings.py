@@ -24,9 +24,7 @@ def _in_part(name: str, part: int) -> bool:
     return int.from_bytes(sha256(name.encode()).digest(), "big") % part == 0
 
 
-def _collect(
-    name: str, source: Sequence, rows: Sequence[tuple[str, str, str]], held_out: Sequence[bool], part: int
-) -> Collection:
+def _collect(name: str, part: int, source: Sequence, rows: Sequence[tuple], held_out: Sequence[bool]) -> Collection:
     "A collection of images with a row (style, class, file) each, of which one in `part` of those not held out is spared."
     styles, names = (tuple(to_words(row[k]) for row in rows) for k in (0, 1))
     classes = tuple(sorted(set(names)))
@@ -62,8 +60,7 @@ def list_cifar10(root: Path) -> Collection:
     if folders := _cifar10_folders(root):
         trees = [(f, class_folders(f, _CIFAR10)) for f in folders]
         found = [(p, ("photo", c, p.name), f.name == "test") for f, t in trees for c, paths in t.items() for p in paths]
-        paths, rows, held_out = zip(*found)
-        return _collect("CIFAR-10", paths, rows, held_out, 5)
+        return _collect("CIFAR-10", 5, *zip(*found))
     there = Path(root) / CIFAR10.base_folder
     try:
         parts = [CIFAR10(root, train=train, download=False) for train in (True, False)]
@@ -79,7 +76,7 @@ def list_cifar10(root: Path) -> Collection:
     rows = [("photo", part.classes[y], f"{k:05}") for part in parts for k, y in enumerate(part.targets)]
     held_out = [part is parts[1] for part in parts for _ in part.targets]
     source = cast(Sequence, torch.utils.data.ConcatDataset(parts))  # it has a length and items
-    return _collect("CIFAR-10", source, rows, held_out, 5)
+    return _collect("CIFAR-10", 5, source, rows, held_out)
 
 # %% ../../nbs/data/listings.ipynb #adf3bdb3
 _STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https://domaingeneralization.github.io/#data; DomainNet; pictures of your own)"
@@ -104,7 +101,7 @@ def list_styles(
         )
     found = [(p, (s, c, p.name)) for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     paths, rows = zip(*found)
-    return _collect(folder.name, paths, rows, [_in_part("/".join(row), 4) for row in rows], 2)
+    return _collect(folder.name, 2, paths, rows, [_in_part("/".join(row), 4) for row in rows])
 
 # %% ../../nbs/data/listings.ipynb #3d4c3e71
 TONES = {

@@ -33,8 +33,8 @@ SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", 
 SUFFIXES += (".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm")
 _MOST_PIXELS, _NARROWEST = 100_000_000, 50
 # the library's own errors, and what its parsers of damaged headers let through
-_UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, TypeError)
-_UNREADABLE += (LookupError, EOFError, OverflowError, struct.error)
+_UNREADABLE: tuple[type[Exception], ...] = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError)
+_UNREADABLE += (ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
