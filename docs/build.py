@@ -85,8 +85,6 @@ PARTS = {
         "experiments/photographs",
         "experiments/_executed/run-cifar10",
         "experiments/_executed/run-style",
-        "experiments/coarse",
-        "experiments/search",
         "experiments/speed",
         "experiments/pretrain",
         "experiments/sweep",
