@@ -232,7 +232,7 @@ def test_wrong_grid(project, notebook, grid, answer):
 @pytest.mark.parametrize(
     "grid, answer",
     [
-        ({"rank": [4, 0]}, "rank=0: wanted is a whole number from 1, or None"),
+        ({"rank": [4, 0]}, "rank=0: wanted is a whole number from 1"),
         ({"ema": [0.5, 1.5]}, "ema=1.5: wanted is a number from 0 to 1"),
         ({"labels": ["corse"]}, "Unknown kind of labels 'corse'. Did you mean 'coarse'"),
         ({"dataset": ["emoji", "cifar10"], "styles": "noto"}, "styles='noto' means nothing for a cifar10 data set"),
