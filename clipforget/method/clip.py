@@ -37,6 +37,7 @@ from clipforget.tools.files import (
     choose,
     project_root,
     read_json,
+    results_folder,
     short_hash,
     shown,
     slug,
@@ -219,13 +220,15 @@ def load_compact(folder: Path) -> tuple[CLIP, dict]:
 def pretrained_folder(name: str, new: bool = False) -> Path:
     """The folder of the pre-trained model `name`: results/models/NAME in the project, where
     pretrain.ipynb writes a `new` one, or the committed nbs/experiments/models/NAME if there is no other."""
-    made, committed = (project_root() / top / "models" / slug(name) for top in ("results", "nbs"))
+    made, committed = (
+        top / "models" / slug(name) for top in (results_folder(), project_root() / "nbs" / "experiments")
+    )
     return committed if committed.is_dir() and not made.is_dir() and not new else made
 
 
 def missing_model(name: str) -> FileNotFoundError:
     "What to say where there is no model `pretrained:name`: which there are, and the command that makes it."
-    tops = [project_root() / top / "models" for top in ("results", "nbs")]
+    tops = [top / "models" for top in (results_folder(), project_root() / "nbs" / "experiments")]
     there = sorted({p.name for top in tops if top.is_dir() for p in top.iterdir() if p.is_dir()})
     return FileNotFoundError(
         f"There is no pre-trained model {name!r} in {' or '.join(map(shown, tops))}; there are: {', '.join(there) or 'none'}. "

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import choose, data_folder, project_root, short_hash, slug
+from .files import choose, data_folder, project_root, results_folder, short_hash, slug
 from clipforget.tools.settings import (
     DATASETS,
     REMEDIES,
@@ -250,5 +250,5 @@ def run_folder(
     changed = {k: v for k, v in located.items() if k not in (*IN_NAME, *OUTSIDE) and v != usual.get(k)}
     if changed:
         parts.append(short_hash(changed))
-    base = Path(str(given["results"])) if given["results"] else project_root() / "results"
+    base = Path(str(given["results"])) if given["results"] else results_folder()
     return base / slug(dataset) / "-".join(parts)
