@@ -10,7 +10,7 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
-from clipforget.judging.questions import audit
+from clipforget.judging.attacks import audit
 from clipforget.method.clip import load_clip, save_local_dir
 from clipforget.tools.files import DATASETS, project_root
 from clipforget.data.collections import make_task

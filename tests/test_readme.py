@@ -18,7 +18,8 @@ from PIL import Image
 from clipforget import clip, methods
 from clipforget.tools.files import PARAMETERS, run_folder
 from clipforget.tools.results import tidy_runs
-from clipforget.judging.scores import GATE, evaluate, method_table, run_summaries
+from clipforget.judging.scores import evaluate, method_table, summarise_runs
+from clipforget.tools.settings import GATE
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "nbs" / "experiments" / "measured"
@@ -78,7 +79,7 @@ AT_DEFAULTS = "clipforget (defaults)"
 
 def rivals():
     """Methods by kind of subgroup, from the committed results; ours at its defaults among them."""
-    return method_table(run_summaries(tidy_runs(pd.read_csv(MEASURED / "rivals.csv"))))
+    return method_table(summarise_runs(tidy_runs(pd.read_csv(MEASURED / "rivals.csv"))))
 
 
 def searched():
@@ -177,7 +178,7 @@ def test_links_lead_somewhere():
 
 
 def test_defaults_are_those_of_the_results_file():
-    default = method_table(run_summaries(pd.read_csv(MEASURED / "benchmark.csv")))
+    default = method_table(summarise_runs(pd.read_csv(MEASURED / "benchmark.csv")))
     at = {kind: default.loc[(kind, "clipforget")] for kind in ("fine", "coarse")}
     at |= rivals().xs(AT_DEFAULTS, level="method").drop([*at], errors="ignore").to_dict("index")
     assert len(at) > 2

@@ -36,7 +36,8 @@ from ..method.clip import Clip, class_embeddings, encode_images, top_names, weig
 from .files import project_root, short_hash, shown, slug, write_atomic
 from .figures import COLOURS, PLAIN, Sheet, label, show_pictures
 from ..data.photos import Photos, pixels
-from ..judging.scores import GATE, by_column, retention_table, score_table, summary
+from ..judging.scores import stage_accuracies, retention_table, score_table, summarise
+from .settings import GATE
 from ..method.task import Task, sibling_of
 from ..data.wordnet import TABLES
 
@@ -157,7 +158,7 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     stages = list(rows["stage"].unique())
     marks = cycle("osD^vPX*<>")
     for column, n in rows.groupby("column", sort=False)["n"].first().items():
-        values = [by_column(rows, s)[column] for s in stages]
+        values = [stage_accuracies(rows, s)[column] for s in stages]
         role = "target" if column.startswith("target") else "siblings" if column == "siblings" else "suite"
         ax.plot(
             stages,
@@ -410,7 +411,7 @@ def beside_paper(
     theirs = known[list(PAPER_COLUMNS.values())].T.reindex(columns=["original", "paper", *known.index]).T
     theirs = theirs[~theirs.index.duplicated()].T
     same = PAPER_METHODS.get(str(rows["method"].iloc[0]), "")
-    mine = {f"this run: {when}": by_column(rows, s) for when, s in (("original", "original"), ("edited", stage))}
+    mine = {f"this run: {when}": stage_accuracies(rows, s) for when, s in (("original", "original"), ("edited", stage))}
     own = pd.DataFrame({name: [of.get(c, float("nan")) for c in PAPER_COLUMNS] for name, of in mine.items()})
     own.index = theirs.index
     out = theirs.rename(columns=lambda m: f"paper: {'three stages' if m == 'paper' else m}").join(own)
@@ -440,7 +441,7 @@ def verdict(
     stage: str,  # the one that is judged
 ) -> tuple[bool, str]:
     "Whether the gate was passed, and a sentence with the figures behind it."
-    s = summary(by_column(rows, stage), by_column(rows, "original"))
+    s = summarise(stage_accuracies(rows, stage), stage_accuracies(rows, "original"))
     n = int(rows.loc[rows["column"] == "target", "n"].iloc[0])
     passed = s["gate"] == "passed"
     text = (
@@ -449,7 +450,7 @@ def verdict(
         f"Siblings keep {s['retention, siblings']:.1f} % of their accuracy; the worst column, "
         f"{s['worst column']}, keeps {s['worst retention']:.1f} %. "
         f"Score {s['Score']:.1f} (doing nothing: "
-        f"{summary(by_column(rows, 'original'), by_column(rows, 'original'))['Score']:.1f})."
+        f"{summarise(stage_accuracies(rows, 'original'), stage_accuracies(rows, 'original'))['Score']:.1f})."
     )
     return passed, text
 
