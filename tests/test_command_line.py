@@ -16,7 +16,8 @@ import pytest
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget.tools.files import find_page, run_folder
+from clipforget.tools.files import find_page
+from clipforget.tools.request import run_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -16,10 +16,11 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from clipforget import clip, methods
-from clipforget.tools.files import PARAMETERS, run_folder
+from clipforget.tools.files import PARAMETERS
+from clipforget.tools.request import run_folder
 from clipforget.tools.results import tidy_runs
-from clipforget.judging.scores import evaluate, method_table, summarise_runs
 from clipforget.tools.settings import GATE
+from clipforget.judging.scores import evaluate, method_table, summarise_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "nbs" / "experiments" / "measured"

@@ -30,7 +30,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 
 from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
-from ..tools.files import DATASETS, WHAT, check_choices, choose, data_folder, shown, write_atomic
+from ..tools.settings import DATASETS
+from ..tools.files import WHAT, check_choices, choose, data_folder, shown, write_atomic
 from ..tools.figures import show_pictures
 from clipforget.data.photos import (
     SUFFIXES,

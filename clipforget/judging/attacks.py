@@ -30,7 +30,7 @@ from clipforget.method.clip import (
     text_key,
 )
 from ..method.forgetting import draw
-from ..method.importance import layers
+from ..method.adapters import layers
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 from ..method.training import fit

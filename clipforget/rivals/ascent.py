@@ -16,8 +16,9 @@ from torch import nn
 
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
 from ..method.forgetting import draw
-from ..method.importance import layers
-from ..method.methods import Edit, Method, Range
+from ..method.adapters import layers
+from ..method.edit import Edit, Method
+from ..tools.settings import Range
 from ..method.reminding import contrastive_loss
 from ..method.restoring import highest_risk
 from ..method.task import Task

@@ -16,8 +16,9 @@ from torch import nn
 from .ascent import RATE, STEPS, calibration_risk, fine_tuning, finished, grad_diff, trained_on
 from ..method.clip import Clip
 from ..tools.files import choose
-from ..method.importance import layers
-from ..method.methods import Edit, Method, Range
+from ..method.adapters import layers
+from ..method.edit import Edit, Method
+from ..tools.settings import Range
 from ..method.task import Task
 
 # %% ../../nbs/rivals/interpolation.ipynb #fbb2a16f

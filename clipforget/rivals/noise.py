@@ -16,7 +16,8 @@ from torch import nn
 from .ascent import calibrate, finished, trainable_tower
 from ..method.clip import Clip, class_embeddings, fast, image_features, tokenise_for
 from ..method.forgetting import draw
-from ..method.methods import Edit, Method, Range
+from ..method.edit import Edit, Method
+from ..tools.settings import Range
 from ..data.photos import pixels
 from ..method.reminding import contrastive_loss
 from ..method.task import Task

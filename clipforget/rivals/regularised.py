@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..method.adapters import add_adapters, adapters, merge, trainable
+from ..method.adapters import adapters, add_adapters, layers, merge, trainable
 from .ascent import RATE, STEPS, STOP, Drawn, calibrate, descend, finished, trainable_tower
 from ..method.clip import Clip, class_embeddings, encode_images
-from ..method.importance import layers
-from ..method.methods import Edit, Method, Range
+from ..method.edit import Edit, Method
+from ..tools.settings import Range
 from ..method.reminding import contrastive_loss
 from .saliency import diagonal_fisher
 from ..method.task import Task

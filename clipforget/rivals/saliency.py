@@ -25,9 +25,11 @@ from clipforget.rivals.ascent import (
     trainable_tower,
 )
 from ..method.clip import Clip, class_embeddings, image_features
-from ..method.importance import layers, sample
+from ..method.adapters import layers
+from ..method.importance import sample
 from .interpolation import along
-from ..method.methods import Edit, Method, Range
+from ..method.edit import Edit, Method
+from ..tools.settings import Range
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 

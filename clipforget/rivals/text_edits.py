@@ -18,7 +18,8 @@ from torch import nn
 
 from .ascent import calibrate
 from ..method.clip import Clip, EncodedTexts, accuracy, encode_images, tokenise_for, truncated_text_features
-from ..method.methods import Edit, Method, Range
+from ..method.edit import Edit, Method
+from ..tools.settings import Range
 from ..method.restoring import highest_risk
 from ..method.task import Task
 

@@ -36,8 +36,8 @@ from ..method.clip import Clip, class_embeddings, encode_images, top_names, weig
 from .files import project_root, short_hash, shown, slug, write_atomic
 from .figures import COLOURS, PLAIN, Sheet, label, show_pictures
 from ..data.photos import Photos, pixels
-from ..judging.scores import stage_accuracies, retention_table, score_table, summarise
 from .settings import GATE
+from ..judging.scores import stage_accuracies, retention_table, score_table, summarise
 from ..method.task import Task, sibling_of
 from ..data.wordnet import TABLES
 
