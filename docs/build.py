@@ -54,7 +54,7 @@ PARTS = {
         "data/suite",
         "data/remedies",
     ],
-    "Judging": ["judging/scores", "judging/questions", "judging/verdict"],
+    "Judging": ["judging/scores", "judging/questions", "judging/attacks", "judging/verdict"],
     "Rivals": [
         "rivals/ascent",
         "rivals/interpolation",
@@ -78,7 +78,6 @@ PARTS = {
         "experiments/benchmark",
         "experiments/rivals",
         "experiments/audit",
-        "experiments/deeper",
         "experiments/ablation",
         "experiments/siblings",
         "experiments/continual",

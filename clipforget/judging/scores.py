@@ -174,32 +174,30 @@ def summarise_runs(
 # %% ../../nbs/judging/scores.ipynb #492af72a
 def method_table(
     runs: pd.DataFrame,  # from `summarise_runs`
-    parts: Mapping[str, str] | None = None,  # further means: a name, and how the names of its kept columns begin
+    parts: Mapping[str, str] | None = None,  # further means: a name, and how the names of its columns begin
     best_first: bool = False,  # those that pass most often first, then by Score; else in the order of the runs
 ) -> pd.DataFrame:
     """One row a method, by kind of labels: runs, gate, target, retention of siblings, suite and `parts`
     (mean and worst), Score with half its 95 % interval over targets, seconds."""
     table = {}
     for key, g in runs.groupby(["labels", "method"], sort=False):
-        kept = (
-            g.filter(regex="^retention, ")
-            .dropna(axis=1, how="all")
-            .rename(columns=lambda c: c.removeprefix("retention, "))
-        )
-        suite = kept.drop(columns="siblings")
-        mean_of = lambda start: kept.loc[:, kept.columns.str.startswith(start)].mean().mean()
+        kept = g.filter(regex="^retention, ").dropna(axis=1, how="all")
+        suite, siblings = kept.drop(columns="retention, siblings"), kept["retention, siblings"]
+        mean_of = {
+            part: kept.filter(regex=f"^retention, {start}").mean().mean() for part, start in (parts or {}).items()
+        }
         table[key] = {
             "runs": len(g),
             "gate passed": int((g["gate"] == "passed").sum()),
             "wrecked": int((g["gate"] == "wrecked").sum()),
             "target, mean": g["target"].mean(),
             "target, worst": g["target"].max(),
-            "siblings, mean": kept["siblings"].mean(),
-            "siblings, worst": kept["siblings"].min(),
+            "siblings, mean": siblings.mean(),
+            "siblings, worst": siblings.min(),
             "suite, mean": suite.mean().mean(),
             "lowest column mean": suite.mean().min(),
             "suite, worst": suite.min().min(),
-            **{f"{name}, mean": mean_of(start) for name, start in (parts or {}).items()},
+            **mean_of,
             "worst column": g["worst retention"].min(),
             "Score, mean": g["Score"].mean(),
             "Score, ±": half_interval(g["Score"], g["target name"]),
@@ -207,7 +205,9 @@ def method_table(
             "seconds": g["seconds"].median(),
         }
     found = pd.DataFrame(list(table.values()), index=pd.MultiIndex.from_tuples(table, names=["labels", "method"]))
-    order = found.assign(share=found["gate passed"] / found["runs"]).sort_values(
-        ["share", "Score, mean"], ascending=False
+    share = found["gate passed"] / found["runs"]
+    return (
+        found.assign(share=share).sort_values(["share", "Score, mean"], ascending=False).drop(columns="share")
+        if best_first
+        else found
     )
-    return found.loc[order.index] if best_first else found
