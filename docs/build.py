@@ -218,7 +218,7 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = cleaned(notebook)
-    if path.parent.name == "_executed":  # copies of nbs/run.ipynb, two folders than it
+    if path.parent.name == "_executed":  # copies of nbs/run.ipynb, two folders deeper than it
         for cell in pages["cells"]:
             cell["source"] = re.sub(r"\]\(([\w/]+\.ipynb)\)", r"](../../\1)", "".join(cell["source"]))
     if module:
