@@ -47,6 +47,7 @@ PARTS = {
     "Data": [
         "data/photos",
         "data/pictograms",
+        "data/emoji",
         "data/kinds",
         "data/collections",
         "data/wordnet",

@@ -16,7 +16,7 @@ from clipforget.tools.files import DATASETS, project_root
 from clipforget.data.collections import make_task
 from clipforget.tools.command_line import notebook_defaults
 from clipforget.rivals.registry import METHODS
-from clipforget.method.task import emoji_task
+from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, lights
 
 PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"

@@ -9,7 +9,7 @@ import torch
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget import task
+from clipforget.data import emoji
 from clipforget.tools.files import find_page, project_root, run_folder
 from views import write_views
 
@@ -28,9 +28,9 @@ PAGES = {
 @pytest.fixture()
 def few_pictures(monkeypatch):
     """Every tenth picture of the suite, which is enough to see that runs are made."""
-    whole = task.emoji_suite
+    whole = emoji.emoji_suite
     tenth = lambda part: part.subset(torch.arange(0, len(part), 10))
-    monkeypatch.setattr(task, "emoji_suite", lambda *args: {n: tenth(p) for n, p in whole(*args).items()})
+    monkeypatch.setattr(emoji, "emoji_suite", lambda *args: {n: tenth(p) for n, p in whole(*args).items()})
 
 
 def executed(page, given, until=None):

@@ -34,7 +34,7 @@ from clipforget.tools.files import DATASETS, PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate_stages
-from clipforget.method.task import emoji_task
+from clipforget.data.emoji import emoji_task
 
 NAME = "emoji-rn"
 ROOT = Path(__file__).resolve().parents[1]

@@ -49,7 +49,8 @@ from clipforget.data.photos import (
 from .pictograms import STYLES, load_pictograms
 from ..tools.pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
-from ..method.task import ImageSet, Task, drawn_from, emoji_task, known_names
+from ..method.task import ImageSet, Task, sibling_of
+from .emoji import emoji_task, known_names
 from .wordnet import classes_below, find_class, imagenet_classes, wordnet_siblings
 
 # %% ../../nbs/data/collections.ipynb #5fae2556
@@ -537,7 +538,7 @@ def tone_table(task: Task) -> pd.DataFrame:
     """Percent of the forget pictures of `task`, and of each sibling's,
     that have which tone at their rim; the last column counts pictures."""
     of = {"forget": task.forget.images}
-    siblings = np.array(drawn_from(task))
+    siblings = np.array(sibling_of(task))
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
     shares = {name: tones_of(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for name, x in of.items()}
     table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T

@@ -22,11 +22,10 @@ from ..tools.files import choose
 from .collections import listed, make_task, require_data
 from .photos import image_keys, pixels
 from .pictograms import STYLES, load_pictograms
-from clipforget.method.task import (
+from ..method.task import ImageSet, Task
+from clipforget.data.emoji import (
     EVALUATION_SEED,
     TRIED_ON,
-    ImageSet,
-    Task,
     centroids,
     draw_targets,
     emoji_suite,
@@ -128,7 +127,8 @@ def style_kind(
         "siblings": [(name, s) for s in range(len(STYLES)) if s != mine],
         "siblings, same style": [(n, mine) for n in near],
     }
-    return pair_task(clip, target, [(name, mine)], keep, lambda n: n, names, "style", seed)
+    made = pair_task(clip, target, [(name, mine)], keep, lambda n: n, names, "style", seed)
+    return replace(made, thing=name, styles=(style,))
 
 # %% ../../nbs/data/kinds.ipynb #1a3bc461
 def thing_clusters(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMATS', 'SUFFIXES', 'MOST_PIXELS', 'NARROWEST', 'UNREADABLE', 'to_rgb', 'opened', 'open_rgb', 'check_headers',
-           'to_square', 'picture_at', 'Photos', 'files_of', 'pixels', 'image_keys', 'readable', 'inside', 'folders_in',
-           'files_in', 'pictures_in', 'kinds_of', 'class_folders']
+           'to_square', 'picture_at', 'Photos', 'files_of', 'pixels', 'to_bytes', 'image_keys', 'readable', 'inside',
+           'folders_in', 'files_in', 'pictures_in', 'kinds_of', 'class_folders']
 
 # %% ../../nbs/data/photos.ipynb #ed3cdae0
 import os
@@ -193,6 +193,11 @@ def pixels(images: torch.Tensor | Photos) -> torch.Tensor:
         if len(images)
         else torch.empty(0, 3, images.size, images.size, dtype=torch.uint8)
     )
+
+
+def to_bytes(images: torch.Tensor) -> torch.Tensor:
+    "`images`, float in 0 to 1, as uint8 of the same shape."
+    return images.mul(255).round().to(torch.uint8)
 
 
 def image_keys(images: torch.Tensor | Photos) -> list[str]:

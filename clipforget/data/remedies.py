@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from ..method.alignment import NormStatistics
 from ..method.clip import Clip, class_embeddings, encode_images, fast, normalise
 from ..tools.files import choose
-from .photos import pixels
+from .photos import pixels, to_bytes
 from ..method.reminding import contrastive_loss
-from ..method.task import ImageSet, Task, to_bytes
+from ..method.task import ImageSet, Task
 
 # %% ../../nbs/data/remedies.ipynb #253c6d56
 def part_of_task(task: Task, index: torch.Tensor, labels: torch.Tensor | None = None) -> Task:

@@ -51,7 +51,8 @@ from ..method.reminding import contrastive_loss
 from ..rivals.registry import METHODS
 from ..rivals.text_edits import with_text
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
-from ..method.task import EVALUATION_SEED, ImageSet, Task, view_set
+from ..method.task import ImageSet, Task
+from ..data.emoji import EVALUATION_SEED, view_set
 
 # %% ../../nbs/judging/questions.ipynb #b027c772
 def answers(question: str, values: Mapping[str, float]) -> pd.DataFrame:
@@ -98,17 +99,15 @@ def other_renderings(
     """For a task of pictograms: the target on hard-edged backgrounds, with its
     colours exchanged, and as a line drawing; nothing for other tasks."""
     things, part = load_pictograms(), task.evaluation["target"]
-    name = task.target.partition(",")[0]
-    if task.dataset != "emoji" or name not in things.names:
+    if task.dataset != "emoji" or not task.thing:
         return {}
-    made, style = {}, task.target.partition(", ")[2]  # one style alone may be to forget
-    asked = [STYLES.index(style)] if style in STYLES else [] if "target, other style" in task.evaluation else [0, 1]
-    of_things = [("hard-edged backgrounds", things, asked)] if asked else []
-    for how, pictures, styles in (*of_things, ("line drawing", line_drawings([name]), [0])):
+    made, asked = {}, [STYLES.index(s) for s in task.styles]
+    of_things = ("hard-edged backgrounds", things, asked), ("line drawing", line_drawings([task.thing]), [0])
+    for how, pictures, styles in of_things:
         made[how] = view_set(
             how,
             pictures,
-            [name],
+            [task.thing],
             [part.classes[task.caption]],
             part.classes,
             "stress" if pictures is things else "evaluation",

@@ -15,9 +15,8 @@ import torch
 from torch import nn
 
 from .clip import Clip, batch_size, fast, normalise
-from ..data.photos import Photos
+from ..data.photos import Photos, to_bytes
 from ..data.pictograms import draw_views, load_pictograms
-from .task import to_bytes
 
 # %% ../../nbs/method/alignment.ipynb #a2a2f7c0
 Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of every channel

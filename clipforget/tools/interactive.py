@@ -22,7 +22,8 @@ from ..data.photos import pixels
 from ..method.restoring import scaled
 from .results import examples
 from ..judging.scores import evaluate_stages
-from ..method.task import Task, emoji_task
+from ..method.task import Task
+from ..data.emoji import emoji_task
 
 # %% ../../nbs/tools/interactive.ipynb #bbe21ffc
 def as_png(

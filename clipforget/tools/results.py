@@ -35,7 +35,7 @@ from .files import project_root, write_atomic
 from .figures import COLOURS, PLAIN, Sheet, label, show_pictures
 from ..data.photos import Photos, pixels
 from ..judging.scores import GATE, by_column, retention_table, score_table, summary
-from ..method.task import Task, drawn_from
+from ..method.task import Task, sibling_of
 from ..data.wordnet import TABLES
 
 # %% ../../nbs/tools/results.ipynb #3e1d0fff
@@ -229,7 +229,7 @@ def plot_task(
 ) -> Figure:
     """A contact sheet with a row for what is forgotten, one for each sibling
     (one for all if there are more than `most`), and two for what judges."""
-    of = drawn_from(task)
+    of = sibling_of(task)
     names = sorted(set(of)) if len(set(of)) <= most else []
     rows = {f"forget: {task.target}": task.forget.images}
     rows |= {f"keep: {n}": task.retain.images[torch.tensor([g == n for g in of])] for n in names}
