@@ -59,7 +59,7 @@ for labels, task in tasks.items():
     + PRINT
 )
 NOW = (
-    SHORT.format(clip="clipforget.method.clip", task="clipforget.method.task")
+    SHORT.format(clip="clipforget.method.clip", task="clipforget.data.emoji")
     + """
 from clipforget.rivals.registry import METHODS
 from clipforget.method.methods import three_stages
