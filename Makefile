@@ -54,9 +54,11 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 	$(BIN)/papermill nbs/run.ipynb -p dataset emoji $(PARAMS)
 
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
+# The pages that run something leave it in a temporary folder: results/ is the user's (tests/conftest.py does the same).
 test: $(STAMP) ## execute the library's notebooks, then the tests
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/coverage run $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
+	export CLIPFORGET_RESULTS=$$(mktemp -d) && trap 'rm -rf "$$CLIPFORGET_RESULTS"' EXIT && \
+	  OMP_NUM_THREADS=$(THREADS) $(BIN)/coverage run $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 	$(BIN)/coverage combine -q
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term tests
 

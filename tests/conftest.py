@@ -1,12 +1,22 @@
-"""Order of the test files: the longest first, so that no worker sits idle at the end (run with pytest-xdist's --no-loadscope-reorder); the site, built once for all of them."""
+"""Order of the test files: the longest first, so that no worker sits idle at the end (run with pytest-xdist's --no-loadscope-reorder); the site, built once for all of them; a folder for results that is not the user's."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+# Whatever a test starts writes its results here (tools/files.results_folder), also where it is started by pytest alone.
+os.environ["CLIPFORGET_RESULTS"] = tempfile.mkdtemp(prefix="clipforget-results-")
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["CLIPFORGET_RESULTS"], ignore_errors=True)
+
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (

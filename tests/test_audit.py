@@ -11,8 +11,9 @@ from execnb.shell import CaptureShell
 from PIL import Image
 
 from clipforget.judging.questions import audit
-from clipforget.method.clip import load_clip, save_local_dir
-from clipforget.tools.files import DATASETS, project_root
+from clipforget.method.loading import load_clip, save_local_dir
+from clipforget.tools.settings import DATASETS
+from clipforget.tools.files import project_root
 from clipforget.data.collections import make_task
 from clipforget.tools.command_line import notebook_defaults
 from clipforget.rivals.registry import METHODS

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from clipforget.method.activations import encode_above, frozen_activations, frozen_depth, tower_parts
-from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.method.clip import encode_images, load_clip, save_local_dir, tokenise_for, truncated_text_features
-from clipforget.method.importance import layers
+from clipforget.method.adapters import adapters, add_adapters, layers, load_patch, merge, save_patch
+from clipforget.method.clip import encode_images, tokenise_for, truncated_text_features
+from clipforget.method.loading import load_clip, save_local_dir
 
 BACKBONES = ("RN50", "RN101", "ViT-B-32", "ViT-B-16")
 CPU = torch.device("cpu")
@@ -105,7 +105,7 @@ def test_the_activation_that_a_tag_needs_is_set(monkeypatch):
 
 
 def test_no_network_is_said_in_one_sentence():
-    code = "from clipforget.method.clip import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
+    code = "from clipforget.method.loading import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": os.devnull}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert "refused: The weights of ViT-B-32" in done.stdout, done.stderr

@@ -16,12 +16,18 @@ import pytest
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget.tools.files import find_page, run_folder
+from clipforget.tools.files import find_page
+from clipforget.tools.request import run_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
 BIN = Path(sys.executable).parent
-ENVIRONMENT = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "TERM": "xterm"}
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "TERM": "xterm",
+    "CLIPFORGET_RESULTS": "",
+}
 DEFAULTS = {"dataset": "emoji", "target": "", "seed": 0}
 
 
@@ -161,6 +167,7 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
     code, shown = type_in_terminal(f"{command} --prepare-only", project)
     assert code == 0, shown
     monkeypatch.chdir(project)
+    monkeypatch.delenv("CLIPFORGET_RESULTS")
     folder = run_folder(DEFAULTS | changed)
     assert folder.is_relative_to(project / "results")
     assert [path for path in project.rglob("*.ipynb") if path.parent.name != "nbs"] == [folder / "run.ipynb"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clipforget.method.adapters import add_adapters, load_patch, save_patch
-from clipforget.method.clip import load_clip
+from clipforget.method.loading import load_clip
 from clipforget.tools.files import cache_dir, write_atomic, write_json
 from clipforget.data.pictograms import load_masters
 from clipforget.tools.results import load_rows

@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 
 from clipforget.method.alignment import alignment_aims
-from clipforget.method.clip import class_embeddings, load_clip
+from clipforget.method.clip import class_embeddings
+from clipforget.method.loading import load_clip
 from clipforget.tools.files import PARAMETERS
 from clipforget.data.collections import check_request, imagenet_task, make_task, require_data
 from clipforget.method.methods import three_stages
-from clipforget.method.reminding import remind
+from clipforget.tools.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
 from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
 
@@ -88,15 +89,12 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     )
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
-    assert alignment_aims(clip, None) == (
-        "none: this image tower has no BatchNorm, and no reference images were named",
-        [],
-    )
+    with pytest.warns(UserWarning, match="no reference images were named. Name some with reference="):
+        said, aims = alignment_aims(clip, None)
+    assert (said, aims) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
     world = task.suite["ImageNet, others"].images
-    # patchworks of 512 pictures would take a minute here
-    few = {"steps": 2, "batch": 8, "align_steps": 1, "few": 16, "mixed": 16}
-    monkeypatch.setattr("clipforget.method.methods.remind", lambda *given, **named: remind(*given, **named, **few))
-    edit = three_stages(clip, task, reference=world, **SHORT)
+    few = Settings(**SHORT, batch=8, aligned=16, cutmix=16)  # 512 CutMix images would take a minute here
+    edit = three_stages(clip, task, few, reference=world)
     assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
     assert all(
         n.startswith("transformer.resblocks.") and int(re.findall(r"\d+", n)[0]) >= 6

@@ -232,7 +232,7 @@ def test_every_parameter_says_what_it_is(module):
 
 def test_the_main_job_tells_each_data_sets_settings():
     """What stands beside a parameter of the main job is what `DATASETS` has."""
-    from clipforget.tools.files import DATASETS
+    from clipforget.tools.settings import DATASETS
     from clipforget.method.methods import default_settings
 
     cells = json.loads((ROOT / "nbs" / "run.ipynb").read_text())["cells"]

@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.clip import check_local_dir, load_clip
+from clipforget.method.loading import check_local_dir, load_clip
 from clipforget.tools.files import PARAMETERS, project_root
 from clipforget.data.collections import check_request, listed, make_task, proposal_collection, read_proposal
 from clipforget.method.methods import three_stages
+from clipforget.tools.settings import Settings
 from clipforget.data.photos import open_rgb, pictures_in
 from clipforget.tools.pretraining import make_corpus
 from clipforget.tools.results import examples, plot_embedding, plot_history, plot_stages
@@ -48,13 +49,13 @@ def test_without_other_things_everything_can_be_drawn(clip, own):
 
 
 def test_a_stage_of_other_captions_is_not_taken(clip, own, tmp_path):
-    few = {"forget_steps": 1, "remind_steps": 1, "align_steps": 0, "soup_points": 1}
+    few = Settings(forget_steps=1, remind_steps=1, align_steps=0, soup_points=1)
     stages = lambda: len(list((tmp_path / "stages").glob("1-*")))
-    three_stages(clip, of(clip, own), tmp_path / "stages", **few)
-    three_stages(clip, of(clip, own), tmp_path / "stages", **few)
+    three_stages(clip, of(clip, own), few, tmp_path / "stages")
+    three_stages(clip, of(clip, own), few, tmp_path / "stages")
     assert stages() == 1
     (own / "names.csv").write_text("folder,caption\nboxer,violin\n")
-    three_stages(clip, of(clip, own), tmp_path / "stages", **few)
+    three_stages(clip, of(clip, own), few, tmp_path / "stages")
     assert stages() == 2
 
 

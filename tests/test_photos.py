@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.clip import load_clip, pretrained_folder
+from clipforget.method.loading import load_clip, pretrained_folder
 from clipforget.data.collections import make_task
 from views import write_views
 

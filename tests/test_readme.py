@@ -16,9 +16,11 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from clipforget import clip, methods
-from clipforget.tools.files import PARAMETERS, run_folder
+from clipforget.tools.files import PARAMETERS
+from clipforget.tools.request import run_folder
 from clipforget.tools.results import tidy_runs
-from clipforget.judging.scores import GATE, evaluate, method_table, run_summaries
+from clipforget.tools.settings import GATE
+from clipforget.judging.scores import evaluate, method_table, run_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "nbs" / "experiments" / "measured"

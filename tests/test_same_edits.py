@@ -49,8 +49,8 @@ PRINT = "print(json.dumps(found))"
 THEN = (
     SHORT.format(clip="clipforget.clip", task="clipforget.task")
     + """
-from clipforget.rivals import METHODS
-from clipforget.methods import three_stages
+from clipforget.rivals.registry import METHODS
+from clipforget.method.methods import three_stages
 
 for labels, task in tasks.items():
     found["three stages, " + labels] = weights_hash(three_stages(clip, task, **STAGES).clip.model)
@@ -61,8 +61,6 @@ for labels, task in tasks.items():
 NOW = (
     SHORT.format(clip="clipforget.method.clip", task="clipforget.data.emoji")
     + """
-from clipforget.rivals.registry import METHODS
-from clipforget.method.methods import three_stages
 
 for labels, task in tasks.items():
     found["three stages, " + labels] = weights_hash(three_stages(clip, task, **STAGES).clip.model)

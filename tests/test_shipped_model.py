@@ -16,21 +16,10 @@ from safetensors.torch import save_file
 
 from clipforget.method.activations import ActivationCache, frozen_depth
 from clipforget.method.adapters import add_adapters
-from clipforget.method.clip import (
-    MODELS,
-    PREPARED,
-    TOKENS,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    load_clip,
-    load_compact,
-    missing_model,
-    normalise,
-    save_local_dir,
-    weights_hash,
-)
-from clipforget.tools.files import DATASETS, PRETRAIN_STEPS, pretrain_steps
+from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
+from clipforget.method.loading import _MODELS, _PREPARED, _TOKENS, _missing_model, load_clip, load_compact, save_local_dir
+from clipforget.tools.settings import DATASETS, Settings
+from clipforget.tools.files import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate_stages
@@ -46,14 +35,14 @@ def clip():
 
 
 def test_hash_and_size(clip):
-    config = json.loads((MODELS / NAME / "open_clip_config.json").read_text())
+    config = json.loads((_MODELS / NAME / "open_clip_config.json").read_text())
     assert weights_hash(clip.model) == config["clipforget"]["sha256"]
-    assert (MODELS / NAME / "weights.safetensors").stat().st_size <= 16e6
+    assert (_MODELS / NAME / "weights.safetensors").stat().st_size <= 16e6
 
 
 @pytest.mark.parametrize("style", [0, 1])
 def test_knows_its_names_as_well_as_was_recorded(clip, style):
-    config = json.loads((MODELS / NAME / "open_clip_config.json").read_text())
+    config = json.loads((_MODELS / NAME / "open_clip_config.json").read_text())
     things = load_pictograms()
     (recorded,) = [
         r["accuracy"]
@@ -79,7 +68,7 @@ def test_plain_open_clip_loads_it(clip, tmp_path):
     )
     assert list(preprocess.transforms[-1].mean) == list(clip.mean)
     written = json.loads((tmp_path / "open_clip_config.json").read_text())["preprocess_cfg"]
-    assert {key: written[key] for key in PREPARED} == PREPARED
+    assert {key: written[key] for key in _PREPARED} == _PREPARED
 
 
 @pytest.mark.parametrize(
@@ -113,7 +102,7 @@ def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it()
     assert wanted | {"emoji; cifar10; pacs"} == set(PRETRAIN_STEPS)
     page = (ROOT / "nbs" / "experiments" / "photographs.ipynb").read_text()
     for name, steps in PRETRAIN_STEPS.items():
-        said = str(missing_model(name))
+        said = str(_missing_model(name))
         command = said.partition("Make it: ")[2].partition(". DIR")[0]
         words = ["papermill", "nbs/experiments/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
         assert shlex.split(command) == words  # as a shell reads it: a semicolon ends no command
@@ -125,7 +114,7 @@ def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it()
 def test_truncated_weights_are_one_clear_error(tmp_path):
     folder = tmp_path / NAME
     folder.mkdir()
-    for file in (MODELS / NAME).iterdir():
+    for file in (_MODELS / NAME).iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     weights = folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:10_000])
@@ -146,8 +135,8 @@ def test_the_authors_of_the_class_names_are_named():
 
 
 def test_weights_of_another_model(tmp_path):
-    shutil.copy(MODELS / "emoji-rn" / "open_clip_config.json", tmp_path)
-    for state in ({"visual.proj": torch.zeros(3)}, {"token_ids": torch.arange(2), TOKENS: torch.zeros(2, 128)}):
+    shutil.copy(_MODELS / "emoji-rn" / "open_clip_config.json", tmp_path)
+    for state in ({"visual.proj": torch.zeros(3)}, {"token_ids": torch.arange(2), _TOKENS: torch.zeros(2, 128)}):
         save_file(state, tmp_path / "weights.safetensors")
         with pytest.raises(ValueError, match=r"weights\.safetensors does not hold the weights of the model that"):
             load_compact(tmp_path)
@@ -171,11 +160,11 @@ def test_what_all_towers_share_is_computed_once_and_changes_no_answer():
 def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
     clip, cache = load_clip(), ActivationCache()
     task = emoji_task(clip, "violin")
-    short = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2, "layers": 2, "lowest_part": 5}
-    three_stages(clip, task, cache=cache, **short)
+    short = Settings(forget_steps=2, remind_steps=2, align_steps=1, soup_points=2, layers=2, lowest_part=5)
+    three_stages(clip, task, short, cache=cache)
     computed = len(cache.kept)
-    shared = three_stages(clip, task, cache=cache, **short | {"margin": 0.1})
-    alone = three_stages(clip, task, **short | {"margin": 0.1})
+    shared = three_stages(clip, task, short.replace(margin=0.1), cache=cache)
+    alone = three_stages(clip, task, short.replace(margin=0.1))
     seen = {id(images) for images, _ in cache.kept.values()}
     assert {id(task.forget.images), id(task.retain.images)} <= seen and computed > 0
     assert weights_hash(shared.clip.model) == weights_hash(alone.clip.model) != weights_hash(clip.model)

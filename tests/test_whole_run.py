@@ -18,7 +18,8 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
 from clipforget.method.adapters import load_patch
-from clipforget.method.clip import encode_images, load_clip, normalise
+from clipforget.method.clip import encode_images, normalise
+from clipforget.method.loading import load_clip
 from clipforget.tools.files import PARAMETERS
 from clipforget.method.methods import default_settings, settings_for
 from clipforget.tools.command_line import notebook_defaults

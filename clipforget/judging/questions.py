@@ -27,25 +27,13 @@ from torch import nn
 from torchvision.transforms import v2
 
 # %% ../../nbs/judging/questions.ipynb #audimp02
-from ..method.adapters import adapters, load_patch, merge, read_notes
-from ..rivals.ascent import trainable_tower
-from clipforget.method.clip import (
-    Clip,
-    EncodedTexts,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    fast,
-    image_features,
-    load_clip,
-    shipped_models,
-    text_key,
-    tokenise_for,
-)
+from ..method.adapters import adapters, layers, load_patch, merge, read_notes
+from ..rivals.finetune import trainable_tower
+from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features, text_key, tokenise_for
+from ..method.loading import load_clip, shipped_models
 from ..tools.files import choose
 from ..method.forgetting import draw, margins
-from ..method.importance import layers
-from ..method.methods import Edit
+from ..method.edit import Edit
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..method.reminding import contrastive_loss
 from ..rivals.registry import METHODS
@@ -551,7 +539,7 @@ def edit_of(
 ) -> Edit:
     "The edit that `what` names, with the a of its soup in `info` where that is known. ValueError or FileNotFoundError, with what is allowed, if there is none or it is a patch for another target."
     if what in METHODS:
-        return METHODS[what].run(clip, task, **settings or {})
+        return METHODS[what](clip, task, settings)
     file = Path(what) / "patch.safetensors" if Path(what).is_dir() else Path(what)
     if file.suffix == ".safetensors":
         if not file.is_file():

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..method.activations import encode_above, frozen_activations
 from ..method.clip import Clip, accuracy, class_embeddings
-from ..method.restoring import GATE
+from ..tools.settings import GATE
 from ..method.task import ImageSet, Task
 
 # %% ../../nbs/judging/scores.ipynb #86678294

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ..method.restoring import GATE
+from ..tools.settings import GATE
 from .scores import half_interval, wilson
 
 # %% ../../nbs/judging/verdict.ipynb #af98c2d4

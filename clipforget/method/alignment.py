@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['Moments', 'Norm', 'NOTHING', 'norm_layers', 'moments', 'remembered', 'NormStatistics', 'align', 'random_like',
-           'reference_moments', 'alignment_aims', 'patchwork', 'pictures_of_anything', 'retain_pools']
+           'reference_moments', 'alignment_aims', 'cutmix_images', 'Pools', 'make_pools']
 
 # %% ../../nbs/method/alignment.ipynb #0c74a186
 import math
+import warnings
+from dataclasses import dataclass
 from typing import Self
 
 import pandas as pd
@@ -15,8 +17,10 @@ import torch
 from torch import nn
 
 from .clip import Clip, batch_size, fast, normalise
-from ..data.photos import Photos, to_bytes
-from ..data.pictograms import draw_views, load_pictograms
+from ..data.photos import Photos, pixels
+from .task import Task
+from .training import fit
+from ..tools.settings import Settings
 
 # %% ../../nbs/method/alignment.ipynb #a2a2f7c0
 Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of every channel
@@ -93,17 +97,16 @@ def align(
     aligned, history = [], []
     for k, x in enumerate(images.split(min(batch, max(16, 16 * 224**2 // clip.size**2)))):
         delta = torch.zeros_like(x, requires_grad=True)
-        optimiser = torch.optim.Adam([delta], lr=learning_rate)
-        for step in range(steps):
+
+        def loss(step: int, x: torch.Tensor = x, delta: torch.Tensor = delta) -> torch.Tensor:
+            "L_a of the batch x + delta."
             with NormStatistics(clip.model.visual, aims) as statistics, fast(clip.device):
                 clip.model.visual(normalise(clip, (x + delta).clamp(0, 1)))
-                loss = statistics.loss()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            with torch.no_grad():
-                delta.clamp_(-cap, cap)
-            history.append({"batch": k, "step": step, "alignment loss": loss.item()})
+                return statistics.loss()
+
+        cut = lambda step, delta=delta: delta.data.clamp_(-cap, cap).numel() == 0
+        losses = fit([delta], loss, steps, learning_rate, after=cut)
+        history += [{"batch": k, "step": step, "alignment loss": value} for step, value in enumerate(losses)]
         aligned.append((x + delta.detach()).clamp(0, 1))
     return torch.cat(aligned), pd.DataFrame(history)
 
@@ -135,17 +138,19 @@ def reference_moments(clip: Clip, images: torch.Tensor | Photos) -> list[Moments
 
 
 def alignment_aims(clip: Clip, reference: torch.Tensor | Photos | None) -> tuple[str, list[Moments] | None]:
-    """What the retain images are aligned to with the tower of `clip` and `reference` pictures
-    (or None), in words and as moments; None stands for BatchNorm's own, NOTHING for no alignment."""
+    """What the retain images are aligned to with the tower of `clip` and `reference` images (or None), in words
+    and as moments; None stands for BatchNorm's own, NOTHING (with a warning) for no alignment."""
     if any(isinstance(m, nn.BatchNorm2d) for m in clip.model.visual.modules()):
         return "running statistics of BatchNorm, as in the paper", None
     if reference is None or not len(reference):
-        return "none: this image tower has no BatchNorm, and no reference images were named", NOTHING
+        said = "none: this image tower has no BatchNorm, and no reference images were named"
+        warnings.warn(f"Alignment: {said}. Name some with reference=..., or set align_steps=0.", stacklevel=2)
+        return said, NOTHING
     said = f"LayerNorm inputs over {len(reference)} reference images; this is not the paper's alignment, for the tower has no BatchNorm"
     return said, reference_moments(clip, reference)
 
 # %% ../../nbs/method/alignment.ipynb #c98aa6dc
-def patchwork(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+def cutmix_images(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """`count` of `images` (float [n, 3, h, w]), each with a rectangle of another one and
     its colour channels permuted, both drawn from `generator`: [count, 3, h, w]."""
     n, size = len(images), images.shape[-1]
@@ -158,37 +163,32 @@ def patchwork(images: torch.Tensor, count: int, generator: torch.Generator) -> t
     channels = torch.stack([torch.randperm(3, generator=generator) for _ in range(count)])
     return mixed.gather(1, channels[:, :, None, None].expand_as(mixed))
 
-# %% ../../nbs/method/alignment.ipynb #strang02
-def pictures_of_anything(count: int, size: int, generator: torch.Generator) -> torch.Tensor:
-    "`count` pictograms in both styles by `generator`, uint8 [count, 3, size, size]."
-    things = load_pictograms()
-    which, style = (torch.randint(n, (count,), generator=generator) for n in (len(things), len(things.styles)))
-    return to_bytes(draw_views(things, which, style, "train", generator, size))
-
 # %% ../../nbs/method/alignment.ipynb #e6cb6fa9
-def retain_pools(
+@dataclass(frozen=True)
+class Pools:
+    "The kinds of images that the second stage distils on."
+
+    images: list[torch.Tensor]  # the retain images; then, if there are such, aligned ones and CutMix images
+    info: dict  # what was aligned to what, and the alignment loss at its beginning and end
+
+
+def make_pools(
     clip: Clip,  # the original model
-    retain: torch.Tensor,  # uint8 [n, 3, h, w]
-    generator: torch.Generator,  # of the draw, the control and the patchworks
-    align_steps: int = 20,  # of the alignment; 0 leaves it out
-    few: int = 512,  # so many images are aligned and mixed, drawn at random; all of fewer
-    mixed: int = 512,  # patchwork pictures; 0 leaves them out
-    random_control: bool = False,  # a random perturbation of the alignment's size in its place
-    reference: torch.Tensor | Photos | None = None,  # pictures that a tower without BatchNorm is aligned to
-    strangers: int = 0,  # pictures that have nothing to do with the task, see `pictures_of_anything`
-) -> tuple[list[torch.Tensor], dict]:
-    """The kinds of pictures that are distilled on: the retain images,
-    aligned ones, patchworks and strangers; and what was aligned to what."""
-    some = retain if len(retain) <= few else retain[torch.randperm(len(retain), generator=generator)[:few]]
-    plain = some.float().div(255)
-    said, aims = alignment_aims(clip, reference)
-    pools, info = [retain], {"alignment": said if align_steps else "none: align_steps is 0"}
-    if align_steps and aims is not NOTHING:
-        aligned, losses = align(clip, plain, align_steps, aims=aims)
-        info["alignment loss"] = losses["alignment loss"].iloc[[0, -1]].round(2).tolist()
-        pools.append(random_like(plain, aligned, generator) if random_control else aligned)
-    if mixed:
-        pools.append(patchwork(torch.cat([plain, *pools[1:]]), mixed, generator))
-    if strangers:
-        pools.append(pictures_of_anything(strangers, clip.size, generator))
-    return pools, info
+    task: Task,  # its retain images, and the seed of the draw, the control and the CutMix
+    settings: Settings = Settings(),  # align_steps, aligned, random_control, cutmix
+    reference: torch.Tensor | Photos | None = None,  # images that a tower without BatchNorm is aligned to
+) -> Pools:
+    "The images that `remind` distils on, to be given to several remindings of one task."
+    retain, g = pixels(task.retain.images), torch.Generator().manual_seed(task.seed + 1)
+    few = len(retain) <= settings.aligned
+    some = retain if few else retain[torch.randperm(len(retain), generator=g)[: settings.aligned]]
+    plain, images, info = some.float().div(255), [retain], {"alignment": "none: align_steps is 0"}
+    if settings.align_steps:
+        info["alignment"], aims = alignment_aims(clip, reference)
+        if aims is not NOTHING:
+            aligned, losses = align(clip, plain, settings.align_steps, aims=aims)
+            info |= {"alignment loss": losses["alignment loss"].iloc[[0, -1]].round(2).tolist()}
+            images.append(random_like(plain, aligned, g) if settings.random_control else aligned)
+    if settings.cutmix:
+        images.append(cutmix_images(torch.cat([plain, *images[1:]]), settings.cutmix, g))
+    return Pools(images, info)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import click
 
-from .files import find_page, pages, project_root, run_folder
+from .files import find_page, pages, project_root, results_folder, run_folder
 
 # %% ../../nbs/tools/command_line.ipynb #5f9e03e7
 #: papermill's options under the number of values that follow them
@@ -178,7 +178,7 @@ def default_output(
     no folder --cwd.
     """
     if notebook.name != "run.ipynb":
-        return root / "results" / notebook.stem / notebook.name
+        return results_folder(root) / notebook.stem / notebook.name
     with chdir(call["cwd"][-1]) if call["cwd"] else nullcontext():  # paths mean what they will mean in the notebook
         folder = run_folder(notebook_defaults(notebook) | given_parameters(call))
         return Path(os.path.abspath(folder)) / notebook.name

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'DATASETS', 'PRETRAIN_STEPS', 'WHAT', 'PARAMETERS', 'BOUNDS', 'UMASK', 'FULL', 'project_root',
-           'cache_dir', 'data_folder', 'find_page', 'pages', 'choose', 'annotations_in', 'fitting', 'check_parameters',
-           'slug', 'short_hash', 'pretrain_steps', 'check_choices', 'check_values', 'part_of_name', 'located',
-           'run_folder', 'shown', 'write_atomic', 'write_json', 'read_json']
+           'cache_dir', 'data_folder', 'results_folder', 'find_page', 'pages', 'choose', 'annotations_in', 'fitting',
+           'check_parameters', 'slug', 'short_hash', 'pretrain_steps', 'check_choices', 'check_values', 'part_of_name',
+           'located', 'run_folder', 'shown', 'write_atomic', 'write_json', 'read_json']
 
 # %% ../../nbs/tools/files.ipynb #e09241fb
 import difflib
@@ -52,6 +52,11 @@ def cache_dir() -> Path:
 def data_folder(data_root: str = "") -> Path:
     "Where data sets lie: `data_root`, else the environment variable CLIPFORGET_DATA, else data/ in the project."
     return Path(data_root or os.environ.get("CLIPFORGET_DATA") or project_root() / "data").expanduser()
+
+
+def results_folder(root: Path | None = None) -> Path:
+    "Where results go: the environment variable CLIPFORGET_RESULTS (tests set it), else results/ in the project around `root`."
+    return Path(os.environ.get("CLIPFORGET_RESULTS") or project_root(root) / "results").expanduser()
 
 # %% ../../nbs/tools/files.ipynb #f8f256d6
 def find_page(
@@ -349,7 +354,7 @@ def run_folder(
     changed = {k: v for k, v in located(dataset, given).items() if k not in named and v != PARAMETERS.get(k)}
     if changed:
         parts.append(short_hash(changed))
-    base = Path(str(given["results"])) if given["results"] else project_root() / "results"
+    base = Path(str(given["results"])) if given["results"] else results_folder()
     return base / slug(dataset) / "-".join(parts)
 
 # %% ../../nbs/tools/files.ipynb #c7b1eea1

@@ -17,7 +17,8 @@ from PIL import Image
 
 from ..method.clip import Clip, class_embeddings, encode_images
 from .figures import COLOURS
-from ..method.methods import Edit, three_stages
+from ..method.edit import Edit
+from ..method.methods import three_stages
 from ..data.photos import pixels
 from ..method.restoring import scaled
 from .results import examples

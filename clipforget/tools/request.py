@@ -15,17 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import choose, data_folder, project_root, short_hash, slug
-from clipforget.tools.settings import (
-    DATASETS,
-    REMEDIES,
-    Settings,
-    check_fields,
-    check_names,
-    checked,
-    names_of,
-    setting,
-)
+from .files import choose, data_folder, project_root, results_folder, short_hash, slug
+from .settings import DATASETS, REMEDIES, Settings, check_fields, check_names, checked, names_of, setting
 
 # %% ../../nbs/tools/request.ipynb #85461658
 CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
@@ -250,5 +241,5 @@ def run_folder(
     changed = {k: v for k, v in located.items() if k not in (*IN_NAME, *OUTSIDE) and v != usual.get(k)}
     if changed:
         parts.append(short_hash(changed))
-    base = Path(str(given["results"])) if given["results"] else project_root() / "results"
+    base = Path(str(given["results"])) if given["results"] else results_folder()
     return base / slug(dataset) / "-".join(parts)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'UNIT', 'PAPER_NOTE', 'PAPER_COLUMNS', 'PAPER_METHODS', 'STYLE', 'git_commit', 'provenance', 'save_rows',
-           'load_rows', 'read_rows', 'stored_rows', 'publish_rows', 'wide_runs', 'tidy_runs', 'plot_stages',
-           'suite_curve', 'plot_soup', 'plot_history', 'short_name', 'examples', 'plot_task', 'plot_examples',
-           'name_bars', 'plot_top_names', 'plot_embedding', 'paper_figures', 'beside_paper', 'picture_tag', 'verdict',
-           'report_page', 'save_report']
+           'load_rows', 'read_rows', 'stored_rows', 'make_runs', 'publish_rows', 'wide_runs', 'tidy_runs',
+           'plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'short_name', 'examples', 'plot_task',
+           'plot_examples', 'name_bars', 'plot_top_names', 'plot_embedding', 'paper_figures', 'beside_paper',
+           'picture_tag', 'verdict', 'report_page', 'save_report']
 
 # %% ../../nbs/tools/results.ipynb #b65fc633
 import base64
@@ -15,6 +15,7 @@ import html
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from itertools import cycle
 from pathlib import Path
@@ -29,12 +30,14 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
 from torch import nn
+from tqdm import tqdm
 
 from ..method.clip import Clip, class_embeddings, encode_images, top_names, weights_hash
-from .files import project_root, write_atomic
+from .files import project_root, short_hash, shown, slug, write_atomic
 from .figures import COLOURS, PLAIN, Sheet, label, show_pictures
 from ..data.photos import Photos, pixels
-from ..judging.scores import GATE, by_column, retention_table, score_table, summary
+from .settings import GATE
+from ..judging.scores import by_column, retention_table, score_table, summary
 from ..method.task import Task, sibling_of
 from ..data.wordnet import TABLES
 
@@ -99,6 +102,20 @@ def stored_rows(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         with write_atomic(path) as temporary:
             rows.to_csv(temporary, index=False)
     return read_rows(path)
+
+
+def make_runs(
+    plan: Sequence[tuple],  # what each run is given
+    run: Callable[..., pd.DataFrame],  # returns its tidy rows
+    folder: Path,  # for a file a run; its name should say what all of them have in common
+    reverse: bool = False,  # begin at the end, for a second process beside the first
+) -> pd.DataFrame:
+    "The rows of all runs of an experiment's `plan`, one after another; those that have a file are not made again."
+    path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}.csv"
+    for what in tqdm(plan[::-1] if reverse else plan, desc="runs"):
+        stored_rows(path(what), partial(run, *what))
+    print(f"{len(plan)} runs; their files are in {shown(folder)}")
+    return pd.concat([read_rows(path(what)) for what in plan], ignore_index=True)
 
 
 def publish_rows(path: Path, rows: pd.DataFrame, mine: Mapping[str, Sequence]) -> None:

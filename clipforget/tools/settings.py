@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'DATASETS', 'REMEDIES', 'GATE', 'RENAMED', 'GONE', 'checked', 'Dataset', 'Range', 'setting', 'Settings',
-           'names_of', 'check_names', 'check_fields', 'read_settings', 'settings_table']
+           'search_space', 'names_of', 'check_names', 'check_fields', 'read_settings', 'settings_table']
 
 # %% ../../nbs/tools/settings.ipynb #1856ade5
 import dataclasses
@@ -130,7 +130,6 @@ class Settings:
         False, "a random perturbation of the alignment's size in its place", stage="reminding"
     )
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, stage="reminding", paper=0)
-    unrelated: int = setting(0, "unrelated images to distil on", 0, stage="reminding")
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0, stage="reminding")
     remind_steps: int = setting(150, "steps of stage 2", 1, stage="reminding", own={"cifar10": 800})
     contrastive: float = setting(0.1, "weight of the contrastive loss", 0, stage="reminding", own={"cifar10": 0.25})
@@ -211,14 +210,19 @@ RENAMED = {
     "insist": "retries",
     "borrow": "feature_transfer",
     "mixed": "cutmix",
-    "strangers": "unrelated",
     "choice": "layer_choice",
 }
 "Former names of settings."
 GONE = {
-    "mirror": "mirrored features were no nearer to models that never saw the target; experiments/audit.ipynb has the figures"
+    "mirror": "mirrored features were no nearer to models that never saw the target (experiments/audit.ipynb)",
+    "strangers": "unrelated images to distil on gave back nothing that the siblings' own did not",
 }
 "Former settings that made no difference, with what was found."
+
+
+def search_space() -> dict[str, Range]:
+    "The bounds within which a search may move the settings that it moves."
+    return {f.name: f.metadata["search"] for f in dataclasses.fields(Settings) if "search" in f.metadata}
 
 
 def names_of(declared: type) -> tuple[str, ...]:

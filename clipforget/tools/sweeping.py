@@ -32,7 +32,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from .files import choose, find_page, pages, project_root, short_hash, shown, slug, write_atomic
+from .files import choose, find_page, pages, project_root, results_folder, short_hash, shown, slug, write_atomic
 from .command_line import notebook_defaults, notebook_types
 
 # %% ../../nbs/tools/sweeping.ipynb #4b37edd3
@@ -168,7 +168,7 @@ def plan(
     root = project_root(root)
     path = find_notebook(notebook, root)
     values, defaults = typed_grid(path, parse_grid(grid)), notebook_defaults(path)
-    base = Path(results).absolute() if results else root / "results" / "sweep" / path.stem
+    base = Path(results).absolute() if results else results_folder(root) / "sweep" / path.stem
     runs = {}
     for chosen in itertools.product(*values.values()):
         parameters = dict(zip(values, chosen))
