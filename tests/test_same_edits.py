@@ -1,7 +1,7 @@
 """The edits are those of an earlier commit, weight by weight: what was rewritten since has changed no result.
 
 That commit's package is exported from git and run beside the present one, each in a process of its own with one
-thread, on the same task with few steps.
+thread, on the same tasks with few steps.
 """
 
 import io
@@ -17,65 +17,71 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT = "a64c186"  # the last one before rooms and settings were made anew
 
-SHORT = """
+FEW = """
+FEW = {
+    "GradDiff": {"steps": 6, "cosine": True},
+    "task arithmetic": {"steps": 3, "models": 2, "points": 3},
+    "WiSE-FT": {"steps": 5, "points": 3, "weight": 2.0},
+    "text-space adaptation": {"steps": 100},
+    "EMMN": {"steps": 3, "names": 8, "noise": 8},
+    "UNSIR": {"steps": 3, "noise": 8},
+    "LIP": {"steps": 5, "pictures": 8, "allowed": 100.0},
+    "SLUG": {"evaluations": 4, "candidates": 2},
+    "SSD": {"count": 4},
+    "SalUn": {"steps": 4, "share": 0.3},
+    "null-space projection": {},
+    "do nothing": {},
+}
+STAGES = {"forget_steps": 4, "remind_steps": 3, "align_steps": 2, "soup_points": 3}
+"""
+THEN = """
+import clipforget.clip as loading, clipforget.task as emoji, clipforget.rivals as registry, clipforget.methods as m
+from clipforget.clip import weights_hash
+
+stages = lambda *which, dataset="emoji": m.three_stages(*which, **(m.settings_for(dataset, {}) | STAGES))
+paper = lambda *which: m.as_in_the_paper(*which, **STAGES)
+"""
+NOW = """
+import clipforget.method.loading as loading, clipforget.data.emoji as emoji, clipforget.rivals.registry as registry
+import clipforget.method.methods as m, clipforget.tools.settings as s
+from clipforget.method.clip import weights_hash
+
+stages = lambda *which, dataset="emoji": m.three_stages(*which, s.Settings.for_dataset(dataset, STAGES))
+paper = lambda *which: registry.METHODS["as in the paper"](*which, STAGES)
+"""
+EDITS = """
 import json
-from {clip} import load_clip, weights_hash
-from {task} import emoji_task
 
-FEW = {{
-    "GradDiff": {{"steps": 6, "cosine": True}},
-    "task arithmetic": {{"steps": 3, "models": 2, "points": 3}},
-    "WiSE-FT": {{"steps": 5, "points": 3, "weight": 2.0}},
-    "text-space adaptation": {{"steps": 100}},
-    "EMMN": {{"steps": 3, "names": 8, "noise": 8}},
-    "UNSIR": {{"steps": 3, "noise": 8}},
-    "LIP": {{"steps": 5, "pictures": 8, "allowed": 100.0}},
-    "SLUG": {{"evaluations": 4, "candidates": 2}},
-    "SSD": {{"count": 4}},
-    "SalUn": {{"steps": 4, "share": 0.3}},
-    "null-space projection": {{}},
-    "do nothing": {{}},
-}}
-STAGES = {{"forget_steps": 4, "remind_steps": 3, "align_steps": 2, "soup_points": 3}}
-clip, found = load_clip(), {{}}
-tasks = {{x: emoji_task(clip, "turtle", x, n_forget=16, n_retain=8, n_evaluation=5) for x in ("fine", "coarse")}}
-"""
-RIVALS = """
-for name, method in METHODS.items():
-    if name not in ("clipforget", "as in the paper"):
-        found[name] = weights_hash(method.run(clip, tasks["fine"], **FEW.get(name, {"steps": 4})).clip.model)
-"""
-PRINT = "print(json.dumps(found))"
-THEN = (
-    SHORT.format(clip="clipforget.clip", task="clipforget.task")
-    + """
-from clipforget.rivals.registry import METHODS
-from clipforget.method.methods import three_stages
-
-for labels, task in tasks.items():
-    found["three stages, " + labels] = weights_hash(three_stages(clip, task, **STAGES).clip.model)
-"""
-    + RIVALS
-    + PRINT
+clip = loading.load_clip()
+fine, coarse = (
+    emoji.emoji_task(clip, "turtle", labels, n_forget=16, n_retain=8, n_evaluation=5) for labels in ("fine", "coarse")
 )
-NOW = (
-    SHORT.format(clip="clipforget.method.clip", task="clipforget.data.emoji")
-    + """
-
-for labels, task in tasks.items():
-    found["three stages, " + labels] = weights_hash(three_stages(clip, task, **STAGES).clip.model)
+found = {
+    "fine": stages(clip, fine),
+    "coarse": stages(clip, coarse),
+    "like the style data": stages(clip, coarse, dataset="style"),
+    "paper": paper(clip, fine),
+} | {
+    name: method.run(clip, fine, **FEW.get(name, {"steps": 4}))
+    for name, method in registry.METHODS.items()
+    if name not in ("clipforget", "as in the paper")
+}
+print(json.dumps({name: weights_hash(edit.clip.model) for name, edit in found.items()}))
 """
-    + RIVALS
-    + PRINT
-)
 
 
-def edits(code, where):
-    """What the package in the folder `where` edits, as {name: hash of the weights}."""
-    env = os.environ | {"PYTHONPATH": str(where), "OMP_NUM_THREADS": "1", "CLIPFORGET_DATA": str(where)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=where, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def start(setup, where):
+    """A process that makes all edits by the package in the folder `where`."""
+    env = os.environ | {"PYTHONPATH": str(where), "OMP_NUM_THREADS": "1"}
+    code = FEW + setup + EDITS
+    return subprocess.Popen([sys.executable, "-c", code], cwd=where, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def made_by(process):
+    """Hashes of the weights by the edit's name."""
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    return json.loads(out.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +91,12 @@ def earlier(tmp_path_factory):
     if done.returncode:
         pytest.skip(f"git has no commit {COMMIT} here")
     folder = tmp_path_factory.mktemp("earlier")
-    tarfile.open(fileobj=io.BytesIO(done.stdout)).extractall(folder, filter="data")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
     return folder
 
 
 def test_edits_are_the_same(earlier):
-    expected = edits(THEN, earlier)
-    assert edits(NOW, ROOT) == expected
-    assert len(set(expected.values())) == len(expected) >= 19
+    then, now = (made_by(process) for process in (start(THEN, earlier), start(NOW, ROOT)))
+    assert now == then
+    assert len(set(then.values())) == len(then) >= 21  # each does something of its own

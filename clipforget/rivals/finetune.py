@@ -83,7 +83,7 @@ class Drawn(NamedTuple):
 
     u: torch.Tensor  # unit features [n, d]
     labels: torch.Tensor  # long [n]
-    index: torch.Tensor  # long [n], positions in the set
+    at: torch.Tensor  # long [n], positions in the set
 
 
 def descend(
@@ -136,7 +136,10 @@ def fine_tune(
     learn = lambda x: contrastive_loss(x.u, text, x.labels)
     leave = lambda x: (x.u * text[x.labels]).sum(1).mean() if cosine else -learn(x)
     terms = [(w, side, term) for w, side, term in ((forget, "forget", leave), (retain, "retain", learn)) if w]
-    loss = lambda *drawn: sum(w * term(x) for (w, _, term), x in zip(terms, drawn))
+
+    def loss(*drawn: Drawn) -> torch.Tensor:
+        return torch.stack([w * term(x) for (w, _, term), x in zip(terms, drawn)]).sum()
+
     sets = [getattr(task, side) for _, side, _ in terms]
     return visual, descend(clip, task, visual, weights.values(), loss, sets, learning_rate, steps, batch, stop_at)
 

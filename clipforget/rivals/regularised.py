@@ -108,7 +108,7 @@ def clip_erase(
         text = embed(matrix)
         labels = torch.tensor([position[k] for k in r.labels.tolist()], device=text.device)
         forgotten = (f.u @ text[position[task.caption]]).mean()
-        moved = divergence(r.u, old[r.index]) + divergence(text, old_text)
+        moved = divergence(r.u, old[r.at]) + divergence(text, old_text)
         return forgotten + retain * contrastive_loss(r.u, text, labels) + consistency * moved
 
     moving, sets = [*weights.values(), matrix], (task.forget, task.retain)
@@ -138,8 +138,10 @@ def pbu(
     old = {n: w.detach().clone() for n, w in weights.items()}
 
     def loss(f: Drawn) -> torch.Tensor:
-        squares = {n: (w - old[n]).square() for n, w in weights.items()}
-        leash = sum((fisher * information[n] * s).sum() + distance * s.sum() for n, s in squares.items())
+        far = lambda n, w: (w - old[n]).square()
+        leash = sum(
+            (fisher * information[n] * far(n, w)).sum() + distance * far(n, w).sum() for n, w in weights.items()
+        )
         return leash - contrastive_loss(f.u, text, f.labels)
 
     moved, sets = weights.values(), [task.forget]

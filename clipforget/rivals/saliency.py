@@ -161,7 +161,7 @@ def salun(
     wrong = (task.caption + torch.randint(1, len(text), (len(task.forget),), generator=g)) % len(text)
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
-        confused = contrastive_loss(f.u, text, wrong[f.index].to(f.u.device))
+        confused = contrastive_loss(f.u, text, wrong[f.at].to(f.u.device))
         return confused + weight * contrastive_loss(r.u, text, r.labels)
 
     masks, sets = _saliency_masks(_side_gradient(clip, task, task.forget), share), (task.forget, task.retain)
