@@ -17,7 +17,15 @@ from safetensors.torch import save_file
 from clipforget.method.activations import ActivationCache, frozen_depth
 from clipforget.method.adapters import add_adapters
 from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
-from clipforget.method.loading import _MODELS, _PREPARED, _TOKENS, _missing_model, load_clip, load_compact, save_local_dir
+from clipforget.method.loading import (
+    _MODELS,
+    _PREPARED,
+    _TOKENS,
+    _missing_model,
+    load_clip,
+    load_compact,
+    save_local_dir,
+)
 from clipforget.tools.settings import DATASETS, Settings
 from clipforget.tools.files import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
@@ -98,7 +106,7 @@ def test_weights_of_other_pictures_are_refused_before_the_download(monkeypatch, 
 
 
 def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it():
-    wanted = {d["backbone"].partition(":")[2] for d in DATASETS.values() if d["backbone"].startswith("pretrained:")}
+    wanted = {d.backbone.partition(":")[2] for d in DATASETS.values() if d.backbone.startswith("pretrained:")}
     assert wanted | {"emoji; cifar10; pacs"} == set(PRETRAIN_STEPS)
     page = (ROOT / "nbs" / "experiments" / "photographs.ipynb").read_text()
     for name, steps in PRETRAIN_STEPS.items():

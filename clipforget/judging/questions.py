@@ -37,7 +37,6 @@ from ..method.edit import Edit
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..method.reminding import contrastive_loss
 from ..rivals.registry import METHODS
-from ..rivals.text_edits import with_text
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
 from ..method.task import ImageSet, Task
 from ..data.emoji import EVALUATION_SEED, view_set
@@ -356,7 +355,7 @@ def rounded_text(clip: Clip, bits: int) -> Clip:
                 # the last matrix is multiplied from the right: its output channels are columns
                 round_(weight.T if name == "text_projection" else weight, bits)
 
-    return with_text(clip, change)
+    return clip.with_text(change)
 
 
 def ask_rounding(clip: Clip, task: Task) -> pd.DataFrame:
