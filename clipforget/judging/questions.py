@@ -29,17 +29,7 @@ from torchvision.transforms import v2
 # %% ../../nbs/judging/questions.ipynb #audimp02
 from ..method.adapters import adapters, layers, load_patch, merge, read_notes
 from ..rivals.ascent import trainable_tower
-from clipforget.method.clip import (
-    Clip,
-    EncodedTexts,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    fast,
-    image_features,
-    text_key,
-    tokenise_for,
-)
+from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features, text_key, tokenise_for
 from ..method.loading import load_clip, shipped_models
 from ..tools.files import choose
 from ..method.forgetting import draw, margins

@@ -13,17 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from clipforget.rivals.ascent import (
-    RATE,
-    STEPS,
-    STOP,
-    Drawn,
-    calibrate,
-    calibration_risk,
-    descend,
-    finished,
-    trainable_tower,
-)
+from .ascent import RATE, STEPS, STOP, Drawn, calibrate, calibration_risk, descend, finished, trainable_tower
 from ..method.clip import Clip, class_embeddings, image_features
 from ..method.adapters import layers
 from ..method.importance import sample

@@ -32,17 +32,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from clipforget.tools.files import (
-    choose,
-    find_page,
-    pages,
-    project_root,
-    results_folder,
-    short_hash,
-    shown,
-    slug,
-    write_atomic,
-)
+from .files import choose, find_page, pages, project_root, results_folder, short_hash, shown, slug, write_atomic
 from .command_line import notebook_defaults, notebook_types
 
 # %% ../../nbs/tools/sweeping.ipynb #4b37edd3
