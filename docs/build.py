@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -21,76 +22,25 @@ NUMBER = re.compile(
 )
 COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
+# The parts of the site: a room of nbs/ each, with its pages in the order of reading. A page that is not named comes last.
 PARTS = {
-    "Start here": [
-        "guide/paper",
-        "guide/explorer",
-        "guide/judging",
-        "guide/own_images",
-        "guide/imagenet",
-        "guide/glossary",
-    ],
-    "The method": [
-        "method/clip",
-        "method/task",
-        "method/importance",
-        "method/adapters",
-        "method/activations",
-        "method/training",
-        "method/forgetting",
-        "method/alignment",
-        "method/holding",
-        "method/reminding",
-        "method/restoring",
-        "method/methods",
-    ],
-    "Data": [
-        "data/photos",
-        "data/pictograms",
-        "data/emoji",
-        "data/kinds",
-        "data/collections",
-        "data/wordnet",
-        "data/suite",
-        "data/remedies",
-    ],
-    "Judging": ["judging/scores", "judging/questions", "judging/verdict"],
-    "Rivals": [
-        "rivals/ascent",
-        "rivals/interpolation",
-        "rivals/text_edits",
-        "rivals/noise",
-        "rivals/saliency",
-        "rivals/regularised",
-        "rivals/registry",
-    ],
-    "Tools": [
-        "tools/files",
-        "tools/figures",
-        "tools/results",
-        "tools/command_line",
-        "tools/sweeping",
-        "tools/interactive",
-        "tools/pretraining",
-    ],
-    "Experiments": [
-        "run",
-        "experiments/benchmark",
-        "experiments/rivals",
-        "experiments/audit",
-        "experiments/deeper",
-        "experiments/ablation",
-        "experiments/siblings",
-        "experiments/continual",
-        "experiments/photographs",
-        "experiments/_executed/run-cifar10",
-        "experiments/_executed/run-style",
-        "experiments/coarse",
-        "experiments/search",
-        "experiments/speed",
-        "experiments/pretrain",
-        "experiments/sweep",
-    ],
+    "Start here": ("guide", "paper explorer judging own_images imagenet glossary"),
+    "The method": (
+        "method",
+        "clip loading task importance adapters activations training forgetting alignment reminding restoring methods",
+    ),
+    "Data": ("data", "photos pictograms emoji kinds collections wordnet suite remedies"),
+    "Judging": ("judging", "scores questions verdict"),
+    "Rivals": ("rivals", "ascent interpolation text_edits noise saliency regularised registry"),
+    "Tools": (
+        "tools",
+        "files code settings request figures rows plots report command_line sweeping interactive pretraining",
+    ),
+    "Experiments": (
+        "experiments",
+        "../run benchmark rivals audit deeper ablation siblings continual photographs _executed/run-cifar10 "
+        "_executed/run-style coarse search speed pretrain sweep",
+    ),
 }
 
 
@@ -305,9 +255,11 @@ def write_source(source: Path) -> None:
     }
     for page, module in modules.items():
         (source / "api" / f"{module}.md").write_text(api_page(module, titles[page], page), encoding="utf-8")
-    missing = set(titles) - {name for names in PARTS.values() for name in names}
-    if missing:
-        raise SystemExit(f"docs/build.py: no part of the site lists {', '.join(sorted(missing))}; add them to PARTS.")
+    parts = {part: chapters(room, order.split(), titles) for part, (room, order) in PARTS.items()}
+    if missing := set(titles) - {name for names in parts.values() for name in names}:
+        raise SystemExit(
+            f"docs/build.py: no part of the site has {', '.join(sorted(missing))}; add their room to PARTS."
+        )
     copy_notebook(ROOT / "index.ipynb", source / "index.ipynb")
     for folder in ("README_files", "_static", "_templates"):
         origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
@@ -316,7 +268,7 @@ def write_source(source: Path) -> None:
         shutil.copy(page, source / page.name)
     toc = {
         "root": "index",
-        "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in PARTS.items()],
+        "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in parts.items()],
     }
     toc["parts"].append(
         {
@@ -326,6 +278,12 @@ def write_source(source: Path) -> None:
     )
     add_contents(source / "index.ipynb", toc["parts"])
     shutil.copy(ROOT / "docs" / "conf.py", source / "conf.py")
+
+
+def chapters(room: str, order: list[str], names: Iterable[str]) -> list[str]:
+    """Those of the pages `names` that lie in `room`, first those named in `order` as seen from there."""
+    named = [f"{room}/{name}" if not name.startswith("../") else name.removeprefix("../") for name in order]
+    return [n for n in named if n in names] + sorted(n for n in names if n.startswith(f"{room}/") and n not in named)
 
 
 def add_contents(index: Path, parts: list[dict]) -> None:

@@ -15,7 +15,7 @@ from clipforget.method.loading import load_clip, save_local_dir
 from clipforget.tools.settings import DATASETS
 from clipforget.tools.files import project_root
 from clipforget.data.collections import make_task
-from clipforget.tools.command_line import notebook_defaults
+from clipforget.tools.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, lights
@@ -44,7 +44,7 @@ def pictures(folder, colour):
 
 def test_the_page_has_what_describes_a_task():
     known = set(inspect.signature(make_task).parameters) - {"clip", "limit"}
-    assert known <= set(notebook_defaults(PAGE))
+    assert known <= set(notebook_parameters(PAGE)[1])
     call = next(
         node
         for cell in read_nb(PAGE).cells

@@ -10,7 +10,7 @@ from clipforget.method.adapters import add_adapters, load_patch, save_patch
 from clipforget.method.loading import load_clip
 from clipforget.tools.files import cache_dir, write_atomic, write_json
 from clipforget.data.pictograms import load_masters
-from clipforget.tools.results import load_rows
+from clipforget.tools.rows import read_rows
 
 
 def test_damaged_picture_cache(tmp_path, monkeypatch):
@@ -56,7 +56,7 @@ def test_damaged_patch_and_results(tmp_path):
         load_patch(clip, path)
     (tmp_path / "results.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(ValueError, match="damaged"):
-        load_rows(tmp_path)
+        read_rows(tmp_path / "results.parquet")
 
 
 def test_a_foreign_safetensors_file_is_no_patch(tmp_path):

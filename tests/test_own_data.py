@@ -17,7 +17,7 @@ from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
 from clipforget.data.photos import open_rgb, pictures_in
 from clipforget.tools.pretraining import make_corpus
-from clipforget.tools.results import examples, plot_embedding, plot_history, plot_stages
+from clipforget.tools.plots import examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
 from views import write_views
 

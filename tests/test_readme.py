@@ -18,7 +18,7 @@ from PIL import Image
 from clipforget import clip, methods
 from clipforget.tools.files import PARAMETERS
 from clipforget.tools.request import run_folder
-from clipforget.tools.results import tidy_runs
+from clipforget.tools.rows import tidy_runs
 from clipforget.tools.settings import GATE
 from clipforget.judging.scores import evaluate, method_table, run_summaries
 

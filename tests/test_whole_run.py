@@ -22,7 +22,7 @@ from clipforget.method.clip import encode_images, normalise
 from clipforget.method.loading import load_clip
 from clipforget.tools.files import PARAMETERS
 from clipforget.method.methods import default_settings, settings_for
-from clipforget.tools.command_line import notebook_defaults
+from clipforget.tools.command_line import notebook_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERMILL = Path(sys.executable).parent / "papermill"
@@ -41,7 +41,7 @@ def run(results, output, **parameters):
 
 
 def test_parameters_say_the_same_everywhere():
-    assert notebook_defaults(ROOT / "nbs" / "run.ipynb") == PARAMETERS
+    assert notebook_parameters(ROOT / "nbs" / "run.ipynb")[1] == PARAMETERS
     own = default_settings()
     assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {
         k: v for k, v in own.items() if PARAMETERS.get(k) is not None

@@ -32,7 +32,7 @@ from sklearn.metrics import silhouette_score
 from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
 from ..tools.settings import DATASETS
 from ..tools.files import WHAT, check_choices, choose, data_folder, shown, write_atomic
-from ..tools.figures import show_pictures
+from ..tools.figures import show_images
 from .photos import SUFFIXES, Photos, check_headers, class_folders, files_in, files_of, folders_in, kinds_of, open_rgb, pictures_in, pixels, readable
 from .pictograms import STYLES, load_pictograms
 from ..tools.pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
@@ -795,7 +795,7 @@ def plot_proposal(
         sheet += [squares, torch.full((columns - len(files), 3, size, size), torch.nan)]
         names += [*(n[:12] for n in part["name"]), *[""] * (columns - len(files))]
     roles = [f"{role}: {(table['role'] == role).sum()} pictures" for role in rows]
-    return show_pictures(torch.cat(sheet), names, columns, "; ".join(roles))
+    return show_images(torch.cat(sheet), names, columns, "; ".join(roles))
 
 # %% ../../nbs/data/collections.ipynb #e4f7dea2
 def background_names(clip: Clip) -> list[str]:

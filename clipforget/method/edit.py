@@ -27,20 +27,9 @@ from .loading import save_local_dir
 from .task import Task
 from ..tools.figures import save_figure
 from ..tools.files import choose, slug, write_json
-from clipforget.tools.results import (
-    beside_paper,
-    plot_embedding,
-    plot_examples,
-    plot_history,
-    plot_soup,
-    plot_stages,
-    provenance,
-    report_page,
-    save_report,
-    save_rows,
-    suite_curve,
-    verdict as gate_sentence,
-)
+from ..tools.plots import plot_embedding, plot_examples, plot_history, plot_soup, plot_stages, suite_curve
+from ..tools.report import compare_with_paper, gate_sentence, write_report
+from ..tools.rows import provenance, save_rows
 from ..tools.settings import Range, Settings, check_names
 
 # %% ../../nbs/method/edit.ipynb #8deb2bec
@@ -111,7 +100,7 @@ def report_edit(
     figures: Mapping[str, Figure],  # by caption
     folder: Path,  # where all of it goes
     record: Mapping[str, object] | None = None,  # what settings.json shall say: parameters, what the method chose
-    notes: Sequence[str] = (),  # lines below the verdict
+    notes: Sequence[str] = (),  # lines below the gate_sentence
 ) -> Path:
     "Write rows, settings, figures and the report of an edit; the report's path."
     last = str(rows["stage"].iloc[-1])
@@ -121,7 +110,7 @@ def report_edit(
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in figures.items()}
     save_rows(rows, folder)
     write_json(folder / "settings.json", said)
-    return save_report(report_page(rows, last, task, saved, said, notes, beside_paper(rows, last)), folder)
+    return write_report(folder, rows, last, task, saved, said, notes, compare_with_paper(rows, last))
 
 # %% ../../nbs/method/edit.ipynb #166f79db
 @dataclass
@@ -158,7 +147,7 @@ class Edit:
         "The table: a row a stage, the original first; target, siblings, each set of the suite, gate, Score, worst retention."
         return score_table(self.rows)
 
-    def verdict(self) -> str:
+    def gate_sentence(self) -> str:
         "Whether the gate was passed, in a sentence with the figures behind it."
         return gate_sentence(self.rows, str(self.rows["stage"].iloc[-1]))[1]
 
@@ -167,7 +156,7 @@ class Edit:
         return paint_edit(*self._before(), self.clip, self.stages, *self._judged)
 
     def report(self, folder: Path | str, record: Mapping[str, object] | None = None, notes: Sequence[str] = ()) -> Path:
-        "Write report.html, results.parquet, settings.json (with what is in `record`) and the figures into `folder`; `notes` stand below the verdict."
+        "Write report.html, results.parquet, settings.json (with what is in `record`) and the figures into `folder`; `notes` stand below the gate_sentence."
         said = {**(record or {}), **self.info}
         return report_edit(*self._before(), self.stages, self.rows, self.paint(), Path(folder), said, notes)
 

@@ -64,7 +64,7 @@ def code_hash(
     waiting, hashes = list(modules or every()), {}
     while waiting:
         module = waiting.pop()
-        if module in hashes or module in _NO_RESULT:
+        if module in hashes or (modules and module in _NO_RESULT):
             continue
         if not file(module).is_file():
             raise ValueError(f"There is no module {module!r} in {folder}.")

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'DATASETS', 'PRETRAIN_STEPS', 'WHAT', 'PARAMETERS', 'BOUNDS', 'UMASK', 'FULL', 'project_root',
-           'cache_dir', 'data_folder', 'results_folder', 'find_page', 'pages', 'choose', 'annotations_in', 'fitting',
+           'cache_dir', 'data_folder', 'results_folder', 'choose', 'pages', 'find_page', 'annotations_in', 'fitting',
            'check_parameters', 'slug', 'short_hash', 'pretrain_steps', 'check_choices', 'check_values', 'part_of_name',
            'located', 'run_folder', 'shown', 'write_atomic', 'write_json', 'read_json']
 
@@ -58,25 +58,6 @@ def results_folder(root: Path | None = None) -> Path:
     "Where results go: the environment variable CLIPFORGET_RESULTS (tests set it), else results/ in the project around `root`."
     return Path(os.environ.get("CLIPFORGET_RESULTS") or project_root(root) / "results").expanduser()
 
-# %% ../../nbs/tools/files.ipynb #f8f256d6
-def find_page(
-    name: str,  # a notebook of nbs/ by its name alone, or by its path below nbs/, with or without .ipynb
-    root: Path | None = None,  # the project; that of the current folder by default
-) -> Path | None:
-    "The notebook below `root`/nbs that is meant by `name`: the one at that path, else the only one called so; None if there is none."
-    folder, wanted = project_root(root) / "nbs", Path(name).with_suffix(".ipynb")
-    if (folder / wanted).is_file() and (folder / wanted).resolve().is_relative_to(folder.resolve()):
-        return folder / wanted
-    found = [p for p in pages(root) if p.name == str(wanted)]
-    return found[0] if len(found) == 1 else None
-
-
-def pages(root: Path | None = None) -> list[Path]:
-    "The notebooks below nbs/ of the project around `root` (the current folder if None), sorted, without the front page and those in folders with an underscore."
-    folder = project_root(root) / "nbs"
-    inside = lambda p: not any(part.startswith(("_", ".")) for part in p.relative_to(folder).parts)
-    return sorted(p for p in folder.rglob("*.ipynb") if inside(p) and not p.is_symlink())
-
 # %% ../../nbs/tools/files.ipynb #1f5efd04
 def choose(
     kind: str,  # what is being chosen, for the message: "target", "method", ...
@@ -92,6 +73,23 @@ def choose(
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     listed = ", ".join(names[:show]) + (f", ... ({len(names)} in all)" if len(names) > show else "")
     raise ValueError(f"Unknown {kind} {given!r}.{hint} Allowed: {listed}.")
+
+# %% ../../nbs/tools/files.ipynb #f8f256d6
+def pages(root: Path | None = None) -> list[Path]:
+    "The notebooks below nbs/ of the project around `root` (the current folder if None), sorted, without the front page and those in folders with an underscore."
+    folder = project_root(root) / "nbs"
+    inside = lambda p: not any(part.startswith(("_", ".")) for part in p.relative_to(folder).parts)
+    return sorted(p for p in folder.rglob("*.ipynb") if inside(p) and not p.is_symlink())
+
+
+def find_page(
+    name: str,  # a notebook of nbs/ by its name alone, or by its path, with or without nbs/ and .ipynb
+    root: Path | None = None,  # the project; that of the current folder by default
+) -> Path:
+    "The notebook below `root`/nbs that is meant by `name`. ValueError, with the nearest match, where there is none."
+    wanted, folder = str(name).removeprefix("nbs/").removesuffix(".ipynb"), project_root(root) / "nbs"
+    found = {key: p for p in pages(root) for key in (p.stem, p.relative_to(folder).with_suffix("").as_posix())}
+    return found.get(wanted) or found[choose("notebook of nbs/", wanted, {p.stem for p in found.values()})]
 
 # %% ../../nbs/tools/files.ipynb #6c2353df
 KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

@@ -21,7 +21,7 @@ from ..method.edit import Edit
 from ..method.methods import three_stages
 from ..data.photos import pixels
 from ..method.adapters import scaled
-from .results import examples
+from .plots import examples
 from ..judging.scores import evaluate_stages
 from ..method.task import Task
 from ..data.emoji import emoji_task

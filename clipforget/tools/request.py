@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLASSES', 'POOL', 'NAMED', 'IN_NAME', 'OUTSIDE', 'Request', 'listed', 'request_for', 'annotations_in',
-           'check_parameters', 'parameter_defaults', 'parameters_cell', 'read_run', 'part_of_name',
+           'check_parameters', 'parameter_defaults', 'parameters_cell', 'read_request', 'read_run', 'part_of_name',
            'with_absolute_paths', 'run_folder']
 
 # %% ../../nbs/tools/request.ipynb #85966395
@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from .files import choose, data_folder, project_root, results_folder, short_hash, slug
-from .settings import DATASETS, REMEDIES, Settings, check_fields, check_names, checked, names_of, setting
+from clipforget.tools.settings import (
+    DATASETS,
+    REMEDIES,
+    Settings,
+    check_fields,
+    check_names,
+    checked,
+    names_of,
+    setting,
+)
 
 # %% ../../nbs/tools/request.ipynb #85461658
 CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
@@ -72,7 +81,7 @@ class Request:
         "", "shipped model, pretrained:NAME, local-dir:PATH or NAME/TAG; empty: the data set's default"
     )
     method: str = setting(
-        "clipforget", 'or "as in the paper", or a rival: "do nothing", "SLUG" ... (rivals/registry.ipynb lists them)'
+        "clipforget", 'or "as in the paper", or a rival such as "SLUG" (rivals/registry.ipynb lists them)'
     )
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")
@@ -190,14 +199,20 @@ def parameters_cell() -> str:
     return "\n".join(lines)
 
 
-def read_run(namespace: MutableMapping[str, Any]) -> tuple[Request, Settings]:
-    """What the parameters in `namespace`, the globals() of run.ipynb, ask for. ValueError for a parameter
-    that there is not, and for a value that means nothing."""
-    check_parameters(namespace)
-    given = {name: namespace[name] for name in parameter_defaults()}
-    request = Request(**{name: given[name] for name in names_of(Request)})
-    settings = {name: given[name] for name in names_of(Settings)}
+def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:
+    """What the parameters `given` by name ask for; those left out are at their default. ValueError for a name that is no
+    parameter, and for a value that means nothing."""
+    check_names("parameter", given, usual := parameter_defaults())
+    every = {**usual, **given}
+    request = Request(**{name: every[name] for name in names_of(Request)})
+    settings = {name: every[name] for name in names_of(Settings)}
     return request, Settings.for_dataset(request.dataset, settings, paper=request.method == "as in the paper")
+
+
+def read_run(namespace: MutableMapping[str, Any]) -> tuple[Request, Settings]:
+    "What the parameters in `namespace`, the globals() of run.ipynb, ask for. ValueError as `check_parameters` and `read_request`."
+    check_parameters(namespace)
+    return read_request({name: namespace[name] for name in parameter_defaults()})
 
 # %% ../../nbs/tools/request.ipynb #6896465a
 def part_of_name(text: str, most: int = 60) -> str:
