@@ -14,14 +14,12 @@ from clipforget.tools.files import find_page, project_root, run_folder
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
-FROM_INSIDE = "features; retrieval; membership"  # relearning takes as long as all of these
 PAGES = {
     "benchmark": SHORT,
     "search": SHORT,
     "ablation": {"groups": "EMA", **SHORT},
     "siblings": {"cases": "no pictures, no second stage", **SHORT},
     "continual": SHORT,
-    "deeper": {"targets": 1, "variants": "mirror, weight 1", "oracles": "oracle-1", "questions": FROM_INSIDE, **SHORT},
 }
 
 

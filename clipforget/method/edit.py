@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WALK', 'NEEDS', 'MOVES', 'judge_edit', 'paint_stages', 'paint_edit', 'report_edit', 'Edit', 'apply_patch', 'Method',
-           'do_nothing']
+           'do_nothing', 'load_edit']
 
 # %% ../../nbs/method/edit.ipynb #87fc78f8
 import inspect
@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 
 from ..judging.scores import evaluate, evaluate_stages, score_table
 from .activations import frozen_depth
-from .adapters import load_patch, merge, save_patch, scaled
+from .adapters import adapters, load_patch, merge, read_notes, save_patch, scaled
 from .clip import Clip
 from .forgetting import Stage
 from .importance import plot_importance, plot_network
-from .loading import save_local_dir
+from .loading import load_clip, save_local_dir
 from .task import Task
 from ..tools.figures import save_figure
 from ..tools.files import choose, slug, write_json
@@ -147,7 +147,7 @@ class Edit:
         "The table: a row a stage, the original first; target, siblings, each set of the suite, gate, Score, worst retention."
         return score_table(self.rows)
 
-    def gate_sentence(self) -> str:
+    def verdict(self) -> str:
         "Whether the gate was passed, in a sentence with the figures behind it."
         return gate_sentence(self.rows, str(self.rows["stage"].iloc[-1]))[1]
 
@@ -233,3 +233,29 @@ class Method:
 def do_nothing(clip: Clip, task: Task) -> Edit:
     "The original `clip`, whatever the `task`. Every table starts with it."
     return Edit(clip)
+
+# %% ../../nbs/method/edit.ipynb #4789f4cc
+def load_edit(
+    path: str,  # a run's patch.safetensors or its folder, or a backbone (local-dir:PATH)
+    clip: Clip,  # the original model
+    task: Task,  # a patch must have been made for its target
+) -> Edit:
+    """The edit in a file, with the a of its soup in `info` where that is known. FileNotFoundError if
+    there is none, ValueError for a patch for another target or model."""
+    file = Path(path) / "patch.safetensors" if Path(path).is_dir() else Path(path)
+    if file.suffix != ".safetensors":
+        return Edit(load_clip(path), original=clip, task=task)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"There is no patch {file}. Give the patch.safetensors that a run has left, or the run's folder."
+        )
+    made_for = read_notes(file).get("target", task.target)
+    if made_for != task.target:
+        raise ValueError(
+            f"{file} was made to forget {made_for!r}, but the task's target is {task.target!r}. Name the target, "
+            "styles, subgroup and clusters that its run had, as its settings.json says."
+        )
+    visual = load_patch(clip, file)
+    factors = {adapter.a.item() for adapter in adapters(visual).values()}
+    info = {"a": factors.pop()} if len(factors) == 1 else {}
+    return Edit(clip.with_visual(merge(clip.model.visual, visual)), [], info, clip, task)
