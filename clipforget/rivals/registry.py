@@ -94,7 +94,8 @@ def forget(
 ) -> Edit:
     "Edit `clip` by a method. ValueError for an unknown method, or for a setting that it does not have."
     chosen = METHODS[choose("method", method, METHODS)]
-    return chosen(clip, task, settings, folder=folder, **more) if chosen.stages else chosen(clip, task, settings)
+    edit = chosen(clip, task, settings, folder=folder, **more) if chosen.stages else chosen(clip, task, settings)
+    return replace(edit, original=clip, task=task, method=method)
 
 # %% ../../nbs/rivals/registry.ipynb #018eef53
 def columns_of(
