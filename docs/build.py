@@ -30,7 +30,7 @@ PARTS = {
         "clip loading task importance adapters activations training forgetting alignment reminding restoring methods",
     ),
     "Data": ("data", "photos pictograms emoji kinds collections wordnet suite remedies"),
-    "Judging": ("judging", "scores questions verdict"),
+    "Judging": ("judging", "scores questions attacks verdict"),
     "Rivals": ("rivals", "ascent interpolation text_edits noise saliency regularised registry"),
     "Tools": (
         "tools",
@@ -38,8 +38,8 @@ PARTS = {
     ),
     "Experiments": (
         "experiments",
-        "../run benchmark rivals audit deeper ablation siblings continual photographs _executed/run-cifar10 "
-        "_executed/run-style coarse search speed pretrain sweep",
+        "../run benchmark rivals audit ablation siblings continual photographs _executed/run-cifar10 "
+        "_executed/run-style speed pretrain sweep",
     ),
 }
 

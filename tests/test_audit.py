@@ -10,7 +10,8 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
-from clipforget.judging.questions import audit
+from clipforget.judging.attacks import audit
+from clipforget.judging.questions import Answer
 from clipforget.method.loading import load_clip, save_local_dir
 from clipforget.tools.settings import DATASETS
 from clipforget.tools.files import project_root
@@ -18,7 +19,7 @@ from clipforget.tools.request import Request
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
-from clipforget.judging.verdict import HALF_WAY, compare, judge, lights
+from clipforget.judging.verdict import HALF_WAY, compare, judge
 
 PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"
 MEASURED = project_root() / "nbs" / "experiments" / "measured"
@@ -75,14 +76,14 @@ def test_a_style_is_chosen(tmp_path):
     given = {"dataset": "style", "data_root": str(tmp_path), "original": "emoji-rn"}
     assert opened(**given, target="giraffe", styles="sketch")["task"].target == "giraffe, sketch"
     default = DATASETS["style"]
-    assert opened(**given)["task"].target == f"{default['target']}, {default['style']}"
+    assert opened(**given)["task"].target == f"{default.target}, {default.style}"
 
 
 def test_an_edit_that_was_made_elsewhere(tmp_path):
     """A folder that open_clip loads is audited like the model that it was saved from, beside the committed answers."""
     clip = load_clip()
     task = emoji_task(clip, "hotel")
-    edit = METHODS["null-space projection"].run(clip, task)
+    edit = METHODS["null-space projection"](clip, task)
     save_local_dir(edit.clip, tmp_path / "edited")
     names = opened("answers = {", edited=f"local-dir:{tmp_path / 'edited'}", questions="other pictures")
     own = audit(edit.clip, names["task"], ["other pictures"], original=clip).set_index("how")["value"]
@@ -99,11 +100,10 @@ def test_a_pool_needs_its_sorting(tmp_path):
 
 def committed_tables(who):
     """The lights of a model for every target of the committed answers, oracles and twin beside it."""
-    at = ["question", "how"]
     for target, group in pd.read_csv(MEASURED / "audit.csv").dropna(subset=["original", who]).groupby("target"):
-        frame = lambda column, group=group: group[at].assign(value=group[column].to_numpy())
+        frame = lambda column, group=group: group.rename(columns={column: "value"})[list(Answer._fields)]
         never = [frame("oracle-1"), frame("oracle-2")]
-        yield target, lights(compare(frame("original"), frame(who), never, [frame("twin-1")]))
+        yield target, compare(frame("original"), frame(who), never, [frame("twin-1")])
 
 
 @pytest.mark.parametrize("who", ["text only", "null space", "near soup"])

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import termios
@@ -46,8 +47,8 @@ def project(tmp_path):
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
     (root / "nbs").mkdir()
     write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
-    kinds = "make: bool = False\nborrow: bool | None = None\ntarget: str = ''\nseed: int = 0"
-    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, borrow, target, seed])")
+    kinds = "make: bool = False\nfeature_transfer: bool | None = None\ntarget: str = ''\nseed: int = 0"
+    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, feature_transfer, target, seed])")
     write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
     write_notebook(
         root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)"
@@ -178,13 +179,20 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
     [
         ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
         ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
-        ("papermill nbs/tyni.ipynb", "fails.ipynb, kinds.ipynb, run.ipynb, tiny.ipynb"),
+        ("papermill nbs/tyni.ipynb", "Did you mean 'tiny'? Allowed: fails, kinds, run, tiny."),
         ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
         ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
         ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
         ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
-        ("papermill nbs/kinds.ipynb -p make maybe", "make is a truth value, and 'maybe' is none; allowed: true"),
-        ("papermill nbs/kinds.ipynb out.ipynb -p borrow 2", "borrow is a truth value, and '2' is none"),
+        ("papermill nbs/tiny.ipynb -p b 1", "Unknown parameter 'b'. Allowed: a."),
+        ("papermill nbs/tiny.ipynb -p a false", "a=False: wanted is a whole number."),
+        ("papermill nbs/kinds.ipynb -p make maybe", "make='maybe': wanted is true or false."),
+        (
+            "papermill nbs/kinds.ipynb out.ipynb -p feature_transfer 2",
+            "feature_transfer=2: wanted is true or false, or None.",
+        ),
+        ("papermill nbs/kinds.ipynb -p borrow true", "The parameter 'borrow' is called 'feature_transfer' now."),
+        ("papermill nbs/run.ipynb -p seed 1e12", "seed=1000000000000.0: wanted is a whole number"),
     ],
 )
 def test_refused(project, command, message):
@@ -208,20 +216,32 @@ def test_another_project_is_left_alone(tmp_path):
     assert code == 2 and "Missing argument 'OUTPUT_PATH'" in shown
 
 
-def test_false_is_false(project):
-    code, shown = type_in_terminal("papermill nbs/tiny.ipynb -p a false", project)
+def test_false_is_false_without_an_annotation(project):
+    write_notebook(project / "nbs" / "plain.ipynb", "a = None", "print('a is', repr(a))")
+    code, shown = type_in_terminal("papermill plain -p a false", project)
     assert code == 0, shown
-    executed = nbformat.read(project / "results" / "tiny" / "tiny.ipynb", 4)
-    assert executed.cells[-1].outputs[0].text == "a is False\n"
+    assert printed(project / "results" / "plain" / "plain.ipynb") == "a is False\n"
+    (project / "nbs" / "plain.ipynb").unlink()
+
+
+@pytest.mark.parametrize("word", ["deep", "deep.ipynb", "nbs/deep.ipynb", "nbs/room/deep.ipynb"])
+def test_a_name_alone_finds_its_notebook(project, word):
+    room = project / "nbs" / "room"
+    room.mkdir()
+    write_notebook(room / "deep.ipynb", "a: int = 0", "print('a is', repr(a))")
+    code, shown = type_in_terminal(f"papermill {word} -p a 5 --prepare-only", project)
+    assert code == 0, shown
+    assert (project / "results" / "deep" / "deep.ipynb").exists()
+    shutil.rmtree(room)
 
 
 @pytest.mark.parametrize(
     "words, seen",
     [
-        ("-p make no -p borrow off", [False, False, "", 0]),
-        ("-p make FALSE -pborrow YES", [False, True, "", 0]),
+        ("-p make no -p feature_transfer off", [False, False, "", 0]),
+        ("-p make FALSE -pfeature_transfer YES", [False, True, "", 0]),
         ("-p make on -p target 7 -p seed 7", [True, None, "7", 7]),
-        ("--parameters=target 007 -p borrow None", [False, None, "007", 0]),
+        ("--parameters=target 007 -p feature_transfer None", [False, None, "007", 0]),
         ("out.ipynb -p target true", [False, None, "true", 0]),
     ],
 )
@@ -247,10 +267,11 @@ def run_page(name, given, after=None):
 @pytest.mark.parametrize(
     "name, given, answer",
     [
-        ("search", {"variants": "al"}, "Unknown choice of variants 'al'. Did you mean 'all'"),
+        ("benchmark", {"part": "serch"}, "Unknown part 'serch'. Did you mean 'search'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
-        ("search", {"make": "no"}, "make='no': wanted is true or false."),
-        ("run", {"borrow": "off"}, "borrow='off': wanted is true or false"),
+        ("benchmark", {"make": "no"}, "make='no': wanted is true or false."),
+        ("run", {"feature_transfer": "off"}, "feature_transfer='off': wanted is true or false"),
+        ("run", {"hold": 3.0}, "'hold' is called 'forget_weight' now"),
         ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
         ("run", {"dataset": "cifar10", "subgroup": "query: a jet", "clusters": 3}, "clusters=3 means nothing with"),
     ],
@@ -260,20 +281,24 @@ def test_values_that_mean_nothing_are_refused(name, given, answer):
         run_page(name, given)
 
 
-def test_publishing_a_search_keeps_the_rows_of_other_methods(tmp_path, monkeypatch):
+def test_publishing_a_search_keeps_the_rows_of_other_settings(tmp_path, monkeypatch):
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
     monkeypatch.chdir(tmp_path)
-    kept = pd.read_csv(ROOT / "nbs" / "experiments" / "measured" / "search.csv")
-    table = tmp_path / "nbs" / "experiments" / "measured" / "search.csv"
-    table.parent.mkdir(parents=True)
-    kept.to_csv(table, index=False)
-    figures = {"left": 0.0, "siblings": 99.0, "others": 98.0, "Score": 97.0, "a": 1.0}
-    judged = f"judge = lambda target, method, change: {{'method': method, 'setting': 'default', 'target': target, **{figures}}}"
+    measured = Path("nbs") / "experiments" / "measured"
+    measured.mkdir(parents=True)
+    for name in ("benchmark", "search", "coarse"):
+        shutil.copy(ROOT / measured / f"{name}.csv", measured)
+    kept = pd.read_csv(measured / "search.csv")
+    row = {"method": "clipforget", "setting": "default", "target": "turtle", "left": 0.0, "siblings": 99.0}
+    row |= {"others": 98.0, "Score": 97.0, "a": 1.0}
     run_page(
-        "search",
-        {"make": True, "publish": True},
-        {"def judge(target: str, method: str, change: dict) -> dict:": judged},
+        "benchmark",
+        {"make": True, "part": "search", "publish": True, "results": str(tmp_path / "results")},
+        {
+            "def try_setting(target: str, setting: str) -> pd.DataFrame:": f"try_setting = lambda *_: pd.DataFrame([{row}])"
+        },
     )
-    written, others = pd.read_csv(table), kept[kept["method"] != "clipforget"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(written[written["method"] != "clipforget"].reset_index(drop=True), others)
-    assert len(others) == 40 and written["Score"].iloc[-1] == 97.0 and (written["method"] == "clipforget").sum() == 1
+    written = pd.read_csv(measured / "search.csv")
+    same = (kept["setting"] == "default") & (kept["target"] == "turtle")
+    pd.testing.assert_frame_equal(written[:-1], kept[~same].reset_index(drop=True))
+    assert same.sum() == 1 and written.iloc[-1].to_dict() == row

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..data.wordnet import TABLES
 from .settings import GATE
-from ..judging.scores import by_column, retention_table, score_table, summary
+from ..judging.scores import stage_accuracies, retention_table, score_table, summarise
 from ..method.task import Task
 from .files import write_atomic
 
@@ -62,7 +62,7 @@ def compare_with_paper(
     theirs = known[list(PAPER_COLUMNS.values())].T.reindex(columns=["original", "paper", *known.index]).T
     theirs = theirs[~theirs.index.duplicated()].T
     same = _PAPER_METHODS.get(str(rows["method"].iloc[0]), "")
-    mine = {f"this run: {when}": by_column(rows, s) for when, s in (("original", "original"), ("edited", stage))}
+    mine = {f"this run: {when}": stage_accuracies(rows, s) for when, s in (("original", "original"), ("edited", stage))}
     own = pd.DataFrame({name: [of.get(c, float("nan")) for c in PAPER_COLUMNS] for name, of in mine.items()})
     own.index = theirs.index
     out = theirs.rename(columns=lambda m: f"paper: {'three stages' if m == 'paper' else m}").join(own)
@@ -86,8 +86,8 @@ def gate_sentence(
     stage: str,  # the one that is judged
 ) -> tuple[bool, str]:
     "Whether the gate was passed, and a sentence with the figures behind it."
-    before, after = by_column(rows, "original"), by_column(rows, stage)
-    s, nothing = summary(after, before), summary(before, before)
+    before, after = stage_accuracies(rows, "original"), stage_accuracies(rows, stage)
+    s, nothing = summarise(after, before), summarise(before, before)
     text = (
         f"gate: {s['gate']}. {s['target']:.1f} % of {rows.loc[rows['column'] == 'target', 'n'].iloc[0]} held-out pictures of "
         f"the target are still recognised (at most {GATE:.0f} % allowed). "
@@ -108,7 +108,7 @@ def write_report(
     notes: Sequence[str] = (),  # lines below the verdict: what was absent, what was drawn
     paper: pd.DataFrame | None = None,  # from `compare_with_paper`
 ) -> Path:
-    "Write a self-contained HTML page with verdict, tables, figures and settings, and return its path."
+    "Write a self-contained HTML page with the verdict, tables, figures and settings, and return its path."
     (passed, text), plain = gate_sentence(rows, stage), lambda value: html.escape(str(value))
     table = lambda frame: f"<div class=scroll>{frame.round(1).to_html(na_rep='-')}</div>"
     parts = [f'<p class="verdict {"passed" if passed else "failed"}">{plain(text)}</p>']
