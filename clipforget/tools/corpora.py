@@ -20,7 +20,7 @@ from ..data.augmentation import augment
 from ..data.collections import Collection
 from ..data.listings import TONES, image_tones, list_cifar10, list_styles
 from ..data.photos import Photos, load_item, pixels
-from ..data.pictograms import DIGITS, Pictures, draw_views, load_digits, load_pictograms
+from ..data.pictograms import DIGITS, Pictograms, draw_views, load_digits, load_pictograms
 from ..method.clip import TEMPLATES
 from .files import choose
 
@@ -90,7 +90,7 @@ def _kind_at(step: int) -> str:
 class PictogramCorpus:
     "What pre-training may see of the emoji: sources of images, the names left out, and one entry for each (source, name)."
 
-    sources: tuple[Pictures, ...]  # things, flags, digits
+    sources: tuple[Pictograms, ...]  # things, flags, digits
     held_out: tuple[str, ...]  # names of things that pre-training never sees
     items: tuple[tuple[int, str, str], ...]  # source, name, sub-category; no name twice in a source
 

@@ -25,7 +25,7 @@ from open_clip.model import CLIP
 from torch import nn
 from tqdm import tqdm
 
-from ..data.pictograms import DIGITS, Pictures, draw_views, load_digits
+from ..data.pictograms import DIGITS, Pictograms, draw_views, load_digits
 from clipforget.method.clip import (
     Clip,
     accuracy,
@@ -243,7 +243,7 @@ def _pictogram_report(clip: Clip, corpus: PictogramCorpus, views: int, split: st
     rows: list[dict[str, object]] = []
 
     def ask(
-        name: str, pictures: Pictures, index: torch.Tensor, style: int, classes: Sequence[str], answers: Sequence[str]
+        name: str, pictures: Pictograms, index: torch.Tensor, style: int, classes: Sequence[str], answers: Sequence[str]
     ) -> None:
         g = torch.Generator().manual_seed(1_000 + len(rows))
         images = draw_views(pictures, index.repeat(views), style, split, g, clip.size)
