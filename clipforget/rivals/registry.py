@@ -19,7 +19,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import MaxTrialsCallback
 
-from .ascent import ASCENT, calibration_risk
+from .ascent import ASCENT
+from .finetune import calibration_risk
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..tools.files import choose
 from .interpolation import INTERPOLATION
