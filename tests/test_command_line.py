@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import termios
@@ -46,8 +47,8 @@ def project(tmp_path):
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
     (root / "nbs").mkdir()
     write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
-    kinds = "make: bool = False\nborrow: bool | None = None\ntarget: str = ''\nseed: int = 0"
-    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, borrow, target, seed])")
+    kinds = "make: bool = False\nfeature_transfer: bool | None = None\ntarget: str = ''\nseed: int = 0"
+    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, feature_transfer, target, seed])")
     write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
     write_notebook(
         root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)"
@@ -178,13 +179,20 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
     [
         ("papermill nbs/tiny.ipynb nbs/tiny.ipynb", "would be overwritten"),
         ("papermill nbs/tiny.ipynb nbs/run.ipynb", "would be overwritten"),
-        ("papermill nbs/tyni.ipynb", "fails.ipynb, kinds.ipynb, run.ipynb, tiny.ipynb"),
+        ("papermill nbs/tyni.ipynb", "Did you mean 'tiny'? Allowed: fails, kinds, run, tiny."),
         ("papermill nbs/run.ipynb -y 'seed: 1'", "Missing argument 'OUTPUT_PATH'"),
         ("papermill elsewhere.ipynb -p a 1", "Missing argument 'OUTPUT_PATH'"),
         ("papermill nbs/run.ipynb -p dataset emojy", "Did you mean 'emoji'?"),
         ("papermill nbs/tiny.ipynb --sede 1", "No such option"),
-        ("papermill nbs/kinds.ipynb -p make maybe", "make is a truth value, and 'maybe' is none; allowed: true"),
-        ("papermill nbs/kinds.ipynb out.ipynb -p borrow 2", "borrow is a truth value, and '2' is none"),
+        ("papermill nbs/tiny.ipynb -p b 1", "Unknown parameter 'b'. Allowed: a."),
+        ("papermill nbs/tiny.ipynb -p a false", "a=False: wanted is a whole number."),
+        ("papermill nbs/kinds.ipynb -p make maybe", "make='maybe': wanted is true or false."),
+        (
+            "papermill nbs/kinds.ipynb out.ipynb -p feature_transfer 2",
+            "feature_transfer=2: wanted is true or false, or None.",
+        ),
+        ("papermill nbs/kinds.ipynb -p borrow true", "The parameter 'borrow' is called 'feature_transfer' now."),
+        ("papermill nbs/run.ipynb -p seed 1e12", "seed=1000000000000.0: wanted is a whole number"),
     ],
 )
 def test_refused(project, command, message):
@@ -208,20 +216,32 @@ def test_another_project_is_left_alone(tmp_path):
     assert code == 2 and "Missing argument 'OUTPUT_PATH'" in shown
 
 
-def test_false_is_false(project):
-    code, shown = type_in_terminal("papermill nbs/tiny.ipynb -p a false", project)
+def test_false_is_false_without_an_annotation(project):
+    write_notebook(project / "nbs" / "plain.ipynb", "a = None", "print('a is', repr(a))")
+    code, shown = type_in_terminal("papermill plain -p a false", project)
     assert code == 0, shown
-    executed = nbformat.read(project / "results" / "tiny" / "tiny.ipynb", 4)
-    assert executed.cells[-1].outputs[0].text == "a is False\n"
+    assert printed(project / "results" / "plain" / "plain.ipynb") == "a is False\n"
+    (project / "nbs" / "plain.ipynb").unlink()
+
+
+@pytest.mark.parametrize("word", ["deep", "deep.ipynb", "nbs/deep.ipynb", "nbs/room/deep.ipynb"])
+def test_a_name_alone_finds_its_notebook(project, word):
+    room = project / "nbs" / "room"
+    room.mkdir()
+    write_notebook(room / "deep.ipynb", "a: int = 0", "print('a is', repr(a))")
+    code, shown = type_in_terminal(f"papermill {word} -p a 5 --prepare-only", project)
+    assert code == 0, shown
+    assert (project / "results" / "deep" / "deep.ipynb").exists()
+    shutil.rmtree(room)
 
 
 @pytest.mark.parametrize(
     "words, seen",
     [
-        ("-p make no -p borrow off", [False, False, "", 0]),
-        ("-p make FALSE -pborrow YES", [False, True, "", 0]),
+        ("-p make no -p feature_transfer off", [False, False, "", 0]),
+        ("-p make FALSE -pfeature_transfer YES", [False, True, "", 0]),
         ("-p make on -p target 7 -p seed 7", [True, None, "7", 7]),
-        ("--parameters=target 007 -p borrow None", [False, None, "007", 0]),
+        ("--parameters=target 007 -p feature_transfer None", [False, None, "007", 0]),
         ("out.ipynb -p target true", [False, None, "true", 0]),
     ],
 )
@@ -250,7 +270,8 @@ def run_page(name, given, after=None):
         ("search", {"variants": "al"}, "Unknown choice of variants 'al'. Did you mean 'all'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
         ("search", {"make": "no"}, "make='no': wanted is true or false."),
-        ("run", {"borrow": "off"}, "borrow='off': wanted is true or false"),
+        ("run", {"feature_transfer": "off"}, "feature_transfer='off': wanted is true or false"),
+        ("run", {"hold": 3.0}, "'hold' is called 'forget_weight' now"),
         ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
         ("run", {"dataset": "cifar10", "subgroup": "query: a jet", "clusters": 3}, "clusters=3 means nothing with"),
     ],

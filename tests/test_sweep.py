@@ -13,8 +13,9 @@ import papermill
 import pytest
 from distributed import LocalCluster
 
-from clipforget import sweeping
-from clipforget.tools.sweeping import collected, execute, is_finished, outside_client, plan, sweep, table_path
+from clipforget.tools import sweeping
+from clipforget.tools.code import code_hash
+from clipforget.tools.sweeping import collect_rows, execute, is_finished, outside_client, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = (
@@ -74,6 +75,13 @@ def files(run):
     return {path.name for path in run.folder.iterdir()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def results_are_the_project_s():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CLIPFORGET_RESULTS")
+        yield
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     return make_project(tmp_path_factory.mktemp("project").resolve())
@@ -98,6 +106,7 @@ def test_killed_worker(swept):
         "kills always": 2,
     }
     assert table.loc["kills always", "error"].startswith("KilledWorker: 2 of its workers died")
+    assert set(table["code"]) == {code_hash()}
     finished = {"tries", "seen.json", "tiny.ipynb"}
     expected = dict.fromkeys(ALL, finished) | {"fails": {"tries", "failed.ipynb"}, "kills always": {"tries"}}
     assert {what: files(run) for what, run in runs.items()} == expected  # no half file, and no orphan
@@ -146,8 +155,8 @@ def test_finished_runs_are_not_repeated(swept, project):
 def test_a_run_of_another_version_of_the_package_is_made_anew(swept, project, monkeypatch, tmp_path):
     (run,) = plan("tiny", {"what": "plain", "rate": 5}, str(tmp_path), root=project)
     assert execute(run)["status"] == "finished" and execute(run)["status"] == "skipped"
-    monkeypatch.setattr(sweeping, "package_key", lambda: "what the sources are after a repair")
-    assert not is_finished(run) and collected([run], "seen.json").empty
+    monkeypatch.setattr(sweeping, "code_hash", lambda: "what the code is after a repair")
+    assert not is_finished(run) and collect_rows([run], "seen.json").empty
     assert execute(run)["status"] == "finished" and is_finished(run) and tries(run) == 2
     monkeypatch.undo()
     assert not is_finished(run)
@@ -202,9 +211,10 @@ def test_no_scheduler(address):
         ("tiny", "what=plain", "grid='what=plain' is not JSON"),
         ("tiny", '["plain"]', "is not an object in braces. A grid is a JSON object"),
         ("tiny", '{"rate": 1, "rate": 2}', "The grid names 'rate' twice. Put all its values into one list."),
-        ("tiny", {"rate": ["fast"]}, 'rate="fast" is of type str, but the notebook\'s rate is float.'),
-        ("tiny", {"layers": [2.5]}, "layers=2.5 is of type float, but the notebook's layers is int | None."),
-        ("tiny", {"layers": [True]}, "layers=true is of type bool"),
+        ("tiny", {"rate": ["fast"]}, "rate='fast': wanted is a number."),
+        ("tiny", {"layers": [2.5]}, "layers=2.5: wanted is a whole number, or None."),
+        ("tiny", {"layers": [True]}, "layers=True: wanted is a whole number, or None."),
+        ("tiny", {"code": [1]}, "the table of runs has a column of that name"),
         (
             "tiny",
             {"results": ["/"]},
@@ -217,6 +227,21 @@ def test_wrong_grid(project, notebook, grid, answer):
     with pytest.raises(ValueError) as failure:
         plan(notebook, grid, root=project)
     assert answer in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "grid, answer",
+    [
+        ({"rank": [4, 0]}, "rank=0: wanted is a whole number from 1"),
+        ({"ema": [0.5, 1.5]}, "ema=1.5: wanted is a number from 0 to 1"),
+        ({"labels": ["corse"]}, "Unknown kind of labels 'corse'. Did you mean 'coarse'"),
+        ({"dataset": ["emoji", "cifar10"], "styles": "noto"}, "styles='noto' means nothing for a cifar10 data set"),
+        ({"hold": [3.0]}, "The parameter of run.ipynb 'hold' is called 'forget_weight' now."),
+    ],
+)
+def test_a_grid_of_the_main_job_is_compared_with_bounds(grid, answer):
+    with pytest.raises(ValueError, match=answer):
+        plan("run", grid, root=ROOT)
 
 
 @pytest.mark.parametrize("setting", ["workers", "threads", "attempts"])
@@ -265,7 +290,11 @@ def test_the_page_itself(project, tmp_path):
         "workers": 1,
     }
     papermill.execute_notebook(
-        str(ROOT / "nbs" / "sweep.ipynb"), str(tmp_path / "sweep.ipynb"), given, cwd=str(project), progress_bar=False
+        str(ROOT / "nbs" / "experiments" / "sweep.ipynb"),
+        str(tmp_path / "sweep.ipynb"),
+        given,
+        cwd=str(project),
+        progress_bar=False,
     )
     (path,) = (tmp_path / "results").glob("sweep-*.csv")
     assert list(pd.read_csv(path)["status"]) == ["finished", "failed"]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from execnb.shell import CaptureShell
 from clipforget.method.adapters import load_patch
 from clipforget.method.clip import encode_images, normalise
 from clipforget.method.loading import load_clip
-from clipforget.tools.files import PARAMETERS
-from clipforget.method.methods import default_settings, settings_for
 from clipforget.tools.command_line import notebook_parameters
+from clipforget.tools.files import results_folder
+from clipforget.tools.request import parameter_defaults, parameters_cell, read_request
+from clipforget.tools.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERMILL = Path(sys.executable).parent / "papermill"
@@ -41,13 +43,12 @@ def run(results, output, **parameters):
 
 
 def test_parameters_say_the_same_everywhere():
-    assert notebook_parameters(ROOT / "nbs" / "run.ipynb")[1] == PARAMETERS
-    own = default_settings()
-    assert {k: v for k, v in PARAMETERS.items() if k in own and v is not None} == {
-        k: v for k, v in own.items() if PARAMETERS.get(k) is not None
-    }
-    assert set(own) - set(PARAMETERS) == {"mixed", "strangers", "insist"}  # settings of the function alone
-    assert settings_for("emoji", PARAMETERS) == own
+    page = read_nb(ROOT / "nbs" / "run.ipynb")
+    (cell,) = [cell.source for cell in page.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert cell == parameters_cell()
+    annotations, defaults = notebook_parameters(ROOT / "nbs" / "run.ipynb")
+    assert defaults == parameter_defaults() and list(annotations) == list(defaults) and "" not in annotations.values()
+    assert read_request(defaults)[1] == Settings()
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +90,25 @@ def test_patch_and_merged_model_are_the_same_model(finished):
     )
 
 
-@pytest.mark.parametrize("wrong, answer", [({"target": "crocodil"}, "crocodile"), ({"sede": 1}, "seed")])
-def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
+@pytest.mark.parametrize(
+    "wrong, code, answer",
+    [
+        ({"target": "crocodil"}, 1, "Did you mean 'crocodile'"),
+        ({"sede": 1}, 2, "Did you mean 'seed'"),
+        ({"hold": 3}, 2, "The parameter 'hold' is called 'forget_weight' now."),
+        ({"rank": 0}, 2, "rank=0: wanted is a whole number from 1"),
+        ({"merged": "perhaps"}, 2, "merged='perhaps': wanted is true or false"),
+        ({"labels": "corse"}, 2, "Did you mean 'coarse'"),
+    ],
+)
+def test_wrong_input_stops_at_once(tmp_path, wrong, code, answer):
+    """What needs no model is answered by one line, before a kernel starts."""
     started = time.time()
     done = run(tmp_path, tmp_path / "out.ipynb", **wrong)
-    assert done.returncode == 1
-    assert f"Did you mean '{answer}'" in done.stderr + done.stdout
-    assert time.time() - started < 60
+    assert done.returncode == code
+    assert answer in done.stderr + done.stdout
+    assert code == 1 or (done.stderr.count("\n") == 1 and not (tmp_path / "out.ipynb").exists())
+    assert time.time() - started < (60 if code == 1 else 20)
     assert not (tmp_path / "emoji").exists()
 
 
@@ -105,6 +118,8 @@ def test_wrong_input_stops_at_once(tmp_path, wrong, answer):
         ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
         ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
         ({"rank": -1}, "rank=-1: wanted is a whole number from 1"),
+        ({"borrow": True}, "The parameter 'borrow' is called 'feature_transfer' now."),
+        ({"mirror": 1.0}, "The parameter 'mirror' is gone"),
     ],
 )
 def test_wrong_input_is_seen_before_anything_is_made(tmp_path, wrong, answer):
@@ -160,3 +175,35 @@ def test_an_edit_of_the_text_tower_is_judged_with_it(tmp_path):
         index="column", columns="stage", values="value"
     )
     assert rows.loc["target", "original"] > 90 and rows.loc["target", "edited"] < 10
+
+
+def test_tests_leave_results_alone(tmp_path):
+    """A run of a copy of the project, with its results elsewhere: what the copy has in results/ stays as it was, byte and time."""
+    for name in ("nbs", "clipforget", "settings.ini"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    canary = tmp_path / "results" / "emoji" / "turtle-emoji-rn-0" / "report.html"
+    canary.parent.mkdir(parents=True)
+    canary.write_text("made by hand")
+    state = lambda: {
+        p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in (tmp_path / "results").rglob("*")
+    }
+    before, elsewhere = state(), Path(os.environ["CLIPFORGET_RESULTS"])
+    assert results_folder() == elsewhere and not elsewhere.is_relative_to(ROOT)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    words = [str(PAPERMILL), "run", "-p", "method", "do nothing", "-p", "limit", "20"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert state() == before and list(elsewhere.glob("emoji/turtle-*/report.html"))
+
+
+def test_pages_and_modules_ask_where_results_go():
+    """Whoever writes results does so by `results_folder`, and `make test` sets the folder for the pages, too."""
+    pages = {str(p): p.read_text() for p in [*ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("clipforget/**/*.py")]}
+    assert [
+        p
+        for p, text in pages.items()
+        if re.search(r'(root|project_root\([^)]*\)) / \\?"results', text) and "tools/files" not in p
+    ] == []
+    recipe = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in recipe.replace("\\\n", " ").splitlines() if "nbdev_test" in line]
+    assert line.index("CLIPFORGET_RESULTS=$(mktemp -d)") < line.index("nbdev_test")
