@@ -207,6 +207,12 @@ class Method:
         check_names("setting", self.space, self.defaults)
 
     @property
+    def about(self) -> dict[str, str]:
+        "What it declares, in words."
+        needs, calibrates = (", ".join(self.needs) or "nothing"), self.calibrates or "nothing"
+        return {"needs": needs, "moves": self.moves, "calibrates": calibrates, "source": self.source}
+
+    @property
     def defaults(self) -> dict[str, Any]:
         "Its settings where nobody says another, by name."
         given = list(inspect.signature(self.run).parameters.values())[2:]
