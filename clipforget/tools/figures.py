@@ -42,7 +42,7 @@ LIGHTS = {"green": "#00664b", "amber": "#8a5a00", "red": "#a11d17", "grey": "#4b
 
 
 class Sheet(Figure):
-    """A figure of pictures. It is shown as PNG, which is half as large for them
+    """A figure of images. It is shown as PNG, which is half as large for them
     as SVG; what it shows stands in its `repr`, for those who cannot see it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # nbdev can document no inherited one
@@ -51,7 +51,7 @@ class Sheet(Figure):
     def __repr__(self) -> str:
         titles = [ax.get_title(place) for ax in self.axes for place in ("left", "center")]
         said = [self.get_suptitle(), *dict.fromkeys(" ".join(title.split()) for title in titles)]
-        return f"<Sheet of {len(self.axes)} parts: {'; '.join(filter(None, said)) or 'pictures'}>"
+        return f"<Sheet of {len(self.axes)} parts: {'; '.join(filter(None, said)) or 'images'}>"
 
 # %% ../../nbs/tools/figures.ipynb #4915col2
 def colours_of(names: Iterable[Hashable]) -> dict[Hashable, str]:
@@ -82,11 +82,7 @@ def use_style() -> None:
         shown["image/svg+xml"].for_type(Sheet, lambda figure: None)
 
 # %% ../../nbs/tools/figures.ipynb #941e2483
-def save_figure(
-    figure: Figure,  # what to save
-    folder: Path,  # made if it is missing
-    name: str,  # file name without suffix
-) -> Path:
+def save_figure(figure: Figure, folder: Path, name: str) -> Path:
     """Write `figure` to `folder`/`name`.png and .svg (a sheet as PNG alone), each whole or not
     at all, and return the path of the PNG. Its parts stay where they are from now on."""
     figure.draw_without_rendering()
@@ -101,23 +97,18 @@ def save_figure(
 # %% ../../nbs/tools/figures.ipynb #941e2sp2
 def show_images(
     images: torch.Tensor,  # [n, 3, height, width], values 0 to 1
-    titles: Sequence[str] = (),  # a line above each picture; none by default
-    columns: int = 12,  # pictures in a row
+    titles: Sequence[str] = (),  # a line above each; none by default
+    columns: int = 12,  # images in a row
     caption: str = "",  # a line above the sheet
-    size: float = 0.75,  # inches a picture
+    size: float = 0.75,  # inches an image
     rows_of: Sequence[str] = (),  # a line above each row instead, at its left; `images` then has whole rows
 ) -> Figure:
-    "Draw `images` as a contact sheet and return the figure. The place of a picture of nan stays empty."
+    "Draw `images` as a contact sheet and return the figure. The place of an image of nan stays empty."
     rows = -(-len(images) // columns)
     extra = 0.22 * (max((t.count("\n") for t in [*titles, *rows_of]), default=-1) + 1)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(columns * size, rows * (size + extra) + (0.3 if caption else 0)),
-        squeeze=False,
-        layout="constrained",
-        FigureClass=Sheet,
-    )
+    whole = (columns * size, rows * (size + extra) + (0.3 if caption else 0))
+    layout: dict[str, Any] = {"squeeze": False, "layout": "constrained", "FigureClass": Sheet}
+    figure, axes = plt.subplots(rows, columns, figsize=whole, **layout)
     for k, ax in enumerate(axes.flat):
         ax.axis("off")
         if rows_of and k % columns == 0:
@@ -131,12 +122,7 @@ def show_images(
     return figure
 
 # %% ../../nbs/tools/figures.ipynb #b26dea0b
-def label(
-    axes: Axes,  # the axes to label
-    x: str,  # what the horizontal axis shows, with its unit
-    y: str,  # what the vertical axis shows, with its unit
-    title: str = "",  # what to see, in a few words
-) -> Axes:
-    "Set both axis labels and the title, and return `axes`."
+def label(axes: Axes, x: str, y: str, title: str = "") -> Axes:
+    "Set the labels of `axes`, `x` and `y` with their units, and the `title` (what to see, in a few words), and return `axes`."
     axes.set(xlabel=x, ylabel=y, title=title)
     return axes

@@ -189,11 +189,7 @@ class Settings:
         search=Range(0.1, 0.6),
     )
     retries: int = setting(
-        0,
-        "repeats of stage 2, each at thrice the forget weight",
-        0,
-        stage="reminding",
-        own={"cifar10": 2, "style": 2},
+        0, "repeats of stage 2, each at thrice the forget weight", 0, stage="reminding", own={"cifar10": 2, "style": 2}
     )
     feature_transfer: bool = setting(
         False, "forget images with the siblings' variety, too", stage="reminding", own={"style": True}
