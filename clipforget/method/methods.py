@@ -97,7 +97,8 @@ def three_stages(
             break
     third.info |= {"forget_weight": tried.forget_weight} if k else {}
     chosen = {name: value for name, value in third.info.items() if name != "seconds"}
-    return Edit(clip.with_visual(merge(clip.model.visual, third.visual)), [first, second, third], chosen)
+    edited = clip.with_visual(merge(clip.model.visual, third.visual))
+    return Edit(edited, [first, second, third], chosen, clip, task, "clipforget")
 
 
 def _attempts(settings: Settings) -> Iterator[Settings]:

@@ -19,7 +19,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import MaxTrialsCallback
 
-from .ascent import ASCENT, calibration_risk
+from .ascent import ASCENT
+from .finetune import calibration_risk
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..tools.files import choose
 from .interpolation import INTERPOLATION
@@ -93,7 +94,8 @@ def forget(
 ) -> Edit:
     "Edit `clip` by a method. ValueError for an unknown method, or for a setting that it does not have."
     chosen = METHODS[choose("method", method, METHODS)]
-    return chosen(clip, task, settings, folder=folder, **more) if chosen.stages else chosen(clip, task, settings)
+    edit = chosen(clip, task, settings, folder=folder, **more) if chosen.stages else chosen(clip, task, settings)
+    return replace(edit, original=clip, task=task, method=method)
 
 # %% ../../nbs/rivals/registry.ipynb #018eef53
 def columns_of(

@@ -20,7 +20,7 @@ from .figures import COLOURS
 from ..method.edit import Edit
 from ..method.methods import three_stages
 from ..data.photos import pixels
-from ..method.restoring import scaled
+from ..method.adapters import scaled
 from .plots import examples
 from ..judging.scores import evaluate_stages
 from ..method.task import Task

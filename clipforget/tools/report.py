@@ -108,7 +108,7 @@ def write_report(
     notes: Sequence[str] = (),  # lines below the verdict: what was absent, what was drawn
     paper: pd.DataFrame | None = None,  # from `compare_with_paper`
 ) -> Path:
-    "Write a self-contained HTML page with verdict, tables, figures and settings, and return its path."
+    "Write a self-contained HTML page with the verdict, tables, figures and settings, and return its path."
     (passed, text), plain = gate_sentence(rows, stage), lambda value: html.escape(str(value))
     table = lambda frame: f"<div class=scroll>{frame.round(1).to_html(na_rep='-')}</div>"
     parts = [f'<p class="verdict {"passed" if passed else "failed"}">{plain(text)}</p>']
