@@ -19,7 +19,16 @@ from torch import nn
 
 from .questions import Answer, ask_features, ask_images, ask_membership, ask_retrieval, ask_words
 from ..data.photos import pixels
-from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features, text_key
+from clipforget.method.clip import (
+    Clip,
+    EncodedTexts,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    image_features,
+    text_key,
+)
 from ..method.forgetting import draw
 from ..method.adapters import layers
 from ..method.reminding import contrastive_loss

@@ -28,9 +28,9 @@ from tqdm import tqdm
 
 from .code import code_hash
 from .command_line import notebook_parameters
-from .files import find_page, project_root, results_folder, short_hash, shown, slug, write_atomic
+from .files import find_page, project_root, results_folder, short_hash, short_path, slug, write_atomic
 from .request import read_request
-from .settings import check_names, checked
+from .settings import check_names, check_value
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -109,7 +109,7 @@ def plan(
         raise ValueError(f"The grid sets {name!r}, which is not for a grid: {_RESERVED[name]}. Leave it out.")
     check_names(f"parameter of {path.name}", given, annotations.keys() - _RESERVED)
     kinds = {name: "" if defaults.get(name) is None else type(defaults[name]) for name in given}
-    values = {name: [checked(name, v, annotations[name] or kinds[name]) for v in given[name]] for name in given}
+    values = {name: [check_value(name, v, annotations[name] or kinds[name]) for v in given[name]] for name in given}
     base = Path(results).absolute() if results else results_folder(root) / "sweep" / path.stem
     runs = {}
     for chosen in itertools.product(*values.values()):
@@ -138,7 +138,12 @@ def is_finished(run: Run) -> bool:
 def _row(run: Run, status: str, error: str = "", seconds: float | None = None) -> dict[str, Any]:
     "A run's row: name, parameters, `status` (finished, failed, skipped), the last line of the `error`, seconds, where the executed notebook is, and the hash of the package."
     place = run.failed if status == "failed" else run.executed
-    told = {"status": status, "error": error, "seconds": seconds, "executed": shown(place) if place.exists() else ""}
+    told = {
+        "status": status,
+        "error": error,
+        "seconds": seconds,
+        "executed": short_path(place) if place.exists() else "",
+    }
     return {"run": run.name, **run.parameters, **told, "code": code_hash()}
 
 
