@@ -39,7 +39,7 @@ PARTS = {
     "Experiments": (
         "experiments",
         "../run benchmark rivals audit ablation siblings continual photographs _executed/run-cifar10 "
-        "_executed/run-style coarse search speed pretrain sweep",
+        "_executed/run-style speed pretrain sweep",
     ),
 }
 

@@ -267,9 +267,9 @@ def run_page(name, given, after=None):
 @pytest.mark.parametrize(
     "name, given, answer",
     [
-        ("search", {"variants": "al"}, "Unknown choice of variants 'al'. Did you mean 'all'"),
+        ("benchmark", {"part": "serch"}, "Unknown part 'serch'. Did you mean 'search'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
-        ("search", {"make": "no"}, "make='no': wanted is true or false."),
+        ("benchmark", {"make": "no"}, "make='no': wanted is true or false."),
         ("run", {"feature_transfer": "off"}, "feature_transfer='off': wanted is true or false"),
         ("run", {"hold": 3.0}, "'hold' is called 'forget_weight' now"),
         ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
@@ -281,20 +281,24 @@ def test_values_that_mean_nothing_are_refused(name, given, answer):
         run_page(name, given)
 
 
-def test_publishing_a_search_keeps_the_rows_of_other_methods(tmp_path, monkeypatch):
+def test_publishing_a_search_keeps_the_rows_of_other_settings(tmp_path, monkeypatch):
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
     monkeypatch.chdir(tmp_path)
-    kept = pd.read_csv(ROOT / "nbs" / "experiments" / "measured" / "search.csv")
-    table = tmp_path / "nbs" / "experiments" / "measured" / "search.csv"
-    table.parent.mkdir(parents=True)
-    kept.to_csv(table, index=False)
-    figures = {"left": 0.0, "siblings": 99.0, "others": 98.0, "Score": 97.0, "a": 1.0}
-    judged = f"judge = lambda target, method, change: {{'method': method, 'setting': 'default', 'target': target, **{figures}}}"
+    measured = Path("nbs") / "experiments" / "measured"
+    measured.mkdir(parents=True)
+    for name in ("benchmark", "search", "coarse"):
+        shutil.copy(ROOT / measured / f"{name}.csv", measured)
+    kept = pd.read_csv(measured / "search.csv")
+    row = {"method": "clipforget", "setting": "default", "target": "turtle", "left": 0.0, "siblings": 99.0}
+    row |= {"others": 98.0, "Score": 97.0, "a": 1.0}
     run_page(
-        "search",
-        {"make": True, "publish": True},
-        {"def judge(target: str, method: str, change: dict) -> dict:": judged},
+        "benchmark",
+        {"make": True, "part": "search", "publish": True, "results": str(tmp_path / "results")},
+        {
+            "def try_setting(target: str, setting: str) -> pd.DataFrame:": f"try_setting = lambda *_: pd.DataFrame([{row}])"
+        },
     )
-    written, others = pd.read_csv(table), kept[kept["method"] != "clipforget"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(written[written["method"] != "clipforget"].reset_index(drop=True), others)
-    assert len(others) == 40 and written["Score"].iloc[-1] == 97.0 and (written["method"] == "clipforget").sum() == 1
+    written = pd.read_csv(measured / "search.csv")
+    same = (kept["setting"] == "default") & (kept["target"] == "turtle")
+    pd.testing.assert_frame_equal(written[:-1], kept[~same].reset_index(drop=True))
+    assert same.sum() == 1 and written.iloc[-1].to_dict() == row

@@ -16,9 +16,9 @@ from views import write_views
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
 PAGES = {
     "benchmark": SHORT,
-    "search": SHORT,
+    "benchmark, search": {"part": "search", **SHORT},
     "ablation": {"groups": "EMA", **SHORT},
-    "siblings": {"cases": "no pictures, no second stage", **SHORT},
+    "siblings": {"cases": "no images, no second stage", **SHORT},
     "continual": SHORT,
 }
 
@@ -54,10 +54,10 @@ def said(cells):
     return "".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_runs_are_made(page, tmp_path, few_pictures):
-    before = committed_files()
-    cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[page]}, "\nif make:\n")
+@pytest.mark.parametrize("runs", PAGES)
+def test_runs_are_made(runs, tmp_path, few_pictures):
+    before, page = committed_files(), runs.partition(",")[0]
+    cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[runs]}, "\nif make:\n")
     files = [pd.read_csv(f) for f in tmp_path.rglob("*.csv")]
     assert files and all(len(rows) and rows.select_dtypes("number").notna().any().any() for rows in files)
     assert "their files are in" in said(cells[-1:])
@@ -102,14 +102,14 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
     assert "2 of 2 runs" in again and "style: the gate is passed in every run by" in again
 
 
-HELD = "one after another, earlier ones held; all at once"
+WAYS = "one after another, with replay; all at once"
 ON_OTHER_DATA = {
     "ablation": ({"groups": "k; forget images"}, "7 runs; their files are in"),
     "siblings": (
-        {"cases": "strangers, density; mislabelled; target among them; no pictures, dreamt"},
+        {"cases": "unrelated among them, density; mislabelled; target among them; no images, inversion"},
         "5 runs; their files are in",
     ),
-    "continual": ({"judge": "turtle, drawn; violin, painted", "ways": HELD}, "2 sequences; their files are in"),
+    "continual": ({"judge": "turtle, drawn; violin, painted", "ways": WAYS}, "2 runs; their files are in"),
 }
 
 

@@ -179,7 +179,7 @@ REMEDIES: dict[str, Callable[[Clip, Task], Task]] = {
     "density": dense,
     "weights": weighted,
     "pseudo-labels": pseudo_labelled,
-    "dreamt": dreamt,
+    "inversion": dreamt,
 }
 "What can be done about the siblings, by name."
 
