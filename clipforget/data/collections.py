@@ -31,9 +31,22 @@ from sklearn.metrics import silhouette_score
 
 from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images, encode_texts
 from ..tools.settings import DATASETS
-from ..tools.files import WHAT, check_choices, choose, data_folder, shown, write_atomic
+from ..tools.files import WHAT, check_choices, choose, data_folder, short_path, write_atomic
 from ..tools.figures import show_images
-from .photos import SUFFIXES, Photos, check_headers, class_folders, files_in, files_of, folders_in, kinds_of, open_rgb, pictures_in, pixels, readable
+from clipforget.data.photos import (
+    SUFFIXES,
+    Photos,
+    check_headers,
+    class_folders,
+    files_in,
+    files_of,
+    folders_in,
+    kinds_of,
+    open_rgb,
+    pictures_in,
+    pixels,
+    readable,
+)
 from .pictograms import STYLES, load_pictograms
 from ..tools.pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite
@@ -658,7 +671,7 @@ def unused(folders: Sequence[Path], used: Sequence[Path], where: str) -> list[st
     if not left:
         return []
     read = f"Files called {', '.join(SUFFIXES)} are read, {where}."
-    return [f"Not used: {kinds_of(left)} ({shown(left[0])}{', ...' if len(left) > 1 else ''}). {read}"]
+    return [f"Not used: {kinds_of(left)} ({short_path(left[0])}{', ...' if len(left) > 1 else ''}). {read}"]
 
 # %% ../../nbs/data/collections.ipynb #85033e5f
 def folder_task(
@@ -840,8 +853,10 @@ def own_task(
     task = photo_task(clip, collection, goal, {"siblings": keep}, "fine", seed)
     there, known = pictures_in(Path(pool)), {(Path(pool) / p).resolve() for p in table["path"]}
     new = [p for p in there if p.resolve() not in known]
-    count = f"{len(new)} of {len(there)} pictures in the pool have no line in {shown(Path(proposal))} and take no part"
-    lines = [f"{count} ({shown(new[0])} is one). Add lines, or have a new proposal made."] if new else []
+    count = (
+        f"{len(new)} of {len(there)} pictures in the pool have no line in {short_path(Path(proposal))} and take no part"
+    )
+    lines = [f"{count} ({short_path(new[0])} is one). Add lines, or have a new proposal made."] if new else []
     return task, lines + unused([Path(pool)], [*there, Path(proposal)], "at any depth")
 
 # %% ../../nbs/data/collections.ipynb #b032ce43
