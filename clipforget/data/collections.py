@@ -33,20 +33,7 @@ from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images, enco
 from ..tools.settings import DATASETS
 from ..tools.files import WHAT, check_choices, choose, data_folder, short_path, write_atomic
 from ..tools.figures import show_images
-from clipforget.data.photos import (
-    SUFFIXES,
-    Photos,
-    check_headers,
-    class_folders,
-    files_in,
-    files_of,
-    folders_in,
-    kinds_of,
-    open_rgb,
-    pictures_in,
-    pixels,
-    readable,
-)
+from .photos import SUFFIXES, Photos, check_headers, class_folders, files_in, files_of, folders_in, kinds_of, open_rgb, pictures_in, pixels, readable
 from .pictograms import STYLES, load_pictograms
 from ..tools.pretraining import TONES, Listed, augment, fetch_cifar10, list_cifar10, list_styles, tones_of
 from .suite import PROMPTS, ZERO_SHOT_SETS, imagenet_folders, limited, zero_shot_suite

@@ -34,16 +34,7 @@ from torchvision.datasets import CIFAR10
 from torch import nn
 from tqdm import tqdm
 
-from clipforget.method.clip import (
-    TEMPLATES,
-    Clip,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    fast,
-    normalise,
-    truncated_text_features,
-)
+from ..method.clip import TEMPLATES, Clip, accuracy, class_embeddings, encode_images, fast, normalise, truncated_text_features
 from .files import choose, read_json, write_atomic, write_json
 from ..data.photos import SUFFIXES, Photos, class_folders, folders_in, picture_at, pixels, readable
 from ..data.pictograms import DIGITS, Pictures, draw_views, load_digits, load_pictograms, uniform

@@ -54,14 +54,18 @@ def provenance(clip: Clip) -> dict[str, object]:
 
 # %% ../../nbs/tools/rows.ipynb #357af3cb
 def stamp(
-    rows: pd.DataFrame,  # tidy rows of an experiment
+    rows: pd.DataFrame,  # of an experiment, made by the present code
     clip: Clip,  # the original model
-    settings: Settings,  # of the stages
-    *modules: str,  # whose code decides the figures; "method.methods", the three stages, if there are none
+    settings: Settings,  # of the stages, where the experiment does not change them
 ) -> pd.DataFrame:
-    "The rows with columns `code`, `settings` and `model`: hashes of the code, the settings and the weights that they are of."
-    hashes = {"code": code_hash(*modules or ("method.methods",)), "settings": short_hash(dataclasses.asdict(settings))}
-    return rows.assign(**hashes, model=weights_hash(clip.model)[:8])
+    """The rows with columns `code`, `settings` and `model`, as far as they have none: hashes of the code of the stages,
+    of the settings and of the weights."""
+    hashes = {
+        "code": code_hash("method.methods"),
+        "settings": short_hash(dataclasses.asdict(settings)),
+        "model": weights_hash(clip.model)[:8],
+    }
+    return rows.assign(**{name: value for name, value in hashes.items() if name not in rows})
 
 # %% ../../nbs/tools/rows.ipynb #6f907504
 def save_rows(rows: pd.DataFrame, folder: Path) -> Path:
