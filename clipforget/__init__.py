@@ -1,3 +1,63 @@
-"""Make a CLIP forget one subgroup of images and keep the rest: forgetting, reminding, restoring."""
+"""Make a CLIP forget one subgroup of images and keep the rest: forgetting, reminding, restoring.
+
+    import clipforget as cf
+
+    clip = cf.load_clip()                         # the small CLIP that ships here, or cf.load_clip("RN50-quickgelu/openai")
+    task = cf.emoji_task(clip, target="turtle")   # or cf.folder_task(clip, "my_images")
+    edit = cf.forget(clip, task)                  # the three stages; cf.list_methods() has the rivals
+    print(edit.verdict(), edit.evaluate(), sep="\\n")
+    edit.save("turtle-less")                      # an ordinary open_clip directory
+
+Models: `load_clip`, `from_open_clip`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `style_task`.
+Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`.
+Every module below has a page of its own in nbs/.
+"""
 
 __version__ = "0.1.0"
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data.emoji import emoji_task as emoji_task
+    from .data.folders import folder_task as folder_task
+    from .data.imagenet import imagenet_task as imagenet_task
+    from .data.styles import style_task as style_task
+    from .data.subgroups import cifar10_task as cifar10_task
+    from .method.edit import Edit as Edit
+    from .method.edit import apply_patch as apply_patch
+    from .method.loading import from_open_clip as from_open_clip
+    from .method.loading import load_clip as load_clip
+    from .rivals.registry import forget as forget
+    from .rivals.registry import list_methods as list_methods
+    from .tools.settings import Settings as Settings
+    from .tools.settings import list_datasets as list_datasets
+
+_HOMES = {
+    "load_clip": "method.loading",
+    "from_open_clip": "method.loading",
+    "emoji_task": "data.emoji",
+    "folder_task": "data.folders",
+    "imagenet_task": "data.imagenet",
+    "cifar10_task": "data.subgroups",
+    "style_task": "data.styles",
+    "Settings": "tools.settings",
+    "forget": "rivals.registry",
+    "Edit": "method.edit",
+    "apply_patch": "method.edit",
+    "list_methods": "rivals.registry",
+    "list_datasets": "tools.settings",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    "A name of the front door: its module, and PyTorch with it, is loaded when it is first used."
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*_HOMES, "__version__"]

@@ -14,12 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def page(name: str) -> Path:
     """The notebook of a name like `method/reminding`, `reminding` or `index`; SystemExit with what there is for another one."""
-    path = ROOT / "index.ipynb" if name == "index" else find_page(name, ROOT)
-    if path is None or name.endswith(".ipynb"):
-        raise SystemExit(
-            f"There is no page {name!r}. Give names without a suffix, as in nbs/: index, reminding, audit."
-        )
-    return path
+    try:
+        return ROOT / "index.ipynb" if name == "index" else find_page(name, ROOT)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
 
 
 def execute(path: Path) -> None:

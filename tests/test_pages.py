@@ -1,4 +1,4 @@
-"""docs/execute.py and docs/keep_run.py, which write the pages' outputs: what they keep, and what a page that fails leaves behind."""
+"""docs/execute.py and docs/keep_run.py, which write the pages' outputs: what they keep, and what a page that fails leaves behind; docs/age_of_results.py."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ from importlib import util
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbclient.exceptions import CellExecutionError
 
@@ -49,10 +50,10 @@ def test_a_page_that_fails_stays_as_it_was(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["reminding.ipynb", "../index", "no_such_page"])
+@pytest.mark.parametrize("name", ["remindnig", "../index", "no_such_page"])
 def test_only_pages_are_executed(name):
     done = subprocess.run([sys.executable, str(ROOT / "docs" / "execute.py"), name], capture_output=True, text=True)
-    assert done.returncode == 1 and "There is no page" in done.stderr
+    assert done.returncode == 1 and "Unknown notebook of nbs/" in done.stderr
 
 
 def test_a_kept_run_has_its_figures_and_no_photographs():
@@ -84,3 +85,15 @@ def test_what_is_folded_on_the_site_says_what_it_is():
     assert "hide-input" in folded["metadata"]["tags"]
     assert folded["metadata"]["mystnb"]["code_prompt_show"] == "Show the code"
     assert "hide-input" not in plain["metadata"].get("tags", [])
+
+
+def test_tables_of_other_code_are_named():
+    results = script("age_of_results")
+    table = pd.DataFrame({"code": ["now", "before", None], "value": [1, 2, 3]})
+    assert results.age(table, "now") == "2 of 3 rows are of other code than today's"
+    assert results.age(table[:1], "now") == "" and "does not say" in results.age(table[["value"]], "now")
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "age_of_results.py")], capture_output=True, text=True)
+    tables = {path.name for path in (ROOT / "nbs" / "experiments" / "measured").glob("*.csv")}
+    assert done.returncode == 0 and {line.partition(":")[0] for line in done.stdout.splitlines()} == tables
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert "docs/age_of_results.py || true" in ci  # which decides nothing

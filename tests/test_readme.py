@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup
 from packaging.requirements import Requirement
 from PIL import Image
 
-from clipforget import clip, methods
-from clipforget.tools.files import PARAMETERS
+import clipforget as cf
+from clipforget.method import clip
 from clipforget.tools.request import run_folder
 from clipforget.tools.rows import tidy_runs
 from clipforget.tools.settings import GATE
@@ -220,17 +220,17 @@ def edited(tmp_path_factory):
     """What the five lines of README.md leave behind; finished stages of `make run` are found again where there are any."""
     lines = re.search(r"```python\n(.*?)```", section("Use it from Python"), re.DOTALL).group(1).splitlines()
     assert len(lines) == 5
-    kept = partial(methods.three_stages, folder=run_folder(PARAMETERS) / "stages")
+    kept = partial(cf.forget, folder=run_folder({}) / "stages")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("use"))
-        patch.setattr(methods, "three_stages", kept)
+        patch.setattr(cf, "forget", kept)
         exec("\n".join(lines), names := {})
-        return names, clip.load_clip("local-dir:turtle-less")
+        return names, cf.load_clip("local-dir:turtle-less")
 
 
 def test_five_lines_forget_the_turtle(edited):
     names, saved = edited
-    before, after = (evaluate(m, names["turtle"]).set_index("column")["value"] for m in (names["original"], saved))
+    before, after = (evaluate(m, names["task"]).set_index("column")["value"] for m in (names["clip"], saved))
     assert before["target"] > 90 and after["target"] <= GATE
     assert after["siblings"] >= 0.95 * before["siblings"]
 
@@ -251,11 +251,11 @@ def test_picture_shows_what_the_edit_does(edited):
     names, saved = edited
     said = Image.open(ROOT / "README_files" / "before-after.png").text["Description"]
     for column in ("target", "siblings"):
-        part = names["turtle"].evaluation[column]
-        text = clip.class_embeddings(names["original"], part.classes, names["turtle"].templates)
+        part = names["task"].evaluation[column]
+        text = clip.class_embeddings(names["clip"], part.classes, names["task"].templates)
         before, after = (
             clip.top_names(clip.encode_images(m, part.images[:1]), text, part.classes, 1)[0][0][0]
-            for m in (names["original"], saved)
+            for m in (names["clip"], saved)
         )
         assert f"{column}: {part.classes[part.labels[0]]}; before: {before}, " in said
         assert f"; after: {after}, " in said

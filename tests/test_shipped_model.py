@@ -40,6 +40,33 @@ def test_hash_and_size(clip):
     assert (_MODELS / NAME / "weights.safetensors").stat().st_size <= 16e6
 
 
+FOLDERS = sorted(
+    f.parent for top in ("clipforget", "nbs/experiments") for f in ROOT.glob(f"{top}/models/*/weights.safetensors")
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_model_has_a_card(folder):
+    """It says what the model is, what it never saw, how it is made, its licence and its hash, which is that of the weights beside it."""
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    model, config = load_compact(folder)
+    told, first = config["clipforget"], json.loads((_MODELS / NAME / "open_clip_config.json").read_text())["clipforget"]
+    assert f"`{weights_hash(model)}`" in card and told["sha256"] == weights_hash(model)
+    assert (
+        f"-p steps {told['steps']} " in card
+        and f"seed {told['seed']}" in card
+        and f"{told['minutes']:.0f} minutes" in card
+    )
+    assert str(len(first["held_out"])) in card
+    missing = set(told["held_out"]) - set(first["held_out"])
+    command = shlex.split(re.search(r"papermill .*", card).group())
+    left_out = command[command.index("leave_out") + 1].split("; ") if "leave_out" in command else []
+    assert set(left_out) == missing and all(name in card.partition("**Made by**")[0] for name in missing)
+    links = re.findall(r"\]\(([^)]+)\)", card)
+    assert all((folder / link).exists() for link in links) and any(link.endswith("NOTICE.md") for link in links)
+    assert all(words in card for words in ("Apache 2.0", "CC BY 4.0", "CC BY-SA 4.0", "BSD 3-Clause", "MIT"))
+
+
 @pytest.mark.parametrize("style", [0, 1])
 def test_knows_its_names_as_well_as_was_recorded(clip, style):
     config = json.loads((_MODELS / NAME / "open_clip_config.json").read_text())

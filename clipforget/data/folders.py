@@ -21,7 +21,7 @@ from .wordnet import imagenet_classes
 from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images
 from ..method.task import Task
 from ..tools.figures import show_images
-from ..tools.files import choose, shown, write_atomic
+from ..tools.files import choose, short_path, write_atomic
 from ..tools.request import Request
 
 # %% ../../nbs/data/folders.ipynb #86391331
@@ -200,7 +200,7 @@ def own_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
                 )
         there, known = image_files(pool), {(pool / p).resolve() for p in _read_table(file)["path"]}
         new = [p for p in there if p.resolve() not in known]
-        count = f"{len(new)} of {len(there)} pictures in the pool have no line in {shown(file)} and take no part"
-        lines = [f"{count} ({shown(new[0])} is one). Add lines, or have a new proposal made."] if new else []
+        count = f"{len(new)} of {len(there)} pictures in the pool have no line in {short_path(file)} and take no part"
+        lines = [f"{count} ({short_path(new[0])} is one). Add lines, or have a new proposal made."] if new else []
         unused = unused_files([pool], [*there, file], "at any depth")
     return photo_task(clip, collection, goal, {"siblings": keep}, labels, request.seed), [*lines, *unused]

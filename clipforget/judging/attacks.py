@@ -19,7 +19,7 @@ from torch import nn
 
 from .questions import Answer, ask_features, ask_images, ask_membership, ask_retrieval, ask_words
 from ..data.photos import pixels
-from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features, text_key
+from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features
 from ..method.forgetting import draw
 from ..method.adapters import layers
 from ..method.reminding import contrastive_loss
@@ -118,7 +118,7 @@ def interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:
     with torch.no_grad():
         for name, p in here.items():
             p.copy_(before[name].lerp(p, factor))
-    same_text = text_key(original) == text_key(edited)
+    same_text = edited.texts is original.texts  # as all edits of the image tower alone share them
     return replace(edited, model=model, texts=edited.texts if same_text else EncodedTexts())
 
 
@@ -171,10 +171,10 @@ def ask_memory(
     text = class_embeddings(clip, part.classes, task.templates)
     u, r, f = (encode_images(clip, p.images, exact=False).float() for p in (part, task.retain, task.forget))
     rows = [Answer("memory", "none", "no memory", accuracy(u, text, part.labels), "outside", GATE, len(part))]
-    both = torch.cat([r, f]), torch.cat([task.retain.labels, task.forget.labels])
-    for kind, how, memory, labels, *judged in (
-        ("siblings", "siblings in the memory", r, task.retain.labels, "outside", 3.0),
-        ("forget pairs", "forget pairs in it, too", *both, "other", math.nan),  # no fault of the edit
+    captions = [task.retain.labels, task.forget.labels]
+    for kind, how, memory, labels, side, limit in (
+        ("siblings", "siblings in the memory", r, captions[0], "outside", 3.0),
+        ("forget pairs", "forget pairs in it, too", torch.cat([r, f]), torch.cat(captions), "other", math.nan),
     ):
         near = (u @ memory.T).topk(min(neighbours, len(memory)), dim=1)
         votes = torch.zeros(len(u), len(text), device=u.device).scatter_add_(
@@ -182,7 +182,7 @@ def ask_memory(
         )
         said = ((100 * u @ text.T).softmax(1) + weight * votes).argmax(1)
         value = 100 * (said.cpu() == part.labels).float().mean().item()
-        rows.append(Answer("memory", kind, how, value, *judged, len(part)))
+        rows.append(Answer("memory", kind, how, value, side, limit, len(part)))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/judging/attacks.ipynb #5b350c46

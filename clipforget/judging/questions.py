@@ -114,17 +114,24 @@ def ask_images(
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     renderings = render_target(task, clip.size) if renderings is None else renderings
-    sets = {how: ("perturbed", x, part.labels) for how, x in perturb_images(pixels(part.images)).items()}
-    sets |= {name: ("rendering", p.images, p.labels) for name, p in renderings.items()}
+    sets: list[tuple[str, str, torch.Tensor | Photos, torch.Tensor]] = []
+    sets += [("perturbed", how, x, part.labels) for how, x in perturb_images(pixels(part.images)).items()]
+    sets += [("rendering", name, p.images, p.labels) for name, p in renderings.items()]
     rows = []
-    for how, (kind, x, labels) in sets.items():
+    for kind, how, x, labels in sets:
         value = accuracy(encode_images(clip, x, exact=False), text, labels)
         kind, limit = ("as they are", GATE) if how == "as they are" else (kind, 3.0)
         rows.append(Answer("other pictures", kind, how, value, "outside", limit, len(labels)))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/judging/questions.ipynb #e139fsp2
-_WORDINGS = ("{}", "a picture of {}", "a small picture of the {}", "a photo of a {}", "an image showing {}")
+_WORDINGS: tuple[str, ...] = (
+    "{}",
+    "a picture of {}",
+    "a small picture of the {}",
+    "a photo of a {}",
+    "an image showing {}",
+)
 _WORDINGS += ("this is a {}", "a drawing of {}", "{}, in colour")
 RECOGNISED = 50.0  # percent: a wording by which the original finds fewer images of the target tells nothing
 

@@ -178,34 +178,21 @@ def describe(
     j, says = judged, _open(judged, target)
     if math.isnan(j["distance"]):
         return says
-    unit = (
-        f" ({j['in spreads']:.1f} times the spread between models of different seeds)"
-        if not math.isnan(j["in spreads"])
-        else ""
-    )
-    farther = (
-        ": the edit is farther from them than the original was"
-        if round(j["distance"], 1) > round(j["distance before"], 1)
-        else ""
-    )
-    closed = (
-        f"closed {100 * j['way']:.0f} % of the gap" if j["way"] >= 0 else f"widened the gap by {-100 * j['way']:.0f} %"
-    )
-    one = (
-        f" To one oracle at a time it is {j['to one oracle']:.1f} ± {j['to one ±']:.1f} points (95 %, over {j['oracles']} oracles)."
-        if not math.isnan(j["to one ±"])
-        else ""
-    )
+    spreads, apart = j["in spreads"], round(j["distance"], 1) > round(j["distance before"], 1)
+    unit = "" if math.isnan(spreads) else f" ({spreads:.1f} times the spread between models of different seeds)"
+    farther = ": the edit is farther from them than the original was" if apart else ""
+    one, half = f" To one oracle at a time it is {j['to one oracle']:.1f} ± {j['to one ±']:.1f} points", j["to one ±"]
+    one = "" if math.isnan(half) else f"{one} (95 %, over {j['oracles']} oracles)."
+    part = 100 * j["way"]
+    closed = f"closed {part:.0f} % of the gap" if part >= 0 else f"widened the gap by {-part:.0f} %"
     way = (
         f" On the {j['ways']} question{'s that tell' if j['ways'] > 1 else ' that tells'} the original from them "
         f"({j['ways inside']} from inside) the edit {closed} (median; what goes past them is taken off)."
-        if j["ways"]
-        else ""
     )
     return (
-        f"{says} From inside, its answers are {j['distance']:.1f} points away from those of "
-        f"models that never saw the target{unit}; the original's are {j['distance before']:.1f}{farther}.{one}{way} Lights: {j['green']} green, "
-        f"{j['amber']} amber, {j['red']} red, {j['grey']} grey."
+        f"{says} From inside, its answers are {j['distance']:.1f} points away from those of models that never saw the "
+        f"target{unit}; the original's are {j['distance before']:.1f}{farther}.{one}{way if j['ways'] else ''} Lights: "
+        f"{j['green']} green, {j['amber']} amber, {j['red']} red, {j['grey']} grey."
     )
 
 # %% ../../nbs/judging/verdict.ipynb #6f9d2d8f

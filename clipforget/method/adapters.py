@@ -23,7 +23,6 @@ from torch.nn.utils import parametrize
 from .clip import Clip, weights_hash
 from ..tools.files import choose, write_atomic
 
-
 # %% ../../nbs/method/adapters.ipynb #cac3fa03
 def layers(visual: nn.Module) -> dict[str, tuple[nn.Module, str]]:
     "Every weight of `visual` that can be adapted: name -> (module, name of the parameter in it)."

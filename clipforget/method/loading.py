@@ -22,17 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
-from clipforget.tools.files import (
-    PACKAGE,
-    choose,
-    project_root,
-    results_folder,
-    read_json,
-    shown,
-    slug,
-    write_atomic,
-    write_json,
-)
+from ..tools.files import PACKAGE, choose, project_root, results_folder, read_json, short_path, slug, write_atomic, write_json
 from .clip import Clip, default_device, hf_tokenizer
 
 # %% ../../nbs/method/loading.ipynb #6ff655d4
@@ -135,7 +125,7 @@ def _missing_model(name: str) -> FileNotFoundError:
     tops = _model_folders()
     there = sorted({p.name for top in tops if top.is_dir() for p in top.iterdir() if p.is_dir()})
     return FileNotFoundError(
-        f"There is no pre-trained model {name!r} in {' or '.join(map(shown, tops))}; there are: {', '.join(there) or 'none'}. "
+        f"There is no pre-trained model {name!r} in {' or '.join(map(short_path, tops))}; there are: {', '.join(there) or 'none'}. "
         f"Make it: papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR. "
         "DIR is where the photographs lie, as for the run itself."
     )

@@ -23,7 +23,7 @@ import click
 
 from .files import find_page, project_root, results_folder
 from .request import read_request, run_folder
-from .settings import check_names, checked, from_text
+from .settings import check_names, check_value, read_value
 
 # %% ../../nbs/tools/command_line.ipynb #131ca791
 @cache
@@ -79,8 +79,8 @@ def _given_parameters(
     "The parameters that a command sets with `-p` and, after them, `-r`. ValueError for a name that there is not, or a value of another type."
     names = [name for name, _ in (*call["parameters"], *call["parameters_raw"])]
     check_names("parameter", names, annotations)
-    given = {name: from_text(name, text, annotations[name]) for name, text in dict(call["parameters"]).items()}
-    return given | {name: checked(name, text, annotations[name]) for name, text in call["parameters_raw"]}
+    given = {name: read_value(name, text, annotations[name]) for name, text in dict(call["parameters"]).items()}
+    return given | {name: check_value(name, text, annotations[name]) for name, text in call["parameters_raw"]}
 
 # %% ../../nbs/tools/command_line.ipynb #c2ea7174
 def _project_notebook(

@@ -6,7 +6,7 @@
 __all__ = ['PACKAGE', 'KINDS', 'DATASETS', 'PRETRAIN_STEPS', 'WHAT', 'PARAMETERS', 'BOUNDS', 'UMASK', 'FULL', 'project_root',
            'cache_dir', 'data_folder', 'results_folder', 'choose', 'pages', 'find_page', 'annotations_in', 'fitting',
            'check_parameters', 'slug', 'short_hash', 'pretrain_steps', 'check_choices', 'check_values', 'part_of_name',
-           'located', 'run_folder', 'shown', 'write_atomic', 'write_json', 'read_json']
+           'located', 'run_folder', 'short_path', 'write_atomic', 'write_json', 'read_json']
 
 # %% ../../nbs/tools/files.ipynb #e09241fb
 import difflib
@@ -356,7 +356,7 @@ def run_folder(
     return base / slug(dataset) / "-".join(parts)
 
 # %% ../../nbs/tools/files.ipynb #c7b1eea1
-def shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     "`path` relative to the project's root, or as it is if it lies elsewhere."
     path, root = Path(path).resolve(), project_root()
     return str(path.relative_to(root) if path.is_relative_to(root) else path)

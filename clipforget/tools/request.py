@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import choose, data_folder, project_root, results_folder, short_hash, slug
-from .settings import DATASETS, REMEDIES, Settings, check_fields, check_names, checked, names_of, setting
+from .settings import DATASETS, REMEDIES, Settings, check_fields, check_names, check_value, names_of, setting
 
 # %% ../../nbs/tools/request.ipynb #85461658
 CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
@@ -162,7 +162,7 @@ def check_parameters(
     appeared = set(namespace) - set(namespace["before"]) - {"before", "In", "Out"}
     check_names("parameter", {name for name in appeared if not name.startswith("_")}, annotations)
     for name in sorted(set(annotations) & set(namespace)):
-        namespace[name] = checked(name, namespace[name], annotations[name])
+        namespace[name] = check_value(name, namespace[name], annotations[name])
     namespace.pop("before")
 
 # %% ../../nbs/tools/request.ipynb #4c3784d6

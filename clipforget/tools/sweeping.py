@@ -28,9 +28,9 @@ from tqdm import tqdm
 
 from .code import code_hash
 from .command_line import notebook_parameters
-from .files import find_page, project_root, results_folder, short_hash, shown, slug, write_atomic
+from .files import find_page, project_root, results_folder, short_hash, short_path, slug, write_atomic
 from .request import read_request
-from .settings import check_names, checked
+from .settings import check_names, check_value
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -47,10 +47,8 @@ def _names_once(pairs: list[tuple[str, object]]) -> dict:
     return dict(pairs)
 
 
-def parse_grid(
-    grid: str | Mapping,  # JSON, or what it would be read as
-) -> dict[str, list]:
-    "The values of every parameter, as lists; ValueError where `grid` is no JSON object or holds no run."
+def parse_grid(grid: str | Mapping) -> dict[str, list]:
+    "The values of every parameter, as lists; ValueError where `grid` is no JSON object (or what it would be read as) or holds no run."
     try:
         given = json.loads(grid, object_pairs_hook=_names_once) if isinstance(grid, str) else grid
     except json.JSONDecodeError as error:
@@ -59,18 +57,16 @@ def parse_grid(
         raise ValueError(f"grid={grid!r} is not an object in braces. {_EXAMPLE}")
     values = {name: list(v) if isinstance(v, (list, tuple)) else [v] for name, v in given.items()}
     if not values or not all(values.values()):
-        raise ValueError(
-            f"grid={grid!r} holds no run. Name at least one parameter, and give each at least one value. {_EXAMPLE}"
-        )
+        each = "Name at least one parameter, and give each at least one value."
+        raise ValueError(f"grid={grid!r} holds no run. {each} {_EXAMPLE}")
     return values
 
 # %% ../../nbs/tools/sweeping.ipynb #09845b2d
+_COLUMNS = ("run", "status", "error", "seconds", "executed", "code")
 _RESERVED = {
     "results": "every run gets a folder of its own",
     "publish": "runs at the same time would overwrite each other's rows",
-    **dict.fromkeys(
-        ("run", "status", "error", "seconds", "executed", "code"), "the table of runs has a column of that name"
-    ),
+    **dict.fromkeys(_COLUMNS, "the table of runs has a column of that name"),
 }
 "Parameters that no grid may set, each with the reason."
 
@@ -107,14 +103,13 @@ def plan(
     path, given = find_page(notebook, root), parse_grid(grid)
     annotations, defaults = notebook_parameters(path)
     if not annotations:
-        raise ValueError(
-            f"{path.name} has no parameters to sweep over. Choose a notebook with a cell that is tagged `parameters`."
-        )
+        advice = "Choose a notebook with a cell that is tagged `parameters`."
+        raise ValueError(f"{path.name} has no parameters to sweep over. {advice}")
     for name in _RESERVED.keys() & given:
         raise ValueError(f"The grid sets {name!r}, which is not for a grid: {_RESERVED[name]}. Leave it out.")
     check_names(f"parameter of {path.name}", given, annotations.keys() - _RESERVED)
     kinds = {name: "" if defaults.get(name) is None else type(defaults[name]) for name in given}
-    values = {name: [checked(name, v, annotations[name] or kinds[name]) for v in given[name]] for name in given}
+    values = {name: [check_value(name, v, annotations[name] or kinds[name]) for v in given[name]] for name in given}
     base = Path(results).absolute() if results else results_folder(root) / "sweep" / path.stem
     runs = {}
     for chosen in itertools.product(*values.values()):
@@ -131,11 +126,8 @@ def plan(
 # %% ../../nbs/tools/sweeping.ipynb #73da031e
 def is_finished(run: Run) -> bool:
     "Whether the run's executed notebook is there, whole, and of the present code of the notebook and of the package."
-    written = lambda notebook: [
-        c.source
-        for c in notebook.cells
-        if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])
-    ]
+    given = lambda cell: "injected-parameters" in cell.metadata.get("tags", [])
+    written = lambda notebook: [c.source for c in notebook.cells if c.cell_type == "code" and not given(c)]
     try:
         executed, source = (nbformat.read(path, 4) for path in (run.executed, run.notebook))
         return written(executed) == written(source) and executed.metadata["clipforget"]["package"] == code_hash()
@@ -146,7 +138,12 @@ def is_finished(run: Run) -> bool:
 def _row(run: Run, status: str, error: str = "", seconds: float | None = None) -> dict[str, Any]:
     "A run's row: name, parameters, `status` (finished, failed, skipped), the last line of the `error`, seconds, where the executed notebook is, and the hash of the package."
     place = run.failed if status == "failed" else run.executed
-    told = {"status": status, "error": error, "seconds": seconds, "executed": shown(place) if place.exists() else ""}
+    told = {
+        "status": status,
+        "error": error,
+        "seconds": seconds,
+        "executed": short_path(place) if place.exists() else "",
+    }
     return {"run": run.name, **run.parameters, **told, "code": code_hash()}
 
 
@@ -255,11 +252,8 @@ def _deaths_in(future: "Future") -> int:
 def _outcome(run: Run, future: "Future", deaths: int) -> dict[str, Any]:
     "The row of a run that Dask is done with: the worker's, or a failed one where no worker could return any after so many `deaths`."
     if _deaths_in(future):
-        return _row(
-            run,
-            "failed",
-            f"KilledWorker: {deaths} of its workers died; were they killed, or had they too little memory?",
-        )
+        killed = f"KilledWorker: {deaths} of its workers died; were they killed, or had they too little memory?"
+        return _row(run, "failed", killed)
     try:
         return future.result()
     except Exception as failure:
@@ -274,14 +268,9 @@ def _places(client: "Client") -> int:
         return 0
 
 
-def _hand_out(
-    client: "Client",  # of the scheduler whose workers execute the runs
-    runs: Sequence[Run],  # in the order of handing out
-    attempts: int,  # a run that kills so many workers is given up
-    pause: float = 1.0,  # seconds between two looks at the workers
-) -> Iterator[dict[str, Any]]:
-    """The rows of `runs` in the order in which they end. As many are out
-    at a time as there are workers, looked at every `pause` seconds."""
+def _hand_out(client: "Client", runs: Sequence[Run], attempts: int, pause: float = 1.0) -> Iterator[dict[str, Any]]:
+    """The rows of `runs` in the order in which they end. As many are out at a time as `client` has workers, looked at every
+    `pause` seconds; a run that kills so many workers as there are `attempts` is given up."""
     from distributed import wait
 
     waiting, out, deaths = deque(runs), dict["Future", Run](), Counter[str]()
