@@ -18,15 +18,7 @@ import torch.nn.functional as F
 
 from .photos import to_bytes
 from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, load_pictograms
-from clipforget.method.clip import (
-    Clip,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    has_bfloat16,
-    kept_tensor,
-    weights_hash,
-)
+from ..method.clip import Clip, accuracy, class_embeddings, encode_images, has_bfloat16, kept_tensor, weights_hash
 from ..method.task import ImageSet, Task
 from ..tools.files import choose
 

@@ -18,17 +18,7 @@ from ..tools.files import choose
 from .photos import pixels
 from .pictograms import STYLES, load_pictograms
 from ..method.task import ImageSet, Task
-from clipforget.data.emoji import (
-    EVALUATION_SEED,
-    TRIED_ON,
-    centroids,
-    draw_targets,
-    emoji_suite,
-    emoji_task,
-    known_names,
-    nearest_siblings,
-    view_set,
-)
+from .emoji import EVALUATION_SEED, TRIED_ON, centroids, draw_targets, emoji_suite, emoji_task, known_names, nearest_siblings, view_set
 
 # %% ../../nbs/data/kinds.ipynb #66e359c3
 Pair = tuple[str, int]  # a thing's name and the number of a style
