@@ -9,7 +9,7 @@ __all__ = ['WALK', 'NEEDS', 'MOVES', 'judge_edit', 'paint_stages', 'paint_edit',
 # %% ../../nbs/method/edit.ipynb #87fc78f8
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -204,30 +204,35 @@ class Method:
         for need in self.needs:
             choose("need", need, NEEDS)
         choose("part that moves", self.moves, MOVES)
-        check_names("setting", self.space, self.settings)
+        check_names("setting", self.space, self.defaults)
 
     @property
-    def settings(self) -> tuple[str, ...]:
-        "The names of its settings."
-        given = fields(Settings) if self.stages else list(inspect.signature(self.run).parameters.values())[2:]
-        return tuple(one.name for one in given)
+    def about(self) -> dict[str, str]:
+        "What it declares, in words."
+        needs, calibrates = (", ".join(self.needs) or "nothing"), self.calibrates or "nothing"
+        return {"needs": needs, "moves": self.moves, "calibrates": calibrates, "source": self.source}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        "Its settings where nobody says another, by name."
+        given = list(inspect.signature(self.run).parameters.values())[2:]
+        return asdict(self.stages) if self.stages else {one.name: one.default for one in given}
 
     def __call__(
         self,
         clip: Clip,  # the original model
         task: Task,  # what to forget and what to keep
         settings: Settings | Mapping[str, Any] | None = None,  # all of the three stages, or some by name
-        **more: Any,  # of the three stages: folder, reference, pools, cache_gb, cache
+        **more: Any,  # what `prepare` gives; of the three stages also folder, reference, cache_gb, cache
     ) -> Edit:
         "The edit. ValueError for a setting that the method does not have."
         if self.stages:
-            whole = isinstance(settings, Settings)
-            return self.run(clip, task, settings if whole else self.stages.replace(**(settings or {})), **more)
+            whole = settings if isinstance(settings, Settings) else self.stages.replace(**(settings or {}))
+            return self.run(clip, task, whole, **more)
         if isinstance(settings, Settings):  # what is at its default was not asked for
-            changed = {f.name: v for f in fields(settings) if (v := getattr(settings, f.name)) != f.default}
-            settings = changed
-        check_names("setting", settings or {}, self.settings)
-        return self.run(clip, task, **(settings or {}))
+            settings = {f.name: v for f in fields(settings) if (v := getattr(settings, f.name)) != f.default}
+        check_names("setting", settings or {}, self.defaults)
+        return self.run(clip, task, **{**(settings or {}), **more})
 
 
 def do_nothing(clip: Clip, task: Task) -> Edit:
