@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import entry_points, packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_extras_agree(settings, project):
 
 
 def test_every_requirement_has_a_range(project):
-    lines = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     assert [name for name, (extras, given) in requirements(lines).items() if not given and not extras] == []
 
 
