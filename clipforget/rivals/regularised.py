@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..method.adapters import adapters, add_adapters, layers, merge, trainable
+from ..method.adapters import adapters, add_adapters, merge, trainable
+from ..method.activations import layers
 from ..method.clip import Clip, class_embeddings, encode_images
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..method.clip import Clip, class_embeddings, image_features
-from ..method.adapters import layers
+from ..method.activations import layers
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
