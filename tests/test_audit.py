@@ -19,6 +19,7 @@ from clipforget.data.collections import make_task
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
+from clipforget.judging.scores import half_interval
 from clipforget.judging.verdict import HALF_WAY, compare, judge
 
 PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"
@@ -120,6 +121,14 @@ def test_what_hides_comes_out_as_hiding(who):
         past = who == "near soup" and j["went"] >= HALF_WAY  # such a soup is no longer near the original
         assert j["verdict"] == "hidden" or past, (target, j)
     assert sum(j["verdict"] == "hidden" for j in passed.values()) > len(passed) / 2
+
+
+@pytest.mark.parametrize("who", ["held below", "mirrored"])
+def test_what_was_tried_in_the_features_made_no_difference(who):
+    mean = lambda table: table.loc[table["side"] == "inside", "distance"].mean()
+    ours, tried = ({t: mean(table) for t, table in committed_tables(w)} for w in ("clipforget", who))
+    difference = pd.Series(tried) - pd.Series(ours)
+    assert len(difference) == 8 and abs(difference.mean()) <= half_interval(difference)
 
 
 def test_limits_are_kept_or_missed_at_each_number_of_shots():
