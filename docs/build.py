@@ -31,7 +31,7 @@ PARTS = {
     ),
     "Data": ("data", "photos pictograms emoji kinds collections wordnet suite remedies"),
     "Judging": ("judging", "scores questions attacks verdict"),
-    "Rivals": ("rivals", "ascent interpolation text_edits noise saliency regularised registry"),
+    "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),
     "Tools": (
         "tools",
         "files code settings request figures rows plots report command_line sweeping interactive pretraining",

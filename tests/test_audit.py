@@ -1,7 +1,7 @@
 """The audit page finds the task of any run: of every data set, with the parameters of the main job, and refuses a patch for another target."""
 
 import ast
-import inspect
+import dataclasses
 
 import pandas as pd
 import pytest
@@ -15,7 +15,7 @@ from clipforget.judging.questions import Answer
 from clipforget.method.loading import load_clip, save_local_dir
 from clipforget.tools.settings import DATASETS
 from clipforget.tools.files import project_root
-from clipforget.data.collections import make_task
+from clipforget.tools.request import Request
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
@@ -45,16 +45,11 @@ def pictures(folder, colour):
 
 
 def test_the_page_has_what_describes_a_task():
-    known = set(inspect.signature(make_task).parameters) - {"clip", "limit"}
+    of_data = {f.name for f in dataclasses.fields(Request) if "of" in f.metadata} - {"limit", "download"}
+    known = {"dataset", "seed", "data_root", *of_data}
     assert known <= set(notebook_parameters(PAGE)[1])
-    call = next(
-        node
-        for cell in read_nb(PAGE).cells
-        if cell.cell_type == "code" and "= make_task(" in cell.source
-        for node in ast.walk(ast.parse(cell.source))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "make_task"
-    )
-    assert known <= {a.id for a in call.args if isinstance(a, ast.Name)}
+    (asking,) = [c.source for c in read_nb(PAGE).cells if c.cell_type == "code" and "= Request(" in c.source]
+    assert known <= {node.id for node in ast.walk(ast.parse(asking)) if isinstance(node, ast.Name)}
 
 
 def test_nothing_given_is_the_committed_audit():
@@ -140,7 +135,9 @@ def test_limits_are_kept_or_missed_at_each_number_of_shots():
         for o in c.outputs
         if "relearning, 1 picture" in str(o.get("data", {}).get("text/html", ""))
     ]
-    shown = {row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th}
+    short_path = {
+        row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th
+    }
     distances = pd.concat([t["distance"] for _, t in committed_tables("clipforget")]).groupby("how").mean()
     asked = [
         (f"{p}, {n}", m) for p, m in (("linear probe", 3), ("prototypes", 5)) for n in ("1 shot", "4 shots", "16 shots")
@@ -148,7 +145,7 @@ def test_limits_are_kept_or_missed_at_each_number_of_shots():
     asked += [(how, 10) for how in distances.index if how.endswith("10 steps")]
     assert len(asked) == 10
     for how, most in asked:
-        most_shown, mean, _, kept = shown[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
+        most_shown, mean, _, kept = short_path[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
         assert float(most_shown) == most and float(mean) == round(distances[how], 1)
         assert kept == ("yes" if distances[how] <= most else "no")
 

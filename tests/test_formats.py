@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from clipforget.data.photos import pixels
-from clipforget.data.suite import ZERO_SHOT_SETS, huggingface_set, webdataset_set, zero_shot_suite
+from clipforget.data.formats import huggingface_set, webdataset_set
+from clipforget.data.suite import ZERO_SHOT_SETS, zero_shot_suite
 from clipforget.data.wordnet import find_class, imagenet_classes
 
 CLASSES = {

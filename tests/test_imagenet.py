@@ -15,8 +15,9 @@ from PIL import Image
 from clipforget.method.alignment import alignment_aims
 from clipforget.method.clip import class_embeddings
 from clipforget.method.loading import load_clip
-from clipforget.tools.files import PARAMETERS
-from clipforget.data.collections import check_request, imagenet_task, make_task, require_data
+from clipforget.data.imagenet import imagenet_task
+from clipforget.data.requests import check_data, make_task
+from clipforget.tools.request import Request
 from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
@@ -84,9 +85,8 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
 def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
     monkeypatch.setitem(PROMPTS, "imagenet", PROMPTS["imagenet"][:1])
-    task, lines = make_task(
-        clip, "imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4
-    )
+    asked = Request("imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
+    task, lines = make_task(clip, asked)
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
     with pytest.warns(UserWarning, match="no reference images were named. Name some with reference="):
@@ -151,7 +151,7 @@ def test_main_job(data_root, tmp_path):
 )
 def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
     with pytest.raises((FileNotFoundError, ValueError), match=wanted):
-        require_data(dataset, str(tmp_path))
+        check_data(Request(dataset, data_root=str(tmp_path)))
 
 
 def test_all_ids_are_there():
@@ -159,8 +159,8 @@ def test_all_ids_are_there():
 
 
 def test_names_are_checked_without_a_model(data_root):
-    known = {**PARAMETERS, "dataset": "imagenet", "data_root": str(data_root)}
-    check_request({**known, "target": "n02490219"})
+    known = {"dataset": "imagenet", "data_root": str(data_root)}
+    check_data(Request(**known, target="n02490219"))
     for given in ({"target": "marmosett"}, {"siblings": "titi; marmosett"}):
         with pytest.raises(ValueError, match="Did you mean 'marmoset'"):
-            check_request({**known, **given})
+            check_data(Request(**known, **given))

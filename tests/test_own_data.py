@@ -11,13 +11,15 @@ import torch
 from PIL import Image
 
 from clipforget.method.loading import check_local_dir, load_clip
-from clipforget.tools.files import PARAMETERS, project_root
-from clipforget.data.collections import check_request, listed, make_task, proposal_collection, read_proposal
+from clipforget.tools.files import project_root
+from clipforget.tools.request import Request
+from clipforget.data.folders import proposal_collection
+from clipforget.data.requests import check_data, make_task
 from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
-from clipforget.data.photos import open_rgb, pictures_in
-from clipforget.tools.pretraining import make_corpus
-from clipforget.tools.plots import pick_examples, plot_embedding, plot_history, plot_stages
+from clipforget.data.photos import image_files, open_rgb, image_files
+from clipforget.tools.corpora import make_corpus
+from clipforget.tools.plots import pick_examples, pick_examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
 from views import write_views
 
@@ -35,7 +37,7 @@ def own(tmp_path):
 
 
 def of(clip, root, **more):
-    return make_task(clip, "folder", data_root=str(root), **more)[0]
+    return make_task(clip, Request("folder", data_root=str(root), **more))[0]
 
 
 def test_without_other_things_everything_can_be_drawn(clip, own):
@@ -64,7 +66,7 @@ def test_copies_are_found(clip, own):
     hidden.mkdir()
     first = own / "forget" / "boxer" / "00.png"
     (hidden / "00-checkpoint.png").write_bytes(first.read_bytes())
-    assert len(pictures_in(own / "forget")) == 12
+    assert len(image_files(own / "forget")) == 12
     for k in range(1, 12):
         (first.parent / f"{k:02d}.png").write_bytes(first.read_bytes())
     with pytest.raises(ValueError, match="are the same picture"):
@@ -99,14 +101,14 @@ def test_the_same_picture_twice_is_named_whatever_the_seed(clip, own, first, sec
 
 def test_files_that_are_no_pictures_are_counted(clip, own):
     (own / "keep" / "pug" / "00.png").rename(own / "keep" / "pug" / "00.jfif")  # what is in it is what counts
-    assert make_task(clip, "folder", data_root=str(own))[1][0].startswith("imagenet: not found")
+    assert make_task(clip, Request("folder", data_root=str(own)))[1][0].startswith("imagenet: not found")
     write_views(own / "others" / "lamp", "violin", 1)
     for name in ("keep/pug/a.heic", "keep/pug/b.HEIC", "others/phone/c.heic", "forget/notes", "forget/.hidden"):
         (own / name).parent.mkdir(exist_ok=True)
         (own / name).write_bytes(b"")
     (own / "others" / "lamp" / "00.png").rename(own / "others" / "loose.png")
     write_views(own / "others" / "fiddle", "violin", 1, seed=5)
-    line = make_task(clip, "folder", data_root=str(own))[1][0]
+    line = make_task(clip, Request("folder", data_root=str(own)))[1][0]
     assert "Not used: 3 .heic, 1 without a suffix, 1 .png" in line and ".jfif" in line
 
 
@@ -129,7 +131,7 @@ def test_a_linked_folder_that_leads_out_is_refused(clip, own, tmp_path_factory):
 def test_a_limit_keeps_the_share_of_every_other_thing(clip, own):
     for seed, (name, count) in enumerate({"violin": 40, "banana": 20, "rocket": 10}.items()):
         write_views(own / "others" / name, name, count, seed)
-    task, lines = make_task(clip, "folder", data_root=str(own), limit=14)
+    task, lines = make_task(clip, Request("folder", data_root=str(own), limit=14))
     part = task.suite["folder, others"]
     shares = {part.classes[c]: int((part.labels == c).sum()) for c in part.labels.unique().tolist()}
     assert shares == {"violin": 8, "banana": 4, "rocket": 2}
@@ -167,11 +169,11 @@ def test_a_proposal_has_one_role_a_name(tmp_path):
     rows = [{"path": f"{k:02d}.png", "role": "forget" if k < 10 else "others", "name": "turtle"} for k in range(12)]
     pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(ValueError, match="with the roles forget and others"):
-        proposal_collection(read_proposal(tmp_path / "p.csv", tmp_path / "heap"), tmp_path / "heap")
+        proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
     rows[3]["name"] = ""
     pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(ValueError, match=r"Line 5 .* no name"):
-        read_proposal(tmp_path / "p.csv", tmp_path / "heap")
+        proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
 
 
 def write_proposal(root: Path, *roles: str) -> Path:
@@ -186,13 +188,13 @@ def write_proposal(root: Path, *roles: str) -> Path:
 def test_a_proposal_is_not_silently_another_task(clip, tmp_path):
     file = write_proposal(tmp_path, "forget", "keep", "keep")
     pool = {"pool": str(tmp_path / "heap"), "proposal": str(file), "data_root": str(tmp_path)}
-    task, lines = make_task(clip, "folder", "turtle", siblings="snake; koala", **pool)
+    task, lines = make_task(clip, Request("folder", "turtle", siblings="snake; koala", **pool))
     assert (task.target, task.siblings) == ("turtle", ("koala", "snake")) and not any("pool" in x for x in lines)
-    assert make_task(clip, "folder", **pool)[0].siblings == task.siblings
+    assert make_task(clip, Request("folder", **pool))[0].siblings == task.siblings
     with pytest.raises(ValueError, match=r"target='rabbit' .* says 'turtle'"):
-        make_task(clip, "folder", "rabbit", **pool)
-    with pytest.raises(ValueError, match=r"The siblings 'snake' are to be kept, and .* keeps 'koala; snake'"):
-        make_task(clip, "folder", siblings="snake", **pool)
+        make_task(clip, Request("folder", "rabbit", **pool))
+    with pytest.raises(ValueError, match=r"siblings='snake' .* says 'koala; snake'"):
+        make_task(clip, Request("folder", siblings="snake", **pool))
 
 
 def test_pictures_that_came_later_are_counted(clip, tmp_path):
@@ -200,7 +202,7 @@ def test_pictures_that_came_later_are_counted(clip, tmp_path):
     write_views(tmp_path / "heap" / "new", "violin", 3)
     (tmp_path / "heap" / "a.heic").write_bytes(b"")
     pool = {"pool": str(tmp_path / "heap"), "proposal": str(file), "data_root": str(tmp_path)}
-    lines = make_task(clip, "folder", **pool)[1]
+    lines = make_task(clip, Request("folder", **pool))[1]
     assert "3 of 39 pictures in the pool have no line" in lines[0] and "1 .heic" in lines[1]
 
 
@@ -208,10 +210,10 @@ def test_names_in_a_proposal_have_no_blanks_and_pictures_one_line(tmp_path):
     file = write_proposal(tmp_path, "forget", "keep", "keep")
     text = file.read_text()
     file.write_text(text.replace("koala/03.png,keep,koala", "koala/03.png,keep,koala "))
-    assert proposal_collection(read_proposal(file, tmp_path / "heap"), tmp_path / "heap")[2] == ["koala", "snake"]
+    assert proposal_collection(file, tmp_path / "heap")[2] == ["koala", "snake"]
     file.write_text(text + "snake/../turtle/00.png,skip,\n")
     with pytest.raises(ValueError, match="Lines 2 and 38 of"):
-        read_proposal(file, tmp_path / "heap")
+        proposal_collection(file, tmp_path / "heap")
 
 
 @pytest.mark.parametrize(
@@ -224,28 +226,27 @@ def test_names_in_a_proposal_have_no_blanks_and_pictures_one_line(tmp_path):
         ("cifar10", {"styles": "cartoon"}),
     ],
 )
-def test_a_parameter_that_means_nothing_is_refused(clip, dataset, given):
+def test_a_parameter_that_means_nothing_is_refused(dataset, given):
     with pytest.raises(ValueError, match="means nothing for"):
-        make_task(clip, dataset, **given)
+        Request(dataset, **given)
 
 
 @pytest.mark.parametrize("dataset", ["emoji", "imagenet", "cifar10", "style"])
-def test_labels_are_fine_or_coarse_everywhere(clip, dataset, tmp_path):
+def test_labels_are_fine_or_coarse_everywhere(dataset):
     with pytest.raises(ValueError, match=r"Unknown kind of labels 'corse'\. Did you mean 'coarse'"):
-        make_task(clip, dataset, labels="corse", data_root=str(tmp_path))
+        Request(dataset, labels="corse")
 
 
 def test_numbers_that_papermill_makes_of_texts(clip):
-    assert (listed(5), listed("a; b;"), listed(("a", 5))) == (["5"], ["a", "b"], ["a", "5"])
     with pytest.raises(ValueError, match="Unknown style '5'"):
-        make_task(clip, styles=5)
+        make_task(clip, Request(styles=5))
     for given in ({"siblings": 5}, {"target": 0}):
         with pytest.raises(ValueError, match=f"Unknown .* '{next(iter(given.values()))}'"):
-            make_task(clip, **given)
+            make_task(clip, Request(**given))
 
 
 def test_the_suite_of_pictograms_can_be_limited(clip):
-    task, lines = make_task(clip, "emoji", limit=7)
+    task, lines = make_task(clip, Request(limit=7))
     assert {len(part) for part in task.suite.values()} == {7} and len(lines) == len(task.suite)
     assert len(task.evaluation["target"]) > 7  # what is to be forgotten is judged by all of its pictures
 
@@ -290,7 +291,7 @@ def test_names_are_checked_without_a_model(tmp_path, given, said):
     for part in ("cifar10/train/airplane", "cifar10/test/airplane", "pacs/photo/dog", "pacs/cartoon/dog"):
         write_views(tmp_path / part, "dog", 1)
     with pytest.raises(ValueError, match=said):
-        check_request({**PARAMETERS, "data_root": str(tmp_path), **given})
+        check_data(Request(data_root=str(tmp_path), **given))
 
 
 def test_a_pool_is_sorted_and_shown_by_the_main_job(tmp_path):

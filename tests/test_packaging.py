@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import entry_points, packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -41,18 +42,31 @@ def conda():
 
 
 def requirements(lines):
-    """Requirements as {name: range}, so that order, spelling and spaces do not count."""
+    """Requirements as {name: (extras, range)}, so that order, spelling and spaces do not count."""
     parsed = [Requirement(line) for line in lines]
-    return {canonicalize_name(one.name): str(one.specifier) for one in parsed}
+    return {canonicalize_name(one.name): (sorted(one.extras), str(one.specifier)) for one in parsed}
 
 
-def imported_modules(path):
-    """The top-level names of all absolute imports in a Python file, wherever they stand."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module.split(".")[0]
+def extras_of(project):
+    """What a user may install beside the package, as {extra: requirements}."""
+    (mine,) = [one for one in map(Requirement, project["optional-dependencies"]["dev"]) if one.name == project["name"]]
+    return {name: requirements(project["optional-dependencies"][name]) for name in sorted(mine.extras)}
+
+
+def late(node):
+    """Whether what stands in it is imported when somebody asks for it, or by type checkers alone."""
+    of_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return of_types or isinstance(node, ast.FunctionDef)
+
+
+def imported_modules(node, asked=False):
+    """(name, whether only `late`) of all absolute imports below a node: top-level names of modules."""
+    if isinstance(node, ast.Import):
+        yield from ((alias.name.split(".")[0], asked) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        yield node.module.split(".")[0], asked
+    for child in ast.iter_child_nodes(node):
+        yield from imported_modules(child, asked or late(node))
 
 
 def test_requirements_agree(settings, project):
@@ -63,9 +77,17 @@ def test_dev_requirements_agree(settings, project):
     assert requirements(settings["dev_requirements"].split()) == requirements(project["optional-dependencies"]["dev"])
 
 
+def test_extras_agree(settings, project):
+    extras = extras_of(project)
+    assert set(extras) | {"dev", "browser"} == set(project["optional-dependencies"])
+    for extra, wanted in extras.items():
+        assert requirements(settings[f"{extra}_requirements"].split()) == wanted
+        assert not wanted.keys() & requirements(project["dependencies"]).keys()
+
+
 def test_every_requirement_has_a_range(project):
-    lines = project["dependencies"] + project["optional-dependencies"]["dev"]
-    assert [name for name, given in requirements(lines).items() if not given] == []
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    assert [name for name, (extras, given) in requirements(lines).items() if not given and not extras] == []
 
 
 def test_conda_installs_the_same(project, conda):
@@ -100,12 +122,19 @@ def test_settings_that_notebooks_rely_on(settings):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_module_imports_only_what_is_required(path, project):
-    imported = set(imported_modules(path))
-    assert not imported & FOR_NOTEBOOKS_ONLY
-    declared, owners = requirements(project["dependencies"]), packages_distributions()
-    for name in imported - set(sys.stdlib_module_names) - {"clipforget"}:
+    text = path.read_text(encoding="utf-8")
+    imported = set(imported_modules(ast.parse(text)))
+    assert not {name for name, _ in imported} & FOR_NOTEBOOKS_ONLY
+    declared, owners, extras = requirements(project["dependencies"]), packages_distributions(), extras_of(project)
+    for name, asked in imported:
+        if name in {*sys.stdlib_module_names, "clipforget"}:
+            continue
         distributions = {canonicalize_name(owner) for owner in owners.get(name, [name])}
-        assert distributions & set(declared), f"{path.name} imports {name}, which pyproject.toml does not require"
+        of = [extra for extra, wanted in extras.items() if distributions & set(wanted)]
+        assert distributions & set(declared) or (asked and of), (
+            f"{path.name} imports {name}, which pyproject.toml does not require"
+        )
+        assert not of or f"pip install 'clipforget[{of[0]}]'" in text  # what to do where it is absent
 
 
 def test_module_index_is_there():
@@ -121,6 +150,16 @@ def test_import_is_light(module):
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+def test_everything_imports_without_extras(project):
+    owned = packages_distributions()
+    wanted = {name for extra in extras_of(project).values() for name in extra}
+    absent = [name for name, owners in owned.items() if {canonicalize_name(owner) for owner in owners} & wanted]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES]
+    code = f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n" + "\n".join(f"import {m}" for m in modules)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert absent and done.returncode == 0, done.stderr
 
 
 def test_papermill_finds_the_engine():

@@ -36,14 +36,17 @@ STAGES = {"forget_steps": 4, "remind_steps": 3, "align_steps": 2, "soup_points":
 """
 THEN = """
 import clipforget.clip as loading, clipforget.task as emoji, clipforget.rivals as registry, clipforget.methods as m
-from clipforget.method.clip import weights_hash
+
+weights_hash = loading.weights_hash
 
 stages = lambda *which, dataset="emoji": m.three_stages(*which, **(m.settings_for(dataset, {}) | STAGES))
 paper = lambda *which: m.as_in_the_paper(*which, **STAGES)
 """
 NOW = """
 import clipforget.method.loading as loading, clipforget.data.emoji as emoji, clipforget.rivals.registry as registry
-import clipforget.method.methods as m, clipforget.tools.settings as s
+import clipforget.method.methods as m, clipforget.tools.settings as s, clipforget.method.clip
+
+weights_hash = clipforget.method.clip.weights_hash
 
 stages = lambda *which, dataset="emoji": m.three_stages(*which, s.Settings.for_dataset(dataset, STAGES))
 paper = lambda *which: registry.METHODS["as in the paper"](*which, STAGES)

@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 
 from .photos import to_bytes
-from .pictograms import DIGITS, STYLES, Pictures, draw_views, load_digits, load_pictograms
+from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, load_pictograms
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images, has_bfloat16, kept_tensor, weights_hash
 from ..method.task import ImageSet, Task
 from ..tools.files import choose
 
 # %% ../../nbs/data/emoji.ipynb #63abb9d0
-def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int = 8, seed: int = 5) -> torch.Tensor:
+def centroids(clip: Clip, pictures: Pictograms, names: Sequence[str], views: int = 8, seed: int = 5) -> torch.Tensor:
     """Unit mean feature by `clip` of `views` training views a style, drawn by `seed`,
     for each of `names` in `pictures`, [n, d]; computed once and kept on disk."""
     index = pictures.index(list(names))
@@ -43,7 +43,7 @@ def centroids(clip: Clip, pictures: Pictures, names: Sequence[str], views: int =
 
 def nearest_siblings(
     clip: Clip,  # the original model
-    pictures: Pictures,  # where masters come from
+    pictures: Pictograms,  # where masters come from
     target: str,  # one of its names
     count: int = 5,  # siblings; fewer if the category has no more
     allowed: Sequence[str] | None = None,  # names that may be siblings; all if None
@@ -65,7 +65,7 @@ def nearest_siblings(
 # %% ../../nbs/data/emoji.ipynb #e055947e
 def view_set(
     name: str,  # of the set
-    pictures: Pictures,  # where masters come from
+    pictures: Pictograms,  # where masters come from
     things: Sequence[str],  # names that are shown
     answers: Sequence[str],  # the right class of each of `things`
     classes: Sequence[str],  # names to choose among
@@ -104,7 +104,7 @@ def digit_set(size: int) -> ImageSet:
 EVALUATION_SEED = 9_000  # never changes
 
 
-def known_names(clip: Clip, pictures: Pictures) -> list[str]:
+def known_names(clip: Clip, pictures: Pictograms) -> list[str]:
     "The names of the things in `pictures` that `clip` was pre-trained on."
     return [n for n in pictures.names if n not in clip.held_out]
 
@@ -133,7 +133,7 @@ PICTURES = {"fine": (64, 16), "coarse": (128, 48)}
 
 # %% ../../nbs/data/emoji.ipynb #c1ff7c91
 def checked_names(
-    clip: Clip, things: Pictures, target: str, siblings: Sequence[str]
+    clip: Clip, things: Pictograms, target: str, siblings: Sequence[str]
 ) -> tuple[list[str], tuple[str, ...]]:
     """All names of `things` that `clip` knows, and the `siblings`, by the rule
     above if none are given. ValueError for an unknown `target` or sibling."""
@@ -186,8 +186,8 @@ def emoji_task(
         draw("calibration, forget", [target], "calibration", n_forget, start + 2, mine),
         draw("calibration, retain", chosen, "calibration", n_retain, start + 3, every),
     )
-    shown = {"thing": target, "styles": tuple(STYLES[s] for s in mine)}
-    return Task("emoji", target, chosen, labels, seed, *training, evaluation, emoji_suite(clip, target), **shown)
+    told, suite = ("emoji", target, chosen, labels, seed), emoji_suite(clip, target)
+    return Task(*told, *training, evaluation, suite, thing=target, styles=tuple(STYLES[s] for s in mine))
 
 # %% ../../nbs/data/emoji.ipynb #ada93ce1
 TRIED_ON = (

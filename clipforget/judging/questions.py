@@ -68,7 +68,7 @@ def perturb_images(
 
 # %% ../../nbs/judging/questions.ipynb #0c51b7f9
 def render_target(
-    task: Task,  # whose target is to be shown
+    task: Task,  # whose target is to be short_path
     size: int,  # pixels of a side
     views: int = 60,  # of the target in each style
 ) -> dict[str, ImageSet]:
@@ -100,7 +100,7 @@ def load_renderings(
     if len(labels.unique()) > 1:
         raise ValueError(f"{task.target!r} has several captions; renderings in files can be of one only.")
     return {
-        name: ImageSet(name, Photos(paths, tuple(range(len(paths))), size), labels[:1].repeat(len(paths)), classes)
+        name: ImageSet(name, Photos.of(paths, size), labels[:1].repeat(len(paths)), classes)
         for name, paths in found.items()
     }
 

@@ -114,17 +114,18 @@ def join_tasks(tasks: Sequence[Task], suite: Mapping[str, ImageSet]) -> Task:
             f"{target!r} is to be forgotten and is a sibling of another target; name the siblings of every task."
         )
     both = {name: join_sets(name, [t.evaluation[name] for t in tasks]) for name in ("target", "siblings")}
-    parts = {
-        k: join_sets(k, [getattr(t, k) for t in tasks])
-        for k in ("forget", "retain", "calibration_forget", "calibration_retain")
-    }
+    names = ("forget", "retain", "calibration_forget", "calibration_retain")
+    forget, retain, *checks = (join_sets(k, [getattr(t, k) for t in tasks]) for k in names)
     return Task(
         tasks[0].dataset,
         "; ".join(targets),
         tuple(dict.fromkeys(kept)),
         tasks[0].labels,
         tasks[0].seed,
-        **parts,
+        forget,
+        retain,
+        checks[0],
+        checks[1],
         evaluation=both,
         suite=dict(suite),
         templates=tasks[0].templates,
