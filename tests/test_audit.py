@@ -135,9 +135,7 @@ def test_limits_are_kept_or_missed_at_each_number_of_shots():
         for o in c.outputs
         if "relearning, 1 picture" in str(o.get("data", {}).get("text/html", ""))
     ]
-    short_path = {
-        row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th
-    }
+    shown = {row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th}
     distances = pd.concat([t["distance"] for _, t in committed_tables("clipforget")]).groupby("how").mean()
     asked = [
         (f"{p}, {n}", m) for p, m in (("linear probe", 3), ("prototypes", 5)) for n in ("1 shot", "4 shots", "16 shots")
@@ -145,7 +143,7 @@ def test_limits_are_kept_or_missed_at_each_number_of_shots():
     asked += [(how, 10) for how in distances.index if how.endswith("10 steps")]
     assert len(asked) == 10
     for how, most in asked:
-        most_shown, mean, _, kept = short_path[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
+        most_shown, mean, _, kept = shown[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
         assert float(most_shown) == most and float(mean) == round(distances[how], 1)
         assert kept == ("yes" if distances[how] <= most else "no")
 
