@@ -9,22 +9,22 @@ import torch
 from clipforget.method.adapters import add_adapters, load_patch, save_patch
 from clipforget.method.loading import load_clip
 from clipforget.tools.files import cache_dir, write_atomic, write_json
-from clipforget.data.pictograms import _load_masters
+from clipforget.data.pictograms import load_pictograms
 from clipforget.tools.rows import read_rows
 
 
 def test_damaged_picture_cache(tmp_path, monkeypatch):
-    _load_masters()
+    load_pictograms()
     usual = cache_dir()
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
     for whole in usual.glob("pictograms-*.safetensors"):  # of other versions, too, if there are any
         (tmp_path / whole.name).write_bytes(whole.read_bytes()[:5_000])
     with pytest.raises(ValueError, match="Delete it and run again"):
-        _load_masters()
+        load_pictograms()
     for file in tmp_path.iterdir():
         file.unlink()
-    rows, masters = _load_masters()
-    assert len(rows) == masters.shape[1]
+    things = load_pictograms()
+    assert len(things) == things.masters.shape[1]
 
 
 def test_full_disk_leaves_nothing(tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
 from clipforget.data import emoji
-from clipforget.tools.files import find_page, project_root, run_folder
+from clipforget.tools.files import find_page, project_root
+from clipforget.tools.request import run_folder
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}

@@ -17,9 +17,9 @@ from clipforget.data.folders import proposal_collection
 from clipforget.data.requests import check_data, make_task
 from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
-from clipforget.data.photos import image_files, open_rgb, image_files
+from clipforget.data.photos import image_files, open_rgb
 from clipforget.tools.corpora import make_corpus
-from clipforget.tools.plots import pick_examples, pick_examples, plot_embedding, plot_history, plot_stages
+from clipforget.tools.plots import pick_examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
 from views import write_views
 

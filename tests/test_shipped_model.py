@@ -27,7 +27,7 @@ from clipforget.method.loading import (
     save_local_dir,
 )
 from clipforget.tools.settings import DATASETS, Settings
-from clipforget.tools.files import PRETRAIN_STEPS, pretrain_steps
+from clipforget.tools.pretraining import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate_stages

@@ -38,4 +38,4 @@ def style_task(
     columns = {"siblings": elsewhere, "siblings, same style": beside}
     collection = replace(collection, groups=tuple(named))
     task = photo_task(clip, collection, group(target, style), columns, "coarse", seed, **more)
-    return replace(sample_near_border(clip, task, views, blends), thing=target, styles=(style,))
+    return replace(sample_near_border(clip, task, views, blends), things=(target,), styles=(style,))

@@ -75,13 +75,13 @@ def render_target(
     """For a task of pictograms: the target on hard-edged backgrounds, with its
     colours exchanged, and as a line drawing; nothing for other tasks."""
     things, part = load_pictograms(), task.evaluation["target"]
-    if task.dataset != "emoji" or not task.thing:
+    if task.dataset != "emoji" or len(task.things) != 1:
         return {}
     made, styles = {}, [STYLES.index(s) for s in task.styles]
-    of_things = ("hard-edged backgrounds", things, styles), ("line drawing", line_drawings([task.thing]), [0])
+    of_things = ("hard-edged backgrounds", things, styles), ("line drawing", line_drawings(task.things), [0])
     for how, source, drawn in of_things:
         split = "stress" if source is things else "evaluation"
-        about = [task.thing], [part.classes[task.caption]], part.classes
+        about = task.things, [part.classes[task.caption]], part.classes
         made[how] = view_set(how, source, *about, split, views, EVALUATION_SEED + 31, drawn, size)
     exchanged = pixels(part.images)[:, [1, 2, 0]]
     return made | {"exchanged colours": ImageSet("exchanged colours", exchanged, part.labels, part.classes)}

@@ -56,7 +56,7 @@ class Task:
     suite: dict[str, ImageSet]  # zero-shot sets without the target
     templates: tuple[str, ...] = TEMPLATES  # prompts, with braces for a class's name
     groups: tuple[str, ...] = ()  # the sibling that each retain picture was drawn from, where its caption does not tell
-    thing: str = ""  # what the target shows, where that is one thing with a name
+    things: tuple[str, ...] = ()  # what the target shows, by the names of the data set
     styles: tuple[str, ...] = ()  # in which styles it is to be forgotten, where there are several
 
     @property
