@@ -17,6 +17,7 @@ import pytest
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
+from clipforget.tools.code import code_hash
 from clipforget.tools.files import find_page
 from clipforget.tools.request import run_folder
 
@@ -300,5 +301,6 @@ def test_publishing_a_search_keeps_the_rows_of_other_settings(tmp_path, monkeypa
     )
     written = pd.read_csv(measured / "search.csv")
     same = (kept["setting"] == "default") & (kept["target"] == "turtle")
-    pd.testing.assert_frame_equal(written[:-1], kept[~same].reset_index(drop=True))
-    assert same.sum() == 1 and written.iloc[-1].to_dict() == row
+    pd.testing.assert_frame_equal(written[list(kept)][:-1], kept[~same].reset_index(drop=True))
+    assert same.sum() == 1 and written[list(kept)].iloc[-1].to_dict() == row
+    assert written["code"].iloc[-1] == code_hash("method.methods") and written["code"][:-1].isna().all()

@@ -8,6 +8,7 @@ __all__ = ['WALK', 'NEEDS', 'MOVES', 'judge_edit', 'paint_stages', 'paint_edit',
 
 # %% ../../nbs/method/edit.ipynb #87fc78f8
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -124,11 +125,15 @@ class Edit:
     original: Clip | None = None  # the model before the edit
     task: Task | None = None  # what judges
     method: str = "edited elsewhere"  # its name in tables
+    judged_in: float = 0.0  # seconds, once it was judged
 
     @cached_property
     def _judged(self) -> tuple[pd.DataFrame, pd.Series | None]:
         "The tidy rows, and the suite by a of the soup; computed once."
-        return judge_edit(*self._before(), self.clip, self.stages, self.method)
+        began = time.perf_counter()
+        judged = judge_edit(*self._before(), self.clip, self.stages, self.method)
+        self.judged_in = time.perf_counter() - began
+        return judged
 
     def _before(self) -> tuple[Clip, Task]:
         "The original and the task. ValueError where the edit does not have them."
@@ -151,14 +156,15 @@ class Edit:
         "Whether the gate was passed, in a sentence with the figures behind it."
         return gate_sentence(self.rows, str(self.rows["stage"].iloc[-1]))[1]
 
-    def paint(self) -> dict[str, Figure]:
-        "The figures of the report, by caption."
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        "The figures of the report, by caption; painted once."
         return paint_edit(*self._before(), self.clip, self.stages, *self._judged)
 
     def report(self, folder: Path | str, record: Mapping[str, object] | None = None, notes: Sequence[str] = ()) -> Path:
         "Write report.html, results.parquet, settings.json (with what is in `record`) and the figures into `folder`; `notes` stand below the gate_sentence."
         said = {**(record or {}), **self.info}
-        return report_edit(*self._before(), self.stages, self.rows, self.paint(), Path(folder), said, notes)
+        return report_edit(*self._before(), self.stages, self.rows, self.figures, Path(folder), said, notes)
 
     def save(self, folder: Path | str) -> Path:
         "Write the edited model as an open_clip local directory into `folder`, which loads without this package."

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .adapters import layers
+from .activations import layers
 from .clip import Clip, class_embeddings, image_features
 from ..data.photos import Photos
 from .task import ImageSet, Task

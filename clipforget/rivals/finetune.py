@@ -16,18 +16,9 @@ from open_clip.model import CLIP
 from torch import nn
 
 from ..data.photos import pixels
-from clipforget.method.clip import (
-    Clip,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    fast,
-    image_features,
-    tokenise_for,
-    truncated_text_features,
-)
+from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, tokenise_for, truncated_text_features
 from ..method.forgetting import draw
-from ..method.adapters import layers
+from ..method.activations import layers
 from ..method.importance import sample
 from ..method.edit import Edit
 from ..method.reminding import contrastive_loss
