@@ -99,7 +99,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
     kept = [f"{c} (%)" for c in ("siblings", "siblings, same style", f"{tree.name}, others")]
     assert (runs.loc[runs["method"] == "do nothing", kept] > 50).all(axis=None)
     assert "style: the gate is passed in every run by" in said(cells) and committed_files() == before
-    again = said(executed("rivals", {**given, **targets, **few}))  # short_path, with nothing made
+    again = said(executed("rivals", {**given, **targets, **few}))  # shown, with nothing made
     assert "2 of 2 runs" in again and "style: the gate is passed in every run by" in again
 
 
