@@ -50,9 +50,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 # %% ../../nbs/data/photos.ipynb #d4ph001b
 @contextmanager
-def _open_header(path: Path | BytesIO) -> Iterator[Image.Image]:
-    """The image in the file `path` (or in bytes), of which only the header has been read. ValueError that
-    names the file if it is no image or too large, and for whatever goes wrong while it is open."""
+def _open_header(path: Path | BytesIO, name: object = None) -> Iterator[Image.Image]:
+    """The image in the file `path` (or in bytes), of which only the header has been read. ValueError that names
+    it if it is no image or too large, and for whatever goes wrong while it is open."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -65,13 +65,13 @@ def _open_header(path: Path | BytesIO) -> Iterator[Image.Image]:
                 yield image
     except _UNREADABLE as error:
         reason = "no picture in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ValueError(f"The picture {path} cannot be used: {reason}. Remove or replace it.") from error
+        raise ValueError(f"The picture {name or path} cannot be used: {reason}. Remove or replace it.") from error
 
 
-def open_rgb(path: Path | BytesIO) -> Image.Image:
-    """The image in the file `path` (or in bytes) as RGB, upright. ValueError
-    that names the file if it is no image, damaged, cut short or too large."""
-    with _open_header(path) as image:
+def open_rgb(path: Path | BytesIO, name: str = "") -> Image.Image:
+    """The image in the file `path` (or in bytes that messages call `name`) as RGB, upright. ValueError
+    that names it if it is no image, damaged, cut short or too large."""
+    with _open_header(path, name) as image:
         return to_rgb(ImageOps.exif_transpose(image))
 
 
@@ -104,21 +104,19 @@ def load_item(source: Sequence, position: int) -> Image.Image:
     raise ValueError(f"Item {position} of the source is a {type(item).__name__}; a path or a picture is needed.")
 
 
+@dataclass(frozen=True)
 class _Decoded(torch.utils.data.Dataset):
     "The squares of some images, for worker processes."
 
-    def __init__(self, source: Sequence, index: Sequence[int], size: int) -> None:
-        self.source, self.index, self.size = source, index, size
+    source: Sequence
+    index: Sequence[int]
+    size: int
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, k: int) -> torch.Tensor:
         return _to_square(load_item(self.source, self.index[k]), self.size)
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
 
 # %% ../../nbs/data/photos.ipynb #1b967531
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class Photos:
         most = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         workers = self.workers if self.workers is not None else most if len(self) >= 1024 else 0
         try:
-            yield from DataLoader(data, batch, num_workers=workers, worker_init_fn=_one_thread)
+            yield from DataLoader(data, batch, num_workers=workers)
         except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
 

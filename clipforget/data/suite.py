@@ -217,11 +217,6 @@ ZERO_SHOT_SETS = {
 }
 
 # %% ../../nbs/data/suite.ipynb #acc30b1e
-_OTHER_FORMS = (
-    "or webdataset archives {0}/*.tar or {0}/test/*.tar, or {0}/ as save_to_disk of Hugging Face's datasets writes it"
-)
-
-
 def zero_shot_suite(
     root: Path,  # the folder below which all data sets lie
     size: int,  # pixels of a side: the model's input
@@ -252,7 +247,8 @@ def zero_shot_suite(
         try:
             sets[name], line = limit_set(load(name, known), limit, seed)
         except FileNotFoundError:
-            wanted = f"{known.layout}, {_OTHER_FORMS.format(name)}"
+            forms = f"webdataset archives {name}/*.tar or {name}/test/*.tar, or {name}/ as save_to_disk of datasets writes it"
+            wanted = f"{known.layout}, or {forms}"
             line = f"{name}: not found below {root}. Wanted: {wanted}. To get it: {known.source}"
         except (ValueError, ModuleNotFoundError) as error:
             line = f"{name}: there, but not used: {error}"
