@@ -280,14 +280,12 @@ def _huggingface_set(
     classes: Sequence[str] = (),
     templates: Sequence[str] = (),
     naming: _Naming = _in_words,
-    label: str = "",
 ) -> ImageSet:
     """A Hugging Face data set that `save_to_disk` put into `folder` (of one in parts the first of `parts` that is
-    there), its classes in the column `label` (label or fine_label if empty). ValueError with what it has if a part
-    or column is missing."""
+    there). ValueError with what it has if a part, the images or the classes are missing."""
     data, home = _saved_part(name, folder, parts)
     library = _library("datasets", "Hugging Face data sets")
-    label = label or ("label" if "label" in data.features or "fine_label" not in data.features else "fine_label")
+    label = "fine_label" if "fine_label" in data.features and "label" not in data.features else "label"
     feature = data.features[choose(f"column of {name}", label, data.features)]
     images = [c for c, f in data.features.items() if isinstance(f, library.Image)]
     if not images:
@@ -313,8 +311,7 @@ def load_packed(
     templates: Sequence[str] = (),  # prompts of its own
     naming: _Naming = _in_words,  # from the data's names to ours
 ) -> ImageSet:
-    """A set from archives, or as it was saved. FileNotFoundError if
-    it is there in neither form; ModuleNotFoundError with what to install."""
+    "A set from archives, or as it was saved. FileNotFoundError if it is there in neither form; ModuleNotFoundError with what to install."
 
     def judging(shards: Sequence[Path]) -> list[Path]:
         "Those archives whose names have the first of `parts` that any has; else all that are not called train."

@@ -108,8 +108,7 @@ def _cluster_task(clip: Clip, target: str, seed: int = 0) -> Task:
 
 # %% ../../nbs/data/kinds.ipynb #dce55dad
 def calibration_others(clip: Clip, *targets: str, count: int = 400) -> ImageSet:
-    """Calibration views of `count` things that `clip` knows, in both
-    styles, by a fixed seed and without the things `targets`."""
+    "Calibration views of `count` things that `clip` knows, in both styles, by a fixed seed and without the things `targets`."
     things = load_pictograms()
     names = known_names(clip, things)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(77)).tolist()

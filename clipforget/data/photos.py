@@ -36,8 +36,7 @@ _UNREADABLE += (ValueError, TypeError, LookupError, EOFError, OverflowError, str
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """`image` in mode RGB: 16-bit grey and grey in floating point
-    (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."""
+    "`image` in mode RGB: 16-bit grey and grey in floating point (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         most = float(np.amax(values))
@@ -84,15 +83,13 @@ def check_headers(paths: Sequence[Path]) -> None:
 
 # %% ../../nbs/data/photos.ipynb #bf74c027
 def _to_square(image: Image.Image, size: int) -> torch.Tensor:
-    """The middle square of an RGB image, uint8 [3, size, size],
-    resized and cropped as open_clip's evaluation transform does."""
+    "The middle square of an RGB image, uint8 [3, size, size], resized and cropped as open_clip's evaluation transform does."
     squared = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])(image)
     return torch.from_numpy(np.array(squared)).permute(2, 0, 1)
 
 # %% ../../nbs/data/photos.ipynb #346f7caf
 def load_item(source: Sequence, position: int) -> Image.Image:
-    """Item `position` of `source` as an RGB image: a path, an
-    image, a tuple that starts with one, or a mapping with one."""
+    "Item `position` of `source` as an RGB image: a path, an image, a tuple that starts with one, or a mapping with one."
     item = source[position]
     if isinstance(item, dict):
         item = next((v for v in item.values() if isinstance(v, Image.Image)), item)
@@ -168,7 +165,8 @@ class Photos:
     def files(self) -> list[Path]:
         "The files that the images are in; none where they come from something else."
         source = getattr(self.source, "paths", self.source)
-        return [Path(source[k]) for k in self.index if isinstance(source[0], str | Path)]
+        in_files = len(self) > 0 and isinstance(source[self.index[0]], str | Path)
+        return [Path(source[k]) for k in self.index] if in_files else []
 
 # %% ../../nbs/data/photos.ipynb #files001
 def pixels(images: torch.Tensor | Photos) -> torch.Tensor:
@@ -245,12 +243,10 @@ def unused_files(folders: Sequence[Path], used: Iterable[Path], where: str) -> l
 
 # %% ../../nbs/data/photos.ipynb #wa03fold2
 def class_folders(
-    root: Path,  # the tree CLASS/image
-    wanted: str = "a folder for every class with its pictures inside",  # the layout, for the message
-    every: bool = False,  # whether a folder without an image is an error, too
+    root: Path, wanted: str = "a folder for every class with its pictures inside", every: bool = False
 ) -> dict[str, list[Path]]:
-    """Images by the name of their class's folder. FileNotFoundError or ValueError with the
-    wanted layout if there is none; ValueError for a link that leads out of `root`."""
+    """The images of a tree `root`/CLASS/image by the name of their class's folder. FileNotFoundError or ValueError with the
+    layout that is `wanted` if there is none (of `every` folder, if so asked), or for a link that leads out of `root`."""
     root, suffixes = Path(root), ", ".join(SUFFIXES)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}. Wanted: {wanted}.")
