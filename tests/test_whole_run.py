@@ -56,6 +56,7 @@ def finished(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     done = run(results, results / "run.ipynb", merged="true", target="crocodile")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "unknown parameter" not in done.stderr
     (folder,) = (results / "emoji").iterdir()
     return folder
 
