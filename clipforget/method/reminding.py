@@ -18,7 +18,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import AveragedModel
 
 from ..data.photos import Photos
-from .activations import ActivationCache, encode_above, features_above, frozen_activations, frozen_depth
+from clipforget.method.activations import (
+    ActivationCache,
+    encode_above,
+    features_above,
+    frozen_activations,
+    frozen_depth,
+)
 from .adapters import trainable
 from .alignment import Pools, make_pools
 from .clip import Clip, batch_size, class_embeddings, fast
@@ -109,7 +115,7 @@ def _running_average(weights: list[nn.Parameter], decay: float) -> AveragedModel
 @torch.no_grad()
 def _apply_average(average: AveragedModel, weights: list[nn.Parameter]) -> None:
     "Give the `weights` the average's values."
-    for value, w in zip(average.module, weights):
+    for value, w in zip(average.module.parameters(), weights):
         w.copy_(value)
 
 # %% ../../nbs/method/reminding.ipynb #99cd7f20
