@@ -16,16 +16,7 @@ from open_clip.model import CLIP
 from torch import nn
 
 from ..data.photos import pixels
-from clipforget.method.clip import (
-    Clip,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    fast,
-    image_features,
-    tokenise_for,
-    truncated_text_features,
-)
+from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, tokenise_for, truncated_text_features
 from ..method.forgetting import draw
 from ..method.activations import layers
 from ..method.importance import sample
