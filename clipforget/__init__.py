@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data.emoji import emoji_task as emoji_task
-    from .data.folders import folder_task as folder_task
-    from .data.imagenet import imagenet_task as imagenet_task
-    from .data.styles import style_task as style_task
-    from .data.subgroups import cifar10_task as cifar10_task
+    from .data.requests import folder_task as folder_task
+    from .data.requests import imagenet_task as imagenet_task
+    from .data.requests import style_task as style_task
+    from .data.requests import cifar10_task as cifar10_task
     from .method.edit import Edit as Edit
     from .method.edit import apply_patch as apply_patch
     from .method.loading import from_open_clip as from_open_clip
@@ -37,10 +37,10 @@ _HOMES = {
     "load_clip": "method.loading",
     "from_open_clip": "method.loading",
     "emoji_task": "data.emoji",
-    "folder_task": "data.folders",
-    "imagenet_task": "data.imagenet",
-    "cifar10_task": "data.subgroups",
-    "style_task": "data.styles",
+    "folder_task": "data.requests",
+    "imagenet_task": "data.requests",
+    "cifar10_task": "data.requests",
+    "style_task": "data.requests",
     "Settings": "tools.settings",
     "forget": "rivals.registry",
     "Edit": "method.edit",

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from clipforget.method.activations import encode_above, frozen_activations, frozen_depth, tower_parts
-from clipforget.method.adapters import adapters, add_adapters, layers, load_patch, merge, save_patch
+from clipforget.method.activations import encode_above, frozen_activations, frozen_depth, layers, tower_parts
+from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
 from clipforget.method.clip import encode_images, tokenise_for, truncated_text_features
 from clipforget.method.loading import load_clip, save_local_dir
 

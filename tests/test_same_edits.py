@@ -47,6 +47,7 @@ import clipforget.method.loading as loading, clipforget.data.emoji as emoji, cli
 import clipforget.method.methods as m, clipforget.tools.settings as s, clipforget.method.clip
 
 weights_hash = clipforget.method.clip.weights_hash
+FEW["LIP"]["images"] = FEW["LIP"].pop("pictures")
 
 stages = lambda *which, dataset="emoji": m.three_stages(*which, s.Settings.for_dataset(dataset, STAGES))
 paper = lambda *which: registry.METHODS["as in the paper"](*which, STAGES)

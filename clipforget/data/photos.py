@@ -25,8 +25,6 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 from tqdm import tqdm
 
-from ..tools.files import short_path
-
 # %% ../../nbs/data/photos.ipynb #3930bee5
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif")
@@ -245,7 +243,7 @@ def unused_files(folders: Sequence[Path], used: Iterable[Path], where: str) -> l
     left = [p for folder in folders if Path(folder).is_dir() for p in _list_files(folder) if p.resolve() not in taken]
     more = ", ..." if len(left) > 1 else ""
     read = f"Files called {', '.join(SUFFIXES)} are read, {where}."
-    return [f"Not used: {_count_suffixes(left)} ({short_path(left[0])}{more}). {read}"] if left else []
+    return [f"Not used: {_count_suffixes(left)} ({left[0]}{more}). {read}"] if left else []
 
 # %% ../../nbs/data/photos.ipynb #wa03fold2
 def class_folders(

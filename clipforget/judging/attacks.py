@@ -21,7 +21,7 @@ from .questions import Answer, ask_features, ask_images, ask_membership, ask_ret
 from ..data.photos import pixels
 from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features
 from ..method.forgetting import draw
-from ..method.adapters import layers
+from ..method.activations import layers
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 from ..method.training import fit

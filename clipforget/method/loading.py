@@ -263,7 +263,7 @@ def from_open_clip(
 
 def _config_of(model: CLIP) -> dict:
     "open_clip's configuration of `model`, read off its modules. ValueError where it does not tell all."
-    visual, text = getattr(model, "visual", None), getattr(model, "transformer", None)
+    visual: Any = getattr(model, "visual", None)
     if not isinstance(model, CLIP) or not isinstance(visual, ModifiedResNet | VisionTransformer):
         raise ValueError(f"{type(model).__name__} is not one of open_clip's own ResNets and Vision Transformers.")
     vision: dict[str, Any] = {"image_size": visual.image_size}
@@ -277,7 +277,8 @@ def _config_of(model: CLIP) -> dict:
         vision |= {"head_width": width // blocks[0].attn.num_heads}
     context, width = model.positional_embedding.shape
     words = {"context_length": context, "vocab_size": model.vocab_size, "width": width}
-    words |= {"heads": text.resblocks[0].attn.num_heads, "layers": len(text.resblocks)}
+    blocks = model.transformer.resblocks
+    words |= {"heads": blocks[0].attn.num_heads, "layers": len(blocks)}
     config = {"embed_dim": model.text_projection.shape[1], "vision_cfg": vision, "text_cfg": words}
     if any(isinstance(m, QuickGELU) for m in model.modules()):
         config["quick_gelu"] = True

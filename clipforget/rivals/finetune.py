@@ -27,7 +27,7 @@ from clipforget.method.clip import (
     truncated_text_features,
 )
 from ..method.forgetting import draw
-from ..method.adapters import layers
+from ..method.activations import layers
 from ..method.importance import sample
 from ..method.edit import Edit
 from ..method.reminding import contrastive_loss

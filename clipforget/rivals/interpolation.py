@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..method.clip import Clip
-from ..method.adapters import layers
+from ..method.activations import layers
 from ..method.edit import Edit, Method
 from ..method.task import Task
 from .finetune import RATE, RISK, STEPS, calibration_risk, fine_tune, finish_edit, move_tower

@@ -33,7 +33,7 @@ def _train_noise(
     learning_rate: float = 0.1,  # in pixel values 0 to 1
     size: float = 0.1,  # lambda, of error-maximising noise: weighs the sum of squares in units of the network's input
 ) -> torch.Tensor:
-    "Float pictures [n, 3, h, w], one a label; their values may leave 0 to 1, as noise may."
+    "Float images [n, 3, h, w], one a label; their values may leave 0 to 1, as noise may."
     z = (
         (0.5 + 0.25 * torch.randn(len(labels), 3, clip.size, clip.size, generator=generator))
         .to(clip.device)
@@ -93,9 +93,9 @@ def emmn(
     impair_rate: float = 1e-4,  # learning rate of the first phase
     repair_rate: float = 1e-4,  # learning rate of the second phase
     steps: int = 30,  # of each phase
-    batch: int = 64,  # pictures a step
-    names: int = 64,  # other names with a picture of error-minimising noise each
-    noise: int = 32,  # pictures of error-maximising noise
+    batch: int = 64,  # images a step
+    names: int = 64,  # other names with an image of error-minimising noise each
+    noise: int = 32,  # images of error-maximising noise
     size: float = 0.1,  # lambda of that noise
     rest: tuple[torch.Tensor, torch.Tensor] | None = None,  # `_make_stand_ins`, where they have been made
 ) -> Edit:
@@ -110,11 +110,11 @@ def unsir(
     impair_rate: float = 1e-4,  # learning rate of the first phase
     repair_rate: float = 1e-4,  # learning rate of the second phase
     steps: int = 30,  # of each phase
-    batch: int = 64,  # pictures a step
-    noise: int = 32,  # pictures of error-maximising noise
+    batch: int = 64,  # images a step
+    noise: int = 32,  # images of error-maximising noise
     size: float = 0.1,  # lambda of that noise
 ) -> Edit:
-    "Error-maximising noise for the target, the siblings' pictures for the rest."
+    "Error-maximising noise for the target, the siblings' images for the rest."
     rest, labels = pixels(task.retain.images).float().div(255), task.retain.labels
     return _impair_and_repair(clip, task, rest, labels, impair_rate, repair_rate, steps, batch, noise, size)
 
@@ -123,12 +123,12 @@ def _smoothness(
     clip: Clip,  # the original model
     visual: nn.Module,  # the tower that is trained
     name: torch.Tensor,  # t_f, the unit embedding of the name [d]
-    x: torch.Tensor,  # pictures [n, 3, h, w]
+    x: torch.Tensor,  # images [n, 3, h, w]
     sigma: float,  # of the noise, in the units of the normalised input
     generator: torch.Generator,  # of the noise
-    draws: int = 4,  # of noise for each picture
+    draws: int = 4,  # of noise for each image
 ) -> torch.Tensor:
-    "The loss above, averaged over pictures and draws of noise."
+    "The loss above, averaged over images and draws of noise."
     noise = sigma * torch.randn((draws, *x.shape), generator=generator).to(x.device)
     noise = noise * torch.tensor(clip.std, device=x.device)[:, None, None]
     with fast(clip.device):
@@ -156,14 +156,14 @@ def lip(
     learning_rate: float = 5e-5,  # of AdamW
     steps: int = 30,  # at most
     top: int = 5,  # weights of each tower that move
-    pictures: int = 32,  # made-up images
+    images: int = 32,  # made-up images
     draws: int = 4,  # of noise a step, for each of them
     allowed: float = 10.0,  # percent of the made-up images that may still be recognised
 ) -> Edit:
     "Lipschitz smoothing around made-up images of the target; both towers."
     g = torch.Generator().manual_seed(task.seed)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    x = _train_noise(clip, text, torch.full((pictures,), task.caption, device=clip.device), g).clamp(0, 1)
+    x = _train_noise(clip, text, torch.full((images,), task.caption, device=clip.device), g).clamp(0, 1)
     visual, weights = trainable_tower(clip)
     edited = clip.with_text(lambda model: None).with_visual(visual)
     tokens = tokenise_for(clip, [t.format(task.forget.classes[task.caption]) for t in task.templates]).to(clip.device)

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..method.adapters import adapters, add_adapters, layers, merge, trainable
+from ..method.adapters import adapters, add_adapters, merge, trainable
+from ..method.activations import layers
 from ..method.clip import Clip, class_embeddings, encode_images
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
@@ -50,7 +51,7 @@ def gs_lora(
     task: Task,  # forget and retain images
     learning_rate: float = 2e-3,  # of AdamW
     steps: int = 40,  # of AdamW
-    batch: int = 32,  # pictures of each side a step
+    batch: int = 32,  # images of each side a step
     rank: int = 2,  # of the adapters
     bound: float = 10.0,  # BND, of the cross-entropy
     weight: float = 1.0,  # beta, of the target's term
@@ -86,7 +87,7 @@ def clip_erase(
     task: Task,  # forget and retain images
     learning_rate: float = 3e-5,  # of AdamW
     steps: int = 60,  # of AdamW
-    batch: int = 16,  # pictures of each side a step
+    batch: int = 16,  # images of each side a step
     retain: float = 3.0,  # w_r, of the siblings' cross-entropy; w_f, of the forgetting, is 1
     consistency: float = 3.0,  # w_c, of the _divergence from the original
     names: int = 100,  # others whose embeddings are held

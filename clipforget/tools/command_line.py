@@ -95,7 +95,11 @@ def _project_notebook(
     inside = notebook.is_relative_to(folder) and notebook.suffix == ".ipynb"
     if inside or (word == notebook.name and not notebook.exists()):
         with nullcontext() if inside else suppress(ValueError):
-            return notebook if notebook.is_file() else find_page(notebook.relative_to(folder) if inside else word, root)
+            return (
+                notebook
+                if notebook.is_file()
+                else find_page(str(notebook.relative_to(folder)) if inside else word, root)
+            )
     return None
 
 

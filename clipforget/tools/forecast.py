@@ -8,7 +8,7 @@ __all__ = ['pass_times', 'count_towers', 'forecast', 'compare_with_clock']
 # %% ../../nbs/tools/forecast.ipynb #ca34c2e7
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import pandas as pd
@@ -17,7 +17,8 @@ import torch
 from ..data.photos import pixels
 from ..method.activations import encode_above, features_above, frozen_activations, tower_parts
 from ..method.clip import Clip, batch_size, encode_images, fast, image_features
-from ..method.edit import Edit, WALK
+from ..method.edit import WALK
+from ..method.forgetting import Stage
 from ..method.task import Task
 from .settings import Settings
 
@@ -88,12 +89,12 @@ def forecast(
 # %% ../../nbs/tools/forecast.ipynb #b054cd9e
 def compare_with_clock(
     expected: pd.DataFrame,  # from `forecast`
-    edit: Edit,  # with its stages
+    stages: Sequence[Stage],  # of the edit
     evaluation: float,  # seconds that the evaluation took
 ) -> pd.DataFrame:
     "Seconds forecast and taken, a row a stage and one for the evaluation."
     parts = {"importance": "forgetting"}  # the first stage ranks its layers
-    stages = [parts.get(step, step.partition(":")[0]) for step in expected.index]
-    took = {stage.name: stage.info.get("seconds", math.nan) for stage in edit.stages} | {"evaluation": evaluation}
-    said = expected["seconds"].groupby(stages, sort=False).sum()
+    of_stage = [parts.get(step, step.partition(":")[0]) for step in expected.index]
+    took = {stage.name: stage.info.get("seconds", math.nan) for stage in stages} | {"evaluation": evaluation}
+    said = expected["seconds"].groupby(of_stage, sort=False).sum()
     return pd.DataFrame({"forecast (s)": said, "taken (s)": pd.Series(took)}).loc[list(took)]
