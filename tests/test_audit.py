@@ -19,6 +19,7 @@ from clipforget.tools.request import Request
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
+from clipforget.judging.scores import half_interval
 from clipforget.judging.verdict import HALF_WAY, compare, judge
 
 PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"
@@ -117,6 +118,14 @@ def test_what_hides_comes_out_as_hiding(who):
     assert sum(j["verdict"] == "hidden" for j in passed.values()) > len(passed) / 2
 
 
+@pytest.mark.parametrize("who", ["held below", "mirrored"])
+def test_what_was_tried_in_the_features_made_no_difference(who):
+    mean = lambda table: table.loc[table["side"] == "inside", "distance"].mean()
+    ours, tried = ({t: mean(table) for t, table in committed_tables(w)} for w in ("clipforget", who))
+    difference = pd.Series(tried) - pd.Series(ours)
+    assert len(difference) == 8 and abs(difference.mean()) <= half_interval(difference)
+
+
 def test_limits_are_kept_or_missed_at_each_number_of_shots():
     """The page's table has a row for each, with the distance that the committed answers give."""
     tables = [
@@ -126,9 +135,7 @@ def test_limits_are_kept_or_missed_at_each_number_of_shots():
         for o in c.outputs
         if "relearning, 1 picture" in str(o.get("data", {}).get("text/html", ""))
     ]
-    short_path = {
-        row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th
-    }
+    shown = {row.th.text: [cell.text for cell in row.select("td")] for row in tables[-1].select("tbody tr") if row.th}
     distances = pd.concat([t["distance"] for _, t in committed_tables("clipforget")]).groupby("how").mean()
     asked = [
         (f"{p}, {n}", m) for p, m in (("linear probe", 3), ("prototypes", 5)) for n in ("1 shot", "4 shots", "16 shots")
@@ -136,7 +143,7 @@ def test_limits_are_kept_or_missed_at_each_number_of_shots():
     asked += [(how, 10) for how in distances.index if how.endswith("10 steps")]
     assert len(asked) == 10
     for how, most in asked:
-        most_shown, mean, _, kept = short_path[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
+        most_shown, mean, _, kept = shown[("relearning, " if most == 10 else "") + f"{how}: distance"][:4]
         assert float(most_shown) == most and float(mean) == round(distances[how], 1)
         assert kept == ("yes" if distances[how] <= most else "no")
 

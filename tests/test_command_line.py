@@ -74,7 +74,7 @@ def type_in_terminal(command, folder, seconds=60):
         start_new_session=True,
     )
     os.close(theirs)
-    short_path, end = b"", time.monotonic() + seconds
+    shown, end = b"", time.monotonic() + seconds
     while time.monotonic() < end:
         if not select.select([ours], [], [], 0.2)[0]:
             if process.poll() is not None:
@@ -86,13 +86,13 @@ def type_in_terminal(command, folder, seconds=60):
             break
         if not piece:
             break
-        short_path += piece
+        shown += piece
     os.close(ours)
     try:
-        return process.wait(timeout=max(1, end - time.monotonic())), short_path.decode(errors="replace")
+        return process.wait(timeout=max(1, end - time.monotonic())), shown.decode(errors="replace")
     except subprocess.TimeoutExpired:
         process.kill()
-        pytest.fail(f"{command} did not end in {seconds} s:\n{short_path.decode(errors='replace')}")
+        pytest.fail(f"{command} did not end in {seconds} s:\n{shown.decode(errors='replace')}")
 
 
 def printed(path):
@@ -102,16 +102,16 @@ def printed(path):
 
 
 def test_short_command(project):
-    code, short_path = type_in_terminal("papermill nbs/tiny.ipynb -p a 1", project)
-    assert code == 0, short_path
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb -p a 1", project)
+    assert code == 0, shown
     assert printed(project / "results" / "tiny" / "tiny.ipynb") == "a is 1\n"
-    assert "the executed notebook goes to results/tiny/tiny.ipynb" in short_path
-    assert "Executing: 100%" in short_path
+    assert "the executed notebook goes to results/tiny/tiny.ipynb" in shown
+    assert "Executing: 100%" in shown
 
 
 def test_explicit_output_path(project):
-    code, short_path = type_in_terminal("papermill nbs/tiny.ipynb some/where/out.ipynb -p a 2", project)
-    assert code == 0, short_path
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb some/where/out.ipynb -p a 2", project)
+    assert code == 0, shown
     assert printed(project / "some" / "where" / "out.ipynb") == "a is 2\n"
     assert not (project / "results").exists()
 
@@ -149,9 +149,9 @@ def test_parameters_in_yaml_need_an_output_path(project, pipes):
 
 
 def test_failing_cell(project):
-    code, short_path = type_in_terminal("papermill nbs/fails.ipynb -p a 1", project)
+    code, shown = type_in_terminal("papermill nbs/fails.ipynb -p a 1", project)
     assert code == 1
-    assert "on purpose" in short_path
+    assert "on purpose" in shown
     executed = nbformat.read(project / "results" / "fails" / "fails.ipynb", as_version=4)
     assert any("papermill-error" in "".join(cell.metadata.get("tags", [])) for cell in executed.cells)
 
@@ -166,8 +166,8 @@ def test_failing_cell(project):
     ],
 )
 def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, changed):
-    code, short_path = type_in_terminal(f"{command} --prepare-only", project)
-    assert code == 0, short_path
+    code, shown = type_in_terminal(f"{command} --prepare-only", project)
+    assert code == 0, shown
     monkeypatch.chdir(project)
     monkeypatch.delenv("CLIPFORGET_RESULTS")
     folder = run_folder(DEFAULTS | changed)
@@ -198,14 +198,14 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
 )
 def test_refused(project, command, message):
     write_notebook(project / "elsewhere.ipynb", "a = 0")
-    code, short_path = type_in_terminal(command, project)
-    assert (code, message in short_path) == (2, True), short_path
+    code, shown = type_in_terminal(command, project)
+    assert (code, message in shown) == (2, True), shown
     assert not (project / "results").exists() and not (project / "out.ipynb").exists()
 
 
 def test_help_of_a_notebook(project):
-    code, short_path = type_in_terminal("papermill nbs/tiny.ipynb --help-notebook", project)
-    assert code == 0 and "any number" in short_path
+    code, shown = type_in_terminal("papermill nbs/tiny.ipynb --help-notebook", project)
+    assert code == 0 and "any number" in shown
     assert not (project / "results").exists()
 
 
@@ -213,14 +213,14 @@ def test_another_project_is_left_alone(tmp_path):
     (tmp_path / "nbs").mkdir()
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = another\n")
     write_notebook(tmp_path / "nbs" / "run.ipynb", "a = 0")
-    code, short_path = type_in_terminal("papermill nbs/run.ipynb", tmp_path)
-    assert code == 2 and "Missing argument 'OUTPUT_PATH'" in short_path
+    code, shown = type_in_terminal("papermill nbs/run.ipynb", tmp_path)
+    assert code == 2 and "Missing argument 'OUTPUT_PATH'" in shown
 
 
 def test_false_is_false_without_an_annotation(project):
     write_notebook(project / "nbs" / "plain.ipynb", "a = None", "print('a is', repr(a))")
-    code, short_path = type_in_terminal("papermill plain -p a false", project)
-    assert code == 0, short_path
+    code, shown = type_in_terminal("papermill plain -p a false", project)
+    assert code == 0, shown
     assert printed(project / "results" / "plain" / "plain.ipynb") == "a is False\n"
     (project / "nbs" / "plain.ipynb").unlink()
 
@@ -230,8 +230,8 @@ def test_a_name_alone_finds_its_notebook(project, word):
     room = project / "nbs" / "room"
     room.mkdir()
     write_notebook(room / "deep.ipynb", "a: int = 0", "print('a is', repr(a))")
-    code, short_path = type_in_terminal(f"papermill {word} -p a 5 --prepare-only", project)
-    assert code == 0, short_path
+    code, shown = type_in_terminal(f"papermill {word} -p a 5 --prepare-only", project)
+    assert code == 0, shown
     assert (project / "results" / "deep" / "deep.ipynb").exists()
     shutil.rmtree(room)
 
@@ -247,8 +247,8 @@ def test_a_name_alone_finds_its_notebook(project, word):
     ],
 )
 def test_values_are_what_the_notebook_says(project, words, seen):
-    code, short_path = type_in_terminal(f"papermill nbs/kinds.ipynb {words}", project)
-    assert code == 0, short_path
+    code, shown = type_in_terminal(f"papermill nbs/kinds.ipynb {words}", project)
+    assert code == 0, shown
     output = project / ("out.ipynb" if "out" in words else "results/kinds/kinds.ipynb")
     assert printed(output) == f"{seen}\n"
 

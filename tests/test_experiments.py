@@ -99,7 +99,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
     kept = [f"{c} (%)" for c in ("siblings", "siblings, same style", f"{tree.name}, others")]
     assert (runs.loc[runs["method"] == "do nothing", kept] > 50).all(axis=None)
     assert "style: the gate is passed in every run by" in said(cells) and committed_files() == before
-    again = said(executed("rivals", {**given, **targets, **few}))  # short_path, with nothing made
+    again = said(executed("rivals", {**given, **targets, **few}))  # shown, with nothing made
     assert "2 of 2 runs" in again and "style: the gate is passed in every run by" in again
 
 
@@ -154,7 +154,9 @@ def test_rivals_refuse_an_unknown_target_before_anything_slow(tree):
 
 def test_the_main_job_mends_the_siblings(tmp_path):
     given = {"results": str(tmp_path), "remedy": "density"}
-    assert "density: 130 pictures of siblings in the place of 160" in said(executed("run", given, "apply_remedy(clip")[-1:])
+    assert "density: 130 pictures of siblings in the place of 160" in said(
+        executed("run", given, "apply_remedy(clip")[-1:]
+    )
     assert run_folder(given).name.endswith("-density")
     with pytest.raises(ValueError, match=r"Unknown remedy 'densty'\. Did you mean 'density'"):
         executed("run", {"remedy": "densty"}, "apply_remedy(clip")

@@ -122,25 +122,25 @@ def test_first_table_has_the_best_rivals_and_doing_nothing():
     table = searched().loc["fine"]
     table["share"] = table["gate passed"] / table["runs"]
     best = table.drop(["clipforget", "do nothing"]).sort_values(["share", "Score, mean"], ascending=False).index[:2]
-    short_path = tables()[0]
-    assert set(short_path) == {"clipforget", "do nothing", *best}
-    for method, cells in short_path.items():
+    shown = tables()[0]
+    assert set(shown) == {"clipforget", "do nothing", *best}
+    for method, cells in shown.items():
         assert cells == shown_as(table.loc[method], 0), method
 
 
 def test_table_is_that_of_the_results_file():
-    table, short_path = searched().loc["fine"], tables()[1]
+    table, shown = searched().loc["fine"], tables()[1]
     best = table.sort_values("Score, mean", ascending=False).index[:8].union(["do nothing"])
-    assert list(short_path) == list(table.loc[best].sort_values(["gate passed", "Score, mean"], ascending=False).index)
-    for method, cells in short_path.items():
+    assert list(shown) == list(table.loc[best].sort_values(["gate passed", "Score, mean"], ascending=False).index)
+    for method, cells in shown.items():
         assert cells == shown_as(table.loc[method], 1), method
-    assert f"The {len(short_path) - 1} of {len(table)} methods with the highest Score" in README
+    assert f"The {len(shown) - 1} of {len(table)} methods with the highest Score" in README
 
 
 def test_kinds_are_those_of_the_results_file():
-    measured, short_path = searched(), tables()[2]
-    assert len(short_path) == 4
-    for kind, cells in zip(("fine", "coarse", "style", "cluster"), short_path.values()):
+    measured, shown = searched(), tables()[2]
+    assert len(shown) == 4
+    for kind, cells in zip(("fine", "coarse", "style", "cluster"), shown.values()):
         gate, siblings, score, following, text = cells
         mine, r = measured.loc[kind], measured.loc[(kind, "clipforget")]
         assert gate == f"{r['gate passed']:.0f} of {r['runs']:.0f}" and score == f"{r['Score, mean']:.1f}"

@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from sklearn.cluster import KMeans
 
-from .emoji import EVALUATION_SEED, centroids, emoji_suite, emoji_task, known_names, nearest_siblings, view_set
+from clipforget.data.emoji import (
+    EVALUATION_SEED,
+    centroids,
+    emoji_suite,
+    emoji_task,
+    known_names,
+    nearest_siblings,
+    view_set,
+)
 from .pictograms import STYLES, load_pictograms
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..method.task import ImageSet, Task, join_sets

@@ -68,7 +68,7 @@ def perturb_images(
 
 # %% ../../nbs/judging/questions.ipynb #0c51b7f9
 def render_target(
-    task: Task,  # whose target is to be short_path
+    task: Task,  # whose target is to be shown
     size: int,  # pixels of a side
     views: int = 60,  # of the target in each style
 ) -> dict[str, ImageSet]:
