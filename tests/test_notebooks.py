@@ -16,7 +16,10 @@ import pytest
 from fastcore.docments import docments
 from nbdev.showdoc import show_doc
 
+from clipforget.tools.command_line import notebook_parameters
 from clipforget.tools.files import pages
+from clipforget.tools.request import Request, parameter_defaults, parameters_cell
+from clipforget.tools.settings import Settings, names_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [*pages(ROOT), ROOT / "nbs" / "index.ipynb"]
@@ -230,25 +233,11 @@ def test_every_parameter_says_what_it_is(module):
     assert not bare
 
 
-def test_the_main_job_tells_each_data_sets_settings():
-    """What stands beside a parameter of the main job is what `DATASETS` has."""
-    from clipforget.tools.settings import DATASETS
-    from clipforget.method.methods import default_settings
-
+def test_the_main_jobs_parameters_are_what_is_declared():
+    """Both ways: the parameters cell is the text that `Request` and `Settings` make, and nothing else is a parameter."""
     cells = json.loads((ROOT / "nbs" / "run.ipynb").read_text())["cells"]
     (block,) = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    said = {
-        (dataset, name): value
-        for name, own in re.findall(r"^(\w+): .*None: [^(\n]*\((.*)\)$", block, re.M)
-        for dataset, value in (part.split(": ") for part in own.split(", "))
-    }
-    usual = {
-        name: value
-        for name, value in re.findall(r"^(\w+): .*None: ([\d.e-]+)", block, re.M)
-        if name in default_settings()
-    }
-    own = {(d, n): v for d, about in DATASETS.items() for n, v in about.get("settings", {}).items()}
-    show = lambda value: {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value:g}"
-    there = {n for _, n in own if re.search(rf"^{n}: ", block, re.M)}
-    assert said == {(d, n): show(v) for (d, n), v in own.items() if n in there} and len(there) > 5
-    assert {n: float(v) for n, v in usual.items()} == {n: default_settings()[n] for n in usual} and len(usual) > 5
+    assert block == parameters_cell()
+    there = [line.target.id for line in ast.parse(block).body]
+    assert there == [*names_of(Request), *names_of(Settings)] and len(set(there)) == len(there)
+    assert notebook_parameters(ROOT / "nbs" / "run.ipynb")[1] == parameter_defaults()

@@ -17,7 +17,15 @@ from safetensors.torch import save_file
 from clipforget.method.activations import ActivationCache, frozen_depth
 from clipforget.method.adapters import add_adapters
 from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
-from clipforget.method.loading import _MODELS, _PREPARED, _TOKENS, _missing_model, load_clip, load_compact, save_local_dir
+from clipforget.method.loading import (
+    _MODELS,
+    _PREPARED,
+    _TOKENS,
+    _missing_model,
+    load_clip,
+    load_compact,
+    save_local_dir,
+)
 from clipforget.tools.settings import DATASETS, Settings
 from clipforget.tools.pretraining import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from typing import cast
 from xml.etree import ElementTree
 
@@ -57,7 +58,7 @@ def _find_file(code: str, files: dict[str, Path]) -> Path | None:
     return next((files[c] for c in tried if c in files), None)
 
 
-def _draw_svg(**source: str) -> Image.Image:
+def _draw_svg(**source: Any) -> Image.Image:
     import resvg_py
 
     drawn = resvg_py.svg_to_bytes(**source, width=_SIDE, height=_SIDE)

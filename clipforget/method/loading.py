@@ -22,7 +22,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
-from ..tools.files import PACKAGE, choose, project_root, results_folder, read_json, short_path, slug, write_atomic, write_json
+from clipforget.tools.files import (
+    PACKAGE,
+    choose,
+    project_root,
+    results_folder,
+    read_json,
+    short_path,
+    slug,
+    write_atomic,
+    write_json,
+)
 from .clip import Clip, default_device, hf_tokenizer
 
 # %% ../../nbs/method/loading.ipynb #6ff655d4
@@ -253,7 +263,7 @@ def from_open_clip(
 
 def _config_of(model: CLIP) -> dict:
     "open_clip's configuration of `model`, read off its modules. ValueError where it does not tell all."
-    visual, text = getattr(model, "visual", None), getattr(model, "transformer", None)
+    visual: Any = getattr(model, "visual", None)
     if not isinstance(model, CLIP) or not isinstance(visual, ModifiedResNet | VisionTransformer):
         raise ValueError(f"{type(model).__name__} is not one of open_clip's own ResNets and Vision Transformers.")
     vision: dict[str, Any] = {"image_size": visual.image_size}
@@ -267,7 +277,8 @@ def _config_of(model: CLIP) -> dict:
         vision |= {"head_width": width // blocks[0].attn.num_heads}
     context, width = model.positional_embedding.shape
     words = {"context_length": context, "vocab_size": model.vocab_size, "width": width}
-    words |= {"heads": text.resblocks[0].attn.num_heads, "layers": len(text.resblocks)}
+    blocks = model.transformer.resblocks
+    words |= {"heads": blocks[0].attn.num_heads, "layers": len(blocks)}
     config = {"embed_dim": model.text_projection.shape[1], "vision_cfg": vision, "text_cfg": words}
     if any(isinstance(m, QuickGELU) for m in model.modules()):
         config["quick_gelu"] = True

@@ -9,6 +9,7 @@ __all__ = ['read_command', 'notebook_parameters', 'complete_argv', 'complete_com
 import ast
 import atexit
 import json
+import logging
 import os
 import stat
 import sys
@@ -94,7 +95,11 @@ def _project_notebook(
     inside = notebook.is_relative_to(folder) and notebook.suffix == ".ipynb"
     if inside or (word == notebook.name and not notebook.exists()):
         with nullcontext() if inside else suppress(ValueError):
-            return notebook if notebook.is_file() else find_page(notebook.relative_to(folder) if inside else word, root)
+            return (
+                notebook
+                if notebook.is_file()
+                else find_page(str(notebook.relative_to(folder)) if inside else word, root)
+            )
     return None
 
 
@@ -167,6 +172,11 @@ def complete_command_line() -> None:
         print(f"clipforget: {error}", file=sys.stderr)
         sys.exit(2)
     sys.argv[1:] = complete[1:]
+    if (
+        complete is not sys.argv
+    ):  # papermill cannot read annotations such as "int | None", and calls their parameters unknown
+        known = lambda record: not record.getMessage().startswith("Passed unknown parameter")
+        logging.getLogger("papermill").addFilter(known)
     if call and output and not call["output_path"]:
         print(f"clipforget: the executed notebook goes to {os.path.relpath(output)}", file=sys.stderr)
         atexit.register(_say_what_to_open, output)

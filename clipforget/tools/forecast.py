@@ -17,7 +17,7 @@ import torch
 from ..data.photos import pixels
 from ..method.activations import encode_above, features_above, frozen_activations, tower_parts
 from ..method.clip import Clip, batch_size, encode_images, fast, image_features
-from ..method.edit import Edit, WALK
+from ..method.edit import WALK
 from ..method.forgetting import Stage
 from ..method.task import Task
 from .settings import Settings

@@ -9,6 +9,7 @@ __all__ = ['plot_stages', 'suite_curve', 'plot_soup', 'plot_history', 'pick_exam
 # %% ../../nbs/tools/plots.ipynb #2df29058
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -40,7 +41,10 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     table, marks = rows.pivot_table("value", "stage", "column", sort=False), cycle("osD^vPX*<>")
     for column, n in rows.groupby("column", sort=False)["n"].first().items():
         role = "target" if column.startswith("target") else "siblings" if column == "siblings" else "suite"
-        line = {"lw": 2 if role != "suite" else 1.2, "ls": "--" if column == "target, other style" else "-"}
+        line: dict[str, Any] = {
+            "lw": 2 if role != "suite" else 1.2,
+            "ls": "--" if column == "target, other style" else "-",
+        }
         ax.plot(table[column], color=COLOURS[role], marker=next(marks), label=f"{column} (n = {n:,})", **line)
     title = "Stage by stage, on pictures that no stage saw"
     return _finish(figure, "after the stage", "zero-shot accuracy (%)", title)

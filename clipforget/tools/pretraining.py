@@ -26,7 +26,15 @@ from torch import nn
 from tqdm import tqdm
 
 from ..data.pictograms import DIGITS, Pictograms, draw_views, load_digits
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, normalise, truncated_text_features
+from clipforget.method.clip import (
+    Clip,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    normalise,
+    truncated_text_features,
+)
 from .corpora import SIZE, Corpus, JointCorpus, PhotoCorpus, PictogramCorpus
 from .files import choose, read_json, write_atomic, write_json
 

@@ -62,7 +62,8 @@ def read_value(
     annotation: object,  # its type, as for `check_value`
 ) -> Any:
     "The value that `text` means for a parameter of that type. ValueError for a text that means none."
-    kinds, value, truth = _kinds(annotation), text, text.lower()
+    kinds, truth = _kinds(annotation), text.lower()
+    value: Any = text
     guessed = not kinds <= {*KINDS, NoneType}
     if text == "None" and (guessed or NoneType in kinds):
         return None
