@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from .augmentation import sample_near_border
-from .collections import FEWEST, Collection, photo_task
+from .collections import Collection, photo_task
 from .listings import TONES, image_tones
 from .photos import pixels
 from ..method.clip import Clip, class_embeddings, encode_images, encode_texts
@@ -32,7 +32,7 @@ def _features(clip: Clip, collection: Collection, index: torch.Tensor) -> torch.
 def _clusters(clip: Clip, collection: Collection, mine: torch.Tensor, clusters: int = 0) -> list[int]:
     """The number of the cluster of each of the images at `mine`, by k-means on the original's features of those that
     are not held out; as many as have the highest mean silhouette if `clusters` is 0. ValueError for too many."""
-    features, most = _features(clip, collection, mine).cpu().numpy(), len(mine) // FEWEST
+    features, most = _features(clip, collection, mine).cpu().numpy(), len(mine) // collection.fewest
     if clusters and not 2 <= clusters <= most:
         raise ValueError(
             f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[collection.labels[mine[0]]]!r}; "
@@ -40,9 +40,9 @@ def _clusters(clip: Clip, collection: Collection, mine: torch.Tensor, clusters: 
         )
     unseen = collection.unseen[mine].numpy()
     seen = features[unseen] if unseen.any() else features
-    tried = [clusters] if clusters else range(2, min(8, len(seen) // FEWEST) + 1)
+    tried = [clusters] if clusters else range(2, min(8, len(seen) // collection.fewest) + 1)
     if not tried:
-        raise ValueError(f"{len(seen)} pictures are too few for two clusters of at least {FEWEST}.")
+        raise ValueError(f"{len(seen)} pictures are too few for two clusters of at least {collection.fewest}.")
     fitted = [KMeans(k, n_init=10, random_state=0).fit(seen) for k in tried]
     best = max(fitted, key=lambda f: silhouette_score(seen, f.labels_)) if len(fitted) > 1 else fitted[0]
     return best.predict(features).tolist()
