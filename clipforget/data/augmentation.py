@@ -52,14 +52,10 @@ def _views(images: torch.Tensor, count: int, generator: torch.Generator, jitter:
     return torch.cat([images[:0], *map(to_bytes, drawn)])
 
 
-def add_views(
-    part: ImageSet,  # of decoded images
-    count: int,  # at most so many in all, unless the set itself has more
-    seed: int,  # of the further views
-    most: int = 7,  # further views of each image
-) -> ImageSet:
-    "The set with further views of each image, mirrored, cropped and tinted."
-    further, images = max(0, min(most, count // len(part) - 1)), pixels(part.images)
+def add_views(part: ImageSet, count: int, seed: int) -> ImageSet:
+    """The set `part` with further views of each image by `seed`, mirrored, cropped and tinted: at most seven,
+    and `count` in all, unless the set itself has more."""
+    further, images = max(0, min(7, count // len(part) - 1)), pixels(part.images)
     views = _views(images, further, torch.Generator().manual_seed(11_000 + seed), jitter=0.2)
     return replace(part, images=torch.cat([images, views]), labels=part.labels.repeat(further + 1))
 

@@ -101,8 +101,7 @@ def _other_sets(names: tuple[str, ...], targets: tuple[str, ...], size: int) -> 
 
 
 def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
-    """Zero-shot sets that no stage sees: all names that `clip` knows
-    but `targets` in each style, the country flags, the digits."""
+    "Zero-shot sets that no stage sees: all names that `clip` knows but `targets` in each style, the country flags, the digits."
     return _other_sets(tuple(known_names(clip, load_pictograms())), targets, clip.size) | _fixed_sets(clip.size)
 
 # %% ../../nbs/data/emoji.ipynb #949ea44f

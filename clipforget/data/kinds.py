@@ -29,55 +29,37 @@ from ..tools.files import choose
 _Pair = tuple[str, int]  # a thing's name and the number of a style
 
 
-def _pair_set(
-    name: str,
-    pairs: Sequence[_Pair],
-    answer: Callable[[str], str],
-    classes: Sequence[str],
-    split: str,
-    views: int,
-    seed: int,
-    size: int,
-) -> ImageSet:
-    "`views` random views of things, each in its style; `answer` is the right class of a thing."
-    things, parts = load_pictograms(), []
-    for style in sorted({s for _, s in pairs}):
-        who, at = [n for n, s in pairs if s == style], seed + 500_000 * (style + 1)
-        parts.append(view_set(name, things, who, [answer(n) for n in who], classes, split, views, at, [style], size))
-    return join_sets(name, parts)
-
-
 def _pair_task(
     clip: Clip,
     target: str,
     forget: Sequence[_Pair],
     keep: Mapping[str, Sequence[_Pair]],
-    answer: Callable[[str], str],
+    answer: Mapping[str, str],
     classes: Sequence[str],
     labels: str,
     seed: int,
 ) -> Task:
-    """A task on pictograms made of things in styles: `keep` has what is to stay by evaluation column, the first
-    of which is "siblings". About 256 forget images, 480 retain images, and 320 in each evaluation column."""
-    start, kept = 20_000 + 10 * seed, [p for pairs in keep.values() for p in pairs]
+    """A task on pictograms made of things in styles: `keep` has what is to stay by evaluation column, the first of which is
+    "siblings", and `answer` the right class of each thing. About 256 forget, 480 retain and 320 evaluation images a column."""
+    things, start, kept = load_pictograms(), 20_000 + 10 * seed, [p for pairs in keep.values() for p in pairs]
 
     def draw(name: str, pairs: Sequence[_Pair], split: str, total: int, at: int) -> ImageSet:
-        return _pair_set(name, pairs, answer, classes, split, max(1, round(total / len(pairs))), at, clip.size)
+        views, parts = max(1, round(total / len(pairs))), []
+        for s in sorted({s for _, s in pairs}):
+            who = [n for n, of in pairs if of == s]
+            about = (who, [answer[n] for n in who], classes, split, views, at + 500_000 * (s + 1), [s], clip.size)
+            parts.append(view_set(name, things, *about))
+        return join_sets(name, parts)
 
-    judged = {"target": forget, **keep}
-    at = {name: EVALUATION_SEED + 20 + k for k, name in enumerate(judged)}
-    shown = tuple(dict.fromkeys(n for n, _ in forget))
+    judged, shown = {"target": forget, **keep}, tuple(dict.fromkeys(n for n, _ in forget))
+    told = ("emoji", target, tuple(dict.fromkeys(n for n, _ in kept)), labels, seed)
     return Task(
-        "emoji",
-        target,
-        tuple(dict.fromkeys(n for n, _ in kept)),
-        labels,
-        seed,
+        *told,
         draw("forget", forget, "train", 256, start),
         draw("retain", kept, "train", 480, start + 1),
         draw("calibration, forget", forget, "calibration", 256, start + 2),
         draw("calibration, retain", kept, "calibration", 480, start + 3),
-        {name: draw(name, pairs, "evaluation", 320, at[name]) for name, pairs in judged.items()},
+        {n: draw(n, p, "evaluation", 320, EVALUATION_SEED + 20 + k) for k, (n, p) in enumerate(judged.items())},
         emoji_suite(clip, *set(shown)),
         things=shown,
         styles=tuple(STYLES[s] for s in sorted({s for _, s in forget})),
@@ -94,7 +76,7 @@ def _style_task(clip: Clip, target: str, seed: int = 0) -> Task:
         "siblings": [(name, s) for s in range(len(STYLES)) if s != mine],
         "siblings, same style": [(n, mine) for n in nearest_siblings(clip, name)],
     }
-    return _pair_task(clip, target, [(name, mine)], keep, lambda n: n, names, "style", seed)
+    return _pair_task(clip, target, [(name, mine)], keep, {n: n for n in names}, names, "style", seed)
 
 # %% ../../nbs/data/kinds.ipynb #1a3bc461
 _CLUSTERS = 3  # of a sub-category
@@ -122,14 +104,11 @@ def _cluster_task(clip: Clip, target: str, seed: int = 0) -> Task:
     mine = found[int(choose("cluster", number, map(str, range(_CLUSTERS))))]
     keep = {"siblings": [(n, s) for part in found for n in part if n not in mine for s in every]}
     classes = sorted({of[n] for n in known_names(clip, things)})
-    return _pair_task(
-        clip, target, [(n, s) for n in mine for s in every], keep, of.__getitem__, classes, "cluster", seed
-    )
+    return _pair_task(clip, target, [(n, s) for n in mine for s in every], keep, of, classes, "cluster", seed)
 
 # %% ../../nbs/data/kinds.ipynb #dce55dad
 def calibration_others(clip: Clip, *targets: str, count: int = 400) -> ImageSet:
-    """Calibration views of `count` things that `clip` knows, in both
-    styles, by a fixed seed and without the things `targets`."""
+    "Calibration views of `count` things that `clip` knows, in both styles, by a fixed seed and without the things `targets`."
     things = load_pictograms()
     names = known_names(clip, things)
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(77)).tolist()

@@ -36,8 +36,7 @@ _UNREADABLE += (ValueError, TypeError, LookupError, EOFError, OverflowError, str
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """`image` in mode RGB: 16-bit grey and grey in floating point
-    (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."""
+    "`image` in mode RGB: 16-bit grey and grey in floating point (0 to 1, 255 or 65535) scaled to 8 bits, transparency laid on white."
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         most = float(np.amax(values))
@@ -50,9 +49,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 # %% ../../nbs/data/photos.ipynb #d4ph001b
 @contextmanager
-def _open_header(path: Path | BytesIO) -> Iterator[Image.Image]:
-    """The image in the file `path` (or in bytes), of which only the header has been read. ValueError that
-    names the file if it is no image or too large, and for whatever goes wrong while it is open."""
+def _open_header(path: Path | BytesIO, name: object = None) -> Iterator[Image.Image]:
+    """The image in the file `path` (or in bytes), of which only the header has been read. ValueError that names
+    it if it is no image or too large, and for whatever goes wrong while it is open."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -65,13 +64,13 @@ def _open_header(path: Path | BytesIO) -> Iterator[Image.Image]:
                 yield image
     except _UNREADABLE as error:
         reason = "no picture in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ValueError(f"The picture {path} cannot be used: {reason}. Remove or replace it.") from error
+        raise ValueError(f"The picture {name or path} cannot be used: {reason}. Remove or replace it.") from error
 
 
-def open_rgb(path: Path | BytesIO) -> Image.Image:
-    """The image in the file `path` (or in bytes) as RGB, upright. ValueError
-    that names the file if it is no image, damaged, cut short or too large."""
-    with _open_header(path) as image:
+def open_rgb(path: Path | BytesIO, name: str = "") -> Image.Image:
+    """The image in the file `path` (or in bytes that messages call `name`) as RGB, upright. ValueError
+    that names it if it is no image, damaged, cut short or too large."""
+    with _open_header(path, name) as image:
         return to_rgb(ImageOps.exif_transpose(image))
 
 
@@ -84,15 +83,13 @@ def check_headers(paths: Sequence[Path]) -> None:
 
 # %% ../../nbs/data/photos.ipynb #bf74c027
 def _to_square(image: Image.Image, size: int) -> torch.Tensor:
-    """The middle square of an RGB image, uint8 [3, size, size],
-    resized and cropped as open_clip's evaluation transform does."""
+    "The middle square of an RGB image, uint8 [3, size, size], resized and cropped as open_clip's evaluation transform does."
     squared = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])(image)
     return torch.from_numpy(np.array(squared)).permute(2, 0, 1)
 
 # %% ../../nbs/data/photos.ipynb #346f7caf
 def load_item(source: Sequence, position: int) -> Image.Image:
-    """Item `position` of `source` as an RGB image: a path, an
-    image, a tuple that starts with one, or a mapping with one."""
+    "Item `position` of `source` as an RGB image: a path, an image, a tuple that starts with one, or a mapping with one."
     item = source[position]
     if isinstance(item, dict):
         item = next((v for v in item.values() if isinstance(v, Image.Image)), item)
@@ -104,21 +101,19 @@ def load_item(source: Sequence, position: int) -> Image.Image:
     raise ValueError(f"Item {position} of the source is a {type(item).__name__}; a path or a picture is needed.")
 
 
+@dataclass(frozen=True)
 class _Decoded(torch.utils.data.Dataset):
     "The squares of some images, for worker processes."
 
-    def __init__(self, source: Sequence, index: Sequence[int], size: int) -> None:
-        self.source, self.index, self.size = source, index, size
+    source: Sequence
+    index: Sequence[int]
+    size: int
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, k: int) -> torch.Tensor:
         return _to_square(load_item(self.source, self.index[k]), self.size)
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
 
 # %% ../../nbs/data/photos.ipynb #1b967531
 @dataclass(frozen=True)
@@ -157,7 +152,7 @@ class Photos:
         most = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         workers = self.workers if self.workers is not None else most if len(self) >= 1024 else 0
         try:
-            yield from DataLoader(data, batch, num_workers=workers, worker_init_fn=_one_thread)
+            yield from DataLoader(data, batch, num_workers=workers)
         except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
 
@@ -170,7 +165,8 @@ class Photos:
     def files(self) -> list[Path]:
         "The files that the images are in; none where they come from something else."
         source = getattr(self.source, "paths", self.source)
-        return [Path(source[k]) for k in self.index if isinstance(source[0], str | Path)]
+        in_files = len(self) > 0 and isinstance(source[self.index[0]], str | Path)
+        return [Path(source[k]) for k in self.index] if in_files else []
 
 # %% ../../nbs/data/photos.ipynb #files001
 def pixels(images: torch.Tensor | Photos) -> torch.Tensor:
@@ -247,12 +243,10 @@ def unused_files(folders: Sequence[Path], used: Iterable[Path], where: str) -> l
 
 # %% ../../nbs/data/photos.ipynb #wa03fold2
 def class_folders(
-    root: Path,  # the tree CLASS/image
-    wanted: str = "a folder for every class with its pictures inside",  # the layout, for the message
-    every: bool = False,  # whether a folder without an image is an error, too
+    root: Path, wanted: str = "a folder for every class with its pictures inside", every: bool = False
 ) -> dict[str, list[Path]]:
-    """Images by the name of their class's folder. FileNotFoundError or ValueError with the
-    wanted layout if there is none; ValueError for a link that leads out of `root`."""
+    """The images of a tree `root`/CLASS/image by the name of their class's folder. FileNotFoundError or ValueError with the
+    layout that is `wanted` if there is none (of `every` folder, if so asked), or for a link that leads out of `root`."""
     root, suffixes = Path(root), ", ".join(SUFFIXES)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}. Wanted: {wanted}.")

@@ -148,10 +148,8 @@ def _load_masters() -> tuple[list[dict], torch.Tensor]:
         raise ValueError(f"The picture cache {file} is damaged ({error}). Delete it and run again.") from error
 
 
-def load_pictograms(
-    flags: bool = False,  # the country flags instead of the things
-) -> Pictograms:
-    "The things of the data set `emoji` in both styles, or the country flags."
+def load_pictograms(flags: bool = False) -> Pictograms:
+    "The things of the data set `emoji` in both styles, or with `flags` the country flags."
     rows, masters = _load_masters()
     keep = [i for i, r in enumerate(rows) if (r["category"] == "Flags") == flags]
     rows = [rows[i] for i in keep]
@@ -163,10 +161,8 @@ def load_pictograms(
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def load_digits(
-    held_out: bool,  # the 797 drawings that no training sees, instead of the first thousand
-) -> Pictograms:
-    "scikit-learn's handwritten digits as opaque masters of one style."
+def load_digits(held_out: bool) -> Pictograms:
+    "scikit-learn's handwritten digits as opaque masters of one style: the first thousand, or the 797 that are `held_out` of training."
     from sklearn.datasets import load_digits as load
 
     data = load()
@@ -233,8 +229,7 @@ def _backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> t
 
 # %% ../../nbs/data/pictograms.ipynb #372603e9
 def _place(masters: torch.Tensor, mirror: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Masters, float32 [n, 4, h, w], premultiplied, scaled, turned, mirrored where allowed (bool [n])
-    and moved, [n, 4, size, size]."""
+    "Masters, float32 [n, 4, h, w], premultiplied, scaled, turned, mirrored where allowed (bool [n]) and moved, [n, 4, size, size]."
     n = len(masters)
     scale, angle = uniform(generator, n, low=0.7), uniform(generator, n, low=-1) * math.radians(15)
     flip = torch.where((uniform(generator, n) < 0.5) & mirror, -1.0, 1.0)

@@ -63,12 +63,9 @@ def check_data(request: Request) -> None:
         folder_collection(root)
 
 # %% ../../nbs/data/requests.ipynb #86801ae3
-def make_task(
-    clip: Clip,  # the original model
-    request: Request,  # what is to be forgotten
-) -> tuple[Task, list[str]]:
-    """The task that a request describes, and lines about what was left out. ValueError with the
-    allowed names for an unknown one, and for a file of the suite that is no image."""
+def make_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
+    """The task that a `request` describes, for the original model `clip`, and lines about what was left out. ValueError
+    with the allowed names for an unknown one, and for a file of the suite that is no image."""
     dataset, root, goal, seed = request.dataset, request.root, request.goal, request.seed
     lines, absent, suite = list[str](), list[str](), dict[str, ImageSet]()
     if dataset == "emoji":
@@ -173,8 +170,7 @@ def named_targets(
 
 # %% ../../nbs/data/requests.ipynb #668de9ae
 def in_halves(task: Task) -> tuple[Task, list[ImageSet]]:
-    """The `task` judged on one half (about) of every zero-shot set, and the other
-    halves, to choose settings by; no image is in both."""
+    "The `task` judged on one half (about) of every zero-shot set, and the other halves, to choose settings by; no image is in both."
     first, second = list[ImageSet](), dict[str, ImageSet]()
     for name, part in task.suite.items():
         ends = ["/".join(Path(key).parts[-3:]) for key in part.keys]

@@ -102,8 +102,7 @@ def subgroup_task(
 
 # %% ../../nbs/data/subgroups.ipynb #992ad8e8
 def tone_table(task: Task) -> pd.DataFrame:
-    """Percent of the forget images of `task`, and of each sibling's,
-    that have which tone at their rim; the last column counts images."""
+    "Percent of the forget images of `task`, and of each sibling's, that have which tone at their rim; the last column counts images."
     of, siblings = {"forget": task.forget.images}, np.array(sibling_of(task))
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
     shares = {n: image_tones(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for n, x in of.items()}

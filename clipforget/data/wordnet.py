@@ -87,10 +87,8 @@ def _keys() -> tuple[dict[str, list[Synset]], ...]:
     return tables
 
 
-def find_class(
-    text: str,  # a WordNet id, open_clip's name, or a word that WordNet has for it
-) -> Synset:
-    "The ImageNet class that `text` means. ValueError with the candidates or the nearest names if it is not one."
+def find_class(text: str) -> Synset:
+    "The ImageNet class that `text` means: its WordNet id, name, or a word for it. ValueError with the candidates or the nearest names if it is not one."
     for keys in _keys():
         found = keys.get(_plain(text), [])
         if len(found) == 1:
@@ -107,15 +105,12 @@ def find_class(
     return classes[choose("ImageNet class", text, classes)]
 
 # %% ../../nbs/data/wordnet.ipynb #f64b0b52
-def wordnet_siblings(
-    wnid: str,  # a class: its id, or anything that `find_class` knows
-    least: int = 3,  # siblings; the search goes up until there are so many
-    most: int = 10,  # siblings; the nearest are kept
-) -> tuple[Synset, tuple[Synset, ...]]:
-    "The synset that makes them siblings, and the siblings of a class, nearest first."
+def wordnet_siblings(text: str, least: int = 3, most: int = 10) -> tuple[Synset, tuple[Synset, ...]]:
+    """The lowest synset above the class that `text` means with `least` siblings or more, and the nearest of
+    the siblings, at most `most`, nearest first."""
     if not 1 <= least <= most or least > 999:
         raise ValueError(f"{least} to {most} siblings were asked for; 1 <= least <= most and least <= 999 is needed.")
-    mine = find_class(wnid)
+    mine = find_class(text)
     height = _steps_up(mine.wnid)
     above = min((s for s in height if len(classes_below(s)) > least), key=lambda s: (height[s], len(classes_below(s))))
     others = [c for c in classes_below(above) if c != mine]
