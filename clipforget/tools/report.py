@@ -96,7 +96,7 @@ def gate_sentence(
     )
     return s["gate"] == "passed", text
 
-
+# %% ../../nbs/tools/report.ipynb #6305521b
 def write_report(
     folder: Path,  # the page is report.html there
     rows: pd.DataFrame,  # tidy rows with the stage "original"

@@ -91,7 +91,7 @@ def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
             rows.to_csv(temporary, index=False)
     return read_rows(path)
 
-
+# %% ../../nbs/tools/rows.ipynb #5f78bafc
 def make_runs(
     plan: Sequence[tuple],  # what each run is given
     run: Callable[..., pd.DataFrame],  # returns its tidy rows

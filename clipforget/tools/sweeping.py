@@ -91,7 +91,7 @@ class Run:
         "Where the executed notebook is if a cell of it failed."
         return self.folder / "failed.ipynb"
 
-
+# %% ../../nbs/tools/sweeping.ipynb #15726589
 def plan(
     notebook: str,  # a notebook of nbs/, by its name
     grid: str | Mapping,  # values of its parameters: JSON, or what it would be read as
@@ -170,7 +170,7 @@ def _last_line(failure: BaseException) -> str:
     text = f"{failure.ename}: {failure.evalue}" if papermills else f"{type(failure).__name__}: {failure}"  # type: ignore[attr-defined]
     return text.strip().splitlines()[-1]
 
-
+# %% ../../nbs/tools/sweeping.ipynb #09e2c670
 def execute(run: Run) -> dict[str, Any]:
     "Execute the run's notebook with the project as its working directory and return its row; failing is a row with the error, not an exception."
     if is_finished(run):  # Dask repeats what a worker had done if it dies before its answer has arrived
@@ -216,7 +216,7 @@ def _outside_client(scheduler: str, timeout: float = 10) -> "Client":
     command = f"dask worker {scheduler} --nthreads 1 --nworkers N"
     raise ValueError(f"The scheduler at {scheduler!r} {found}. Start its workers with `{command}`.")
 
-
+# %% ../../nbs/tools/sweeping.ipynb #62a143b5
 @contextmanager
 def _connected(scheduler: str, workers: int, threads: int) -> Iterator["Client"]:
     "A Dask client for the block, of another's `scheduler`, or with `workers` processes on this machine, whose libraries use `threads` each."
@@ -263,7 +263,7 @@ def _places(client: "Client") -> int:
     except OSError:
         return 0
 
-
+# %% ../../nbs/tools/sweeping.ipynb #263cf6a4
 def _hand_out(client: "Client", runs: Sequence[Run], attempts: int, pause: float = 1.0) -> Iterator[dict[str, Any]]:
     """The rows of `runs` in the order in which they end. As many are out at a time as `client` has workers, looked at every
     `pause` seconds; a run that kills so many workers as there are `attempts` is given up."""
@@ -326,7 +326,7 @@ def sweep(
                 table = write_table()
     return table
 
-
+# %% ../../nbs/tools/sweeping.ipynb #27dcdbbc
 def collect_rows(
     runs: Sequence[Run],  # what `plan` returned
     name: str = "results.parquet",  # a CSV or parquet file that the notebook leaves somewhere in its results folder
