@@ -91,7 +91,8 @@ def _split(collection: Collection, group: str, seed: int, learned: bool) -> tupl
 def _check_own(collection: Collection, size: int) -> None:
     "ValueError for a damaged image in a collection of files, and for two that are the same at `size` pixels a side."
     first: dict[str, Path] = {}
-    marks = (sha256(square.numpy().tobytes()).hexdigest() for square in Photos.of(collection.source, size))
+    squares = (square for batch in Photos.of(collection.source, size).split(256) for square in batch)
+    marks = (sha256(square.numpy().tobytes()).hexdigest() for square in squares)
     files = map(Path, collection.source)
     copies = [(file, first[mark]) for file, mark in zip(files, marks) if first.setdefault(mark, file) != file]
     if copies:

@@ -54,7 +54,7 @@ def _positions(found: Sequence[str], classes: Sequence[str]) -> list[int]:
         choose("class", name, classes)
     return [place[name] for name in found]
 
-
+# %% ../../nbs/data/formats.ipynb #7fc339bc
 def folder_set(
     name: str,  # of the set
     root: Path,  # a tree CLASS/image
@@ -203,7 +203,7 @@ def _read_packed(places: Sequence[tuple[str, int, int, str]], k: int) -> tuple[b
     shard, start, size, key = places[k]
     return _content(shard, start, size), f"{key} in {shard}"
 
-
+# %% ../../nbs/data/formats.ipynb #11984c70
 def _classes_of(name: str, samples: Sequence[dict], named: bool) -> list[str]:
     "The class of each sample: its txt, or its cls if all have a number there and, with `named`, numbers have names."
     read = lambda s, kind: _content(s["__url__"], *s[kind]).decode(errors="replace").strip() if kind in s else ""

@@ -40,7 +40,7 @@ def _under_one_name(collection: Collection, groups: Sequence[str], caption: str)
     labels = torch.tensor([place[collection.classes[k]] for k in collection.labels.tolist()])
     return replace(collection, labels=labels, classes=(*left, caption))
 
-
+# %% ../../nbs/data/imagenet.ipynb #0615e586
 def wordnet_task(
     clip: Clip,  # the original model
     root: Path,  # of all data, or ImageNet's own folder

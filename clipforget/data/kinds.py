@@ -149,8 +149,7 @@ def draw_targets(
 ) -> list[str]:
     """`count` targets of a kind from different sub-categories, none of them tried on or `taken`, of whose
     training-family views the model names 90 % (of a cluster's 80 %) right. ValueError if there are not so many."""
-    choose("kind of subgroup", kind, KINDS)
-    things, of_clusters = load_pictograms(), kind == "cluster"
+    things, of_clusters = load_pictograms(), choose("kind of subgroup", kind, KINDS) == "cluster"
     names, members, drawn = known_names(clip, things), dict[str, list[str]](), list[str]()
     for name, sub in zip(things.names, things.subcategories):
         if name in names:

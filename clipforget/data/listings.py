@@ -53,7 +53,7 @@ def fetch_cifar10(root: Path) -> None:
             f"CIFAR-10 could not be fetched to {root} ({error}). Fetch {CIFAR10.url} by other means and unpack it there."
         ) from error
 
-
+# %% ../../nbs/data/listings.ipynb #7a04054a
 def list_cifar10(root: Path) -> Collection:
     """CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out.
     FileNotFoundError if neither is there, ValueError if torchvision's files are damaged."""

@@ -30,6 +30,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif")
 SUFFIXES += (".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm")
 _MOST_PIXELS, _NARROWEST = 100_000_000, 50
+_WORKERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 # the library's own errors, and what its parsers of damaged headers let through
 _UNREADABLE: tuple[type[Exception], ...] = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError)
 _UNREADABLE += (ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
@@ -142,31 +143,17 @@ class Photos:
         which = which.nonzero()[:, 0] if which.dtype == torch.bool else which
         return replace(self, index=tuple(self.index[k] for k in which.tolist()))
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        for batch in self.split(256):
-            yield from batch
-
     def split(self, batch: int) -> Iterator[torch.Tensor]:
         "Batches of `batch` images (the last may have fewer), uint8 [b, 3, size, size], in order, decoded ahead by workers if there are many."
-        data = _Decoded(self.source, self.index, self.size)
-        most = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        workers = self.workers if self.workers is not None else most if len(self) >= 1024 else 0
+        workers = self.workers if self.workers is not None else _WORKERS if len(self) >= 1024 else 0
         try:
-            yield from DataLoader(data, batch, num_workers=workers)
+            yield from DataLoader(_Decoded(self.source, self.index, self.size), batch, num_workers=workers)
         except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
 
     def keys(self) -> list[str]:
         "What tells two images apart: the file's path, or the source's name and the position."
-        items = self.source if self.name == "" else None
-        return [str(Path(items[k]).resolve()) if items is not None else f"{self.name}/{k}" for k in self.index]
-
-    @property
-    def files(self) -> list[Path]:
-        "The files that the images are in; none where they come from something else."
-        source = getattr(self.source, "paths", self.source)
-        in_files = len(self) > 0 and isinstance(source[self.index[0]], str | Path)
-        return [Path(source[k]) for k in self.index] if in_files else []
+        return [f"{self.name}/{k}" if self.name else str(Path(self.source[k]).resolve()) for k in self.index]
 
 # %% ../../nbs/data/photos.ipynb #files001
 def pixels(images: torch.Tensor | Photos) -> torch.Tensor:

@@ -63,7 +63,7 @@ def _draw_svg(**source: Any) -> Image.Image:
     drawn = resvg_py.svg_to_bytes(**source, width=_SIDE, height=_SIDE)
     return Image.open(io.BytesIO(bytes(drawn))).convert("RGBA")
 
-
+# %% ../../nbs/data/pictograms.ipynb #27aaa078
 def _rasterise(path: Path) -> np.ndarray:
     "The image in `path`, a PNG or SVG file, as uint8 [72, 72, 4]."
     image = _draw_svg(svg_path=str(path)) if path.suffix == ".svg" else Image.open(path).convert("RGBA")
@@ -186,7 +186,7 @@ def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: flo
     "Uniform random numbers of a `shape` in [`low`, `high`), drawn from `generator`."
     return torch.rand(*shape, generator=generator) * (high - low) + low
 
-
+# %% ../../nbs/data/pictograms.ipynb #ab77f91c
 def _pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch.Tensor:
     "`n` random patterns of a background family, [n, size, size] in 0 to 1: the mixing weight of two colours."
     axis = torch.linspace(-1, 1, size)

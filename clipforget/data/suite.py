@@ -181,7 +181,7 @@ def _from_torchvision(name: str, folder: str, kind: type, **settings: object) ->
     layout = f"{folder}/ as torchvision's download makes it, or {name}/test/CLASS/picture"
     return _KnownSet(load, layout, f"torchvision.datasets.{kind.__name__}(root, download=True)")
 
-
+# %% ../../nbs/data/suite.ipynb #0ba0fbc7
 # The zero-shot sets that are looked for below a data root.
 ZERO_SHOT_SETS = {
     "imagenet": _KnownSet(
