@@ -24,17 +24,22 @@ COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 # The parts of the site: a room of nbs/ each, with its pages in the order of reading. A page that is not named comes last.
 PARTS = {
-    "Start here": ("guide", "paper explorer judging own_images imagenet glossary"),
+    "Start here": ("guide", "../tour paper explorer judging own_images imagenet glossary"),
     "The method": (
         "method",
-        "clip loading task importance adapters activations training forgetting alignment reminding restoring methods",
+        "clip loading task importance adapters activations training forgetting alignment reminding restoring edit methods",
     ),
-    "Data": ("data", "photos pictograms emoji kinds collections wordnet suite remedies"),
+    "Data": (
+        "data",
+        "photos pictograms emoji kinds collections augmentation subgroups styles imagenet listings folders requests "
+        "wordnet suite formats remedies",
+    ),
     "Judging": ("judging", "scores questions attacks verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),
     "Tools": (
         "tools",
-        "files code settings request figures rows plots report command_line sweeping interactive pretraining",
+        "files code settings request job forecast figures rows plots report command_line sweeping interactive corpora "
+        "pretraining",
     ),
     "Experiments": (
         "experiments",
@@ -266,6 +271,10 @@ def write_source(source: Path) -> None:
         shutil.copytree(origin, source / folder, dirs_exist_ok=True)
     for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         shutil.copy(page, source / page.name)
+    for card in nbs.glob("*/models/*/README.md"):  # pages that only other pages lead to
+        target = source / "nbs" / card.relative_to(nbs)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f"---\norphan: true\n---\n{card.read_text(encoding='utf-8')}", encoding="utf-8")
     toc = {
         "root": "index",
         "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in parts.items()],

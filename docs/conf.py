@@ -77,14 +77,16 @@ def described(app, what, name, obj, options, lines):
 
 
 def parameters(obj):
-    """The comments beside parameters and fields as a list."""
+    """The comments beside parameters and fields as a list, and the help of the fields that have one."""
     if not (inspect.isfunction(obj) or dataclasses.is_dataclass(obj)):
         return []
     try:
         comments = docments(obj, full=False, returns=False)
     except (OSError, TypeError, SyntaxError):
         return []
-    return [f":param {k}: {as_rst(v)}" for k, v in comments.items() if v and k not in ("self", "return")]
+    fields = dataclasses.fields(obj) if dataclasses.is_dataclass(obj) else ()
+    told = {**comments, **{f.name: f.metadata["help"] for f in fields if "help" in f.metadata}}
+    return [f":param {k}: {as_rst(v)}" for k, v in told.items() if v and k not in ("self", "return")]
 
 
 def returned(obj, sentences):

@@ -20,6 +20,7 @@ from execnb.shell import CaptureShell
 from clipforget.tools.code import code_hash
 from clipforget.tools.files import find_page
 from clipforget.tools.request import run_folder
+from clipforget.tools.rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -289,7 +290,7 @@ def test_publishing_a_search_keeps_the_rows_of_other_settings(tmp_path, monkeypa
     measured.mkdir(parents=True)
     for name in ("benchmark", "search", "coarse"):
         shutil.copy(ROOT / measured / f"{name}.csv", measured)
-    kept = pd.read_csv(measured / "search.csv")
+    kept = read_rows(measured / "search.csv")
     row = {"method": "clipforget", "setting": "default", "target": "turtle", "left": 0.0, "siblings": 99.0}
     row |= {"others": 98.0, "Score": 97.0, "a": 1.0}
     run_page(
@@ -299,8 +300,10 @@ def test_publishing_a_search_keeps_the_rows_of_other_settings(tmp_path, monkeypa
             "def try_setting(target: str, setting: str) -> pd.DataFrame:": f"try_setting = lambda *_: pd.DataFrame([{row}])"
         },
     )
-    written = pd.read_csv(measured / "search.csv")
+    written = read_rows(measured / "search.csv")
     same = (kept["setting"] == "default") & (kept["target"] == "turtle")
     pd.testing.assert_frame_equal(written[list(kept)][:-1], kept[~same].reset_index(drop=True))
-    assert same.sum() == 1 and written[list(kept)].iloc[-1].to_dict() == row
-    assert written["code"].iloc[-1] == code_hash("method.methods") and written["code"][:-1].isna().all()
+    last = written.iloc[-1].to_dict()
+    assert same.sum() == 1 and {name: last[name] for name in row} == row
+    assert last.pop("code") == code_hash("method.methods") != kept["code"].iloc[-1]  # by which code it was made
+    assert len(last.pop("model")) == 8 and last.pop("settings") and set(last) == set(row)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from clipforget.data.photos import pixels
-from clipforget.data.formats import huggingface_set, webdataset_set
+from clipforget.data.formats import load_packed
 from clipforget.data.suite import ZERO_SHOT_SETS, zero_shot_suite
 from clipforget.data.wordnet import find_class, imagenet_classes
 
@@ -284,11 +284,9 @@ def test_a_wrong_checksum_is_said_and_nothing_is_unpickled(name, folder, tmp_pat
 
 def test_readers_take_names_to_choose_among(folders, tmp_path):
     rows = samples(folders, "food101")
-    write_shards(tmp_path, rows, lambda c: ("txt", c), 100)
+    write_shards(tmp_path / "packed", rows, lambda c: ("txt", c), 100)
     table(rows, CLASSES["food101"]).save_to_disk(tmp_path / "saved")
     more = ("soup", "pizza", "ice cream", "hot dog")
-    for part in (
-        webdataset_set("mine", [tmp_path / "0.tar"], SIZE, more),
-        huggingface_set("mine", tmp_path / "saved", SIZE, classes=more),
-    ):
+    for home in (tmp_path / "packed", tmp_path / "saved"):
+        part = load_packed("mine", home, SIZE, known=more)
         assert part.classes == more and part.labels.bincount().tolist() == [0, EACH, EACH, EACH]

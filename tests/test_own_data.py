@@ -307,5 +307,5 @@ def test_a_pool_is_sorted_and_shown_by_the_main_job(tmp_path):
     (folder,) = (tmp_path / "results" / "folder").iterdir()
     assert set(pd.read_csv(folder / "proposal.csv")["role"]) >= {"forget", "keep"}
     cells = nbformat.read(tmp_path / "run.ipynb", 4).cells
-    (sorting,) = [c for c in cells if "plot_proposal(" in c.source]
+    (sorting,) = [c for c in cells if "start_job(" in c.source]
     assert any("image/png" in o.get("data", {}) or "image/svg+xml" in o.get("data", {}) for o in sorting.outputs)

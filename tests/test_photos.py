@@ -94,7 +94,7 @@ def test_a_class_in_one_style(model, tree, tmp_path):
     )
     settings = json.loads((folder / "settings.json").read_text())
     # what suits photographs, said in the record; three steps pass no gate, so the second stage was repeated twice
-    assert (settings["layers"], settings["lowest_part"], settings["hold"]) == (1, 6, 100 * 3**2)
+    assert (settings["layers"], settings["lowest_part"], settings["forget_weight"]) == (1, 6, 100 * 3**2)
     assert "cifar10: not found" in (folder / "report.html").read_text()
 
 

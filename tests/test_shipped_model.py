@@ -17,7 +17,15 @@ from safetensors.torch import save_file
 from clipforget.method.activations import ActivationCache, frozen_depth
 from clipforget.method.adapters import add_adapters
 from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
-from clipforget.method.loading import _MODELS, _PREPARED, _TOKENS, _missing_model, load_clip, load_compact, save_local_dir
+from clipforget.method.loading import (
+    _MODELS,
+    _PREPARED,
+    _TOKENS,
+    _missing_model,
+    load_clip,
+    load_compact,
+    save_local_dir,
+)
 from clipforget.tools.settings import DATASETS, Settings
 from clipforget.tools.pretraining import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
@@ -131,7 +139,7 @@ def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it()
     for name, steps in PRETRAIN_STEPS.items():
         said = str(_missing_model(name))
         command = said.partition("Make it: ")[2].partition(". DIR")[0]
-        words = ["papermill", "nbs/experiments/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
+        words = ["papermill", "nbs/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
         assert shlex.split(command) == words  # as a shell reads it: a semicolon ends no command
         assert pretrain_steps(name) == steps and re.search(rf"-p dataset \W*{name}\W*`", page)
     made = (ROOT / "nbs" / "experiments" / "pretrain.ipynb").read_text()

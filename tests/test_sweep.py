@@ -15,7 +15,7 @@ from distributed import LocalCluster
 
 from clipforget.tools import sweeping
 from clipforget.tools.code import code_hash
-from clipforget.tools.sweeping import collect_rows, execute, is_finished, outside_client, plan, sweep, table_path
+from clipforget.tools.sweeping import collect_rows, execute, is_finished, _outside_client, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = (
@@ -192,7 +192,7 @@ def test_no_scheduler(address):
         ValueError,
         match=f"(?s)No Dask scheduler answers at scheduler='{address}'.*Give the address that `dask scheduler` prints",
     ):
-        outside_client(address, timeout=1)
+        _outside_client(address, timeout=1)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def finished(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     done = run(results, results / "run.ipynb", merged="true", target="crocodile")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "unknown parameter" not in done.stderr
     (folder,) = (results / "emoji").iterdir()
     return folder
 
@@ -202,7 +203,7 @@ def test_pages_and_modules_ask_where_results_go():
     assert [
         p
         for p, text in pages.items()
-        if re.search(r'(root|project_root\([^)]*\)) / \\?"results', text) and "tools/files" not in p
+        if re.search(r'project_root\([^)]*\) / \\?"results', text) and "tools/files" not in p
     ] == []
     recipe = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in recipe.replace("\\\n", " ").splitlines() if "nbdev_test" in line]

@@ -101,14 +101,24 @@ def _other_sets(names: tuple[str, ...], targets: tuple[str, ...], size: int) -> 
 
 
 def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
-    """Zero-shot sets that no stage sees: all names that `clip` knows
-    but `targets` in each style, the country flags, the digits."""
+    "Zero-shot sets that no stage sees: all names that `clip` knows but `targets` in each style, the country flags, the digits."
     return _other_sets(tuple(known_names(clip, load_pictograms())), targets, clip.size) | _fixed_sets(clip.size)
 
 # %% ../../nbs/data/emoji.ipynb #949ea44f
 VIEWS = {"fine": (64, 16), "coarse": (128, 48)}  # training views by kind of labels: of target and sibling a style
 
 
+def _checked_siblings(clip: Clip, target: str, siblings: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    "The `siblings`, by the rule above if there are none. ValueError unless they and the `target` are `names` that `clip` knows."
+    if target in clip.held_out:
+        raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
+    choose("target", target, names)
+    chosen = tuple(choose("sibling", s, names) for s in siblings) or nearest_siblings(clip, target)
+    if target in chosen:
+        raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {chosen}.")
+    return chosen
+
+# %% ../../nbs/data/emoji.ipynb #399d3784
 def emoji_task(
     clip: Clip,  # the original model: it chooses the siblings
     target: str = "turtle",  # the name to forget
@@ -124,27 +134,21 @@ def emoji_task(
     usual = VIEWS[choose("kind of labels", labels, VIEWS)]
     n_forget, n_retain, things = n_forget or usual[0], n_retain or usual[1], load_pictograms()
     names = known_names(clip, things)
-    if target in clip.held_out:
-        raise ValueError(f"{target!r} was kept out of the pre-training of {clip.name!r}: there is nothing to forget.")
-    choose("target", target, names)
-    chosen = tuple(choose("sibling", s, names) for s in siblings) or nearest_siblings(clip, target)
-    if target in chosen:
-        raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {chosen}.")
+    chosen = _checked_siblings(clip, target, siblings, names)
     mine, every = [STYLES.index(choose("style", s, STYLES)) for s in styles], range(len(STYLES))
     of = dict(zip(things.names, things.names if labels == "fine" else things.subcategories))
-    classes = names if labels == "fine" else sorted({of[n] for n in names})
+    classes, start = names if labels == "fine" else sorted({of[n] for n in names}), 10_000 + 10 * seed
 
     def draw(name: str, who: Sequence[str], split: str, views: int, at: int, of_styles: Sequence[int]) -> ImageSet:
         return view_set(name, things, who, [of[n] for n in who], classes, split, views, at, of_styles, clip.size)
 
-    start = 10_000 + 10 * seed
-    evaluation = {
-        "target": draw("target", [target], "evaluation", n_evaluation, EVALUATION_SEED + 10, mine),
-        "siblings": draw("siblings", chosen, "evaluation", n_evaluation // 5, EVALUATION_SEED + 11, every),
-    }
+    judged = {"target": ([target], n_evaluation, mine), "siblings": (chosen, n_evaluation // 5, every)}
     if len(mine) < len(STYLES):
-        rest, other = [s for s in every if s not in mine], "target, other style"
-        evaluation[other] = draw(other, [target], "evaluation", n_evaluation, EVALUATION_SEED + 12, rest)
+        judged["target, other style"] = ([target], n_evaluation, [s for s in every if s not in mine])
+    evaluation = {
+        name: draw(name, who, "evaluation", views, EVALUATION_SEED + 10 + k, of_styles)
+        for k, (name, (who, views, of_styles)) in enumerate(judged.items())
+    }
     training = (
         draw("forget", [target], "train", n_forget, start, mine),
         draw("retain", chosen, "train", n_retain, start + 1, every),

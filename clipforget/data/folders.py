@@ -104,7 +104,7 @@ def _propose(
     ordered = pd.DataFrame(table).sort_values(["role", "look-alike"], ascending=[True, False], ignore_index=True)
     return ordered.assign(role=[_ROLES[k] for k in ordered["role"]])
 
-
+# %% ../../nbs/data/folders.ipynb #e43f852a
 def propose_pool(
     clip: Clip,  # the original model
     pool: Path,  # a folder of images

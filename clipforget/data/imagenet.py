@@ -15,7 +15,7 @@ import torch
 
 from .collections import Collection, photo_task
 from .suite import PROMPTS, imagenet_folders
-from .wordnet import classes_below, find_class, imagenet_classes, wordnet_siblings
+from .wordnet import find_class, imagenet_classes, wordnet_siblings
 from ..method.clip import Clip
 from ..method.task import Task
 from ..tools.files import choose
@@ -40,7 +40,7 @@ def _under_one_name(collection: Collection, groups: Sequence[str], caption: str)
     labels = torch.tensor([place[collection.classes[k]] for k in collection.labels.tolist()])
     return replace(collection, labels=labels, classes=(*left, caption))
 
-
+# %% ../../nbs/data/imagenet.ipynb #0615e586
 def wordnet_task(
     clip: Clip,  # the original model
     root: Path,  # of all data, or ImageNet's own folder
@@ -56,8 +56,7 @@ def wordnet_task(
     goal = find_class(target)
     ancestor, found = wordnet_siblings(goal.wnid)
     keep = [find_class(s) for s in siblings] or list(found)
-    below = {c.wnid for c in classes_below(ancestor.wnid)}
-    for stranger in [c for c in keep if labels == "coarse" and c.wnid not in below]:
+    for stranger in [c for c in keep if labels == "coarse" and c not in ancestor.classes]:
         raise ValueError(
             f"With coarse labels all are called {ancestor.name!r}, and {stranger.name!r} is none in WordNet. "
             f"Name siblings that are, or take labels='fine'."

@@ -53,7 +53,7 @@ def fetch_cifar10(root: Path) -> None:
             f"CIFAR-10 could not be fetched to {root} ({error}). Fetch {CIFAR10.url} by other means and unpack it there."
         ) from error
 
-
+# %% ../../nbs/data/listings.ipynb #7a04054a
 def list_cifar10(root: Path) -> Collection:
     """CIFAR-10 below `root`, as folders or as torchvision's files; its test set is held out.
     FileNotFoundError if neither is there, ValueError if torchvision's files are damaged."""
@@ -83,12 +83,10 @@ _STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https:
 _KNOWN_TREES = ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas")
 
 
-def list_styles(
-    folder: Path,  # a tree STYLE/CLASS/image, or the folder in which one of a known name lies
-    least: int = 1,  # styles that are needed
-) -> Collection:
-    """The images of a tree of styles; a quarter is held out and a quarter spared. FileNotFoundError or
-    ValueError with the layout if it is none, ValueError for a link that leads out of it or too few styles."""
+def list_styles(folder: Path, least: int = 1) -> Collection:
+    """The images of a tree of styles, `folder`/STYLE/CLASS/image or one of a known name in `folder`; a quarter is held out
+    and a quarter spared. FileNotFoundError or ValueError with the layout if it is none, ValueError for a link that
+    leads out of it or fewer styles than `least`."""
     folder = next((Path(folder) / name for name in _KNOWN_TREES if (Path(folder) / name).is_dir()), Path(folder))
     wanted = _STYLES.format(folder.name)
     if not folder.is_dir():
@@ -115,8 +113,7 @@ TONES = {
 
 
 def image_tones(images: torch.Tensor) -> torch.Tensor:
-    """Which of `TONES` is nearest to the mean colour of the outer
-    fifth of each of `images`: uint8 [n, 3, h, w] to long [n]."""
+    "Which of `TONES` is nearest to the mean colour of the outer fifth of each of `images`: uint8 [n, 3, h, w] to long [n]."
     edge = images.shape[-1] // 5
     rim = torch.ones(images.shape[-2:], dtype=torch.bool)
     rim[edge:-edge, edge:-edge] = False

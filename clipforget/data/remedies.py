@@ -143,10 +143,6 @@ _REMEDIES: dict[str, Callable[[Clip, Task], Task]] = {
 }
 
 
-def apply_remedy(
-    clip: Clip,  # the original model
-    task: Task,  # its retain images, or the siblings' names
-    remedy: str,  # one of `tools.settings.REMEDIES`
-) -> Task:
-    "The task after a remedy for damaged siblings. ValueError for an unknown one."
+def apply_remedy(clip: Clip, task: Task, remedy: str) -> Task:
+    "The `task` after a `remedy` for damaged siblings, by the original model `clip`. ValueError for one that is not in `settings.REMEDIES`."
     return _REMEDIES[choose("remedy", remedy, _REMEDIES)](clip, task)

@@ -18,7 +18,7 @@ from .emoji import emoji_task
 from .folders import folder_collection, own_task
 from .imagenet import wordnet_task
 from .listings import fetch_cifar10, list_cifar10, list_styles
-from .photos import SUFFIXES, Photos, check_headers, image_files, to_words
+from .photos import SUFFIXES, check_headers, image_files, to_words
 from .pictograms import STYLES
 from .styles import class_in_style_task
 from .subgroups import subgroup_task
@@ -63,12 +63,17 @@ def check_data(request: Request) -> None:
         folder_collection(root)
 
 # %% ../../nbs/data/requests.ipynb #86801ae3
-def make_task(
-    clip: Clip,  # the original model
-    request: Request,  # what is to be forgotten
-) -> tuple[Task, list[str]]:
-    """The task that a request describes, and lines about what was left out. ValueError with the
-    allowed names for an unknown one, and for a file of the suite that is no image."""
+def _files(part: ImageSet) -> list[Path]:
+    "The files that the images of a set are in; none where they come from something else."
+    if isinstance(part.images, torch.Tensor) or not len(part):
+        return []
+    source = getattr(part.images.source, "paths", part.images.source)
+    return [Path(source[k]) for k in part.images.index] if isinstance(source[0], str | Path) else []
+
+
+def make_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
+    """The task that a `request` describes, for the original model `clip`, and lines about what was left out. ValueError
+    with the allowed names for an unknown one, and for a file of the suite that is no image."""
     dataset, root, goal, seed = request.dataset, request.root, request.goal, request.seed
     lines, absent, suite = list[str](), list[str](), dict[str, ImageSet]()
     if dataset == "emoji":
@@ -90,7 +95,7 @@ def make_task(
             "data_root DIR or the variable CLIPFORGET_DATA."
         ]
     few = {name: limit_set(part, request.limit) for name, part in (task.suite | suite).items()}
-    check_headers([f for part, _ in few.values() if isinstance(part.images, Photos) for f in part.images.files])
+    check_headers([file for part, _ in few.values() for file in _files(part)])
     fewer = [line for _, line in few.values() if line]
     return replace(task, suite={n: part for n, (part, _) in few.items()}), [*lines, *fewer, *absent]
 
@@ -110,7 +115,7 @@ def folder_task(
     seed: int = 0,  # of training and calibration images
     **asked: Any,  # further fields of a `Request`: limit, pool, proposal ...
 ) -> Task:
-    "Forget what is in `root`/forget, keep what is in `root`/keep. FileNotFoundError or ValueError with the layout that is wanted."
+    "Forget what is in `root`/forget, keep what is in `root`/keep. FileNotFoundError or ValueError with the layout that is wanted; `asked` are further fields of a `Request`."
     return _task_of(clip, Request("folder", data_root=str(root), seed=seed, **asked))
 
 
@@ -122,10 +127,10 @@ def imagenet_task(
     seed: int = 0,  # of training and calibration images
     **asked: Any,  # further fields of a `Request`: siblings, limit ...
 ) -> Task:
-    "Forget one class of ImageNet, keep its siblings in WordNet. FileNotFoundError or ValueError as `check_data`."
+    "Forget one class of ImageNet, keep its siblings in WordNet; `asked` are further fields of a `Request`. FileNotFoundError or ValueError as `check_data`."
     return _task_of(clip, Request("imagenet", target, seed, labels, data_root=str(root), **asked))
 
-
+# %% ../../nbs/data/requests.ipynb #7731de53
 def cifar10_task(
     clip: Clip,  # the original model
     root: Path | str,  # of CIFAR-10, and of the zero-shot sets beside it
@@ -134,7 +139,7 @@ def cifar10_task(
     seed: int = 0,  # of training and calibration images
     **asked: Any,  # further fields of a `Request`: clusters, download, limit ...
 ) -> Task:
-    "Forget a subgroup of one class of CIFAR-10, keep the rest of the class. FileNotFoundError or ValueError as `check_data`."
+    "Forget a subgroup of one class of CIFAR-10, keep the rest of the class; `asked` are further fields of a `Request`. FileNotFoundError or ValueError as `check_data`."
     return _task_of(clip, Request("cifar10", target, seed, data_root=str(root), subgroup=subgroup, **asked))
 
 
@@ -146,7 +151,7 @@ def style_task(
     seed: int = 0,  # of training and calibration images
     **asked: Any,  # further fields of a `Request`: limit ...
 ) -> Task:
-    "Forget a class in one style, keep it in the others. FileNotFoundError or ValueError as `check_data`."
+    "Forget a class in one style, keep it in the others; `asked` are further fields of a `Request`. FileNotFoundError or ValueError as `check_data`."
     return _task_of(clip, Request("style", target, seed, styles=style, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #e3882e42
@@ -173,8 +178,7 @@ def named_targets(
 
 # %% ../../nbs/data/requests.ipynb #668de9ae
 def in_halves(task: Task) -> tuple[Task, list[ImageSet]]:
-    """The `task` judged on one half (about) of every zero-shot set, and the other
-    halves, to choose settings by; no image is in both."""
+    "The `task` judged on one half (about) of every zero-shot set, and the other halves, to choose settings by; no image is in both."
     first, second = list[ImageSet](), dict[str, ImageSet]()
     for name, part in task.suite.items():
         ends = ["/".join(Path(key).parts[-3:]) for key in part.keys]

@@ -51,14 +51,10 @@ _IMAGENET_LAYOUT = (
 _IMAGENET_SOURCE = "https://image-net.org, ILSVRC2012, the validation images, after registration"
 
 
-def imagenet_folders(
-    root: Path,  # of all data, or ImageNet's own folder
-    split: str = "val",  # or "train"
-    required: bool = True,  # else nothing is returned where the split is not there
-) -> dict[str, list[Path]]:
-    """ImageNet's images by WordNet id, in ImageNet's order. FileNotFoundError
-    with the layout and where to get it, or ValueError with the layout, if there
-    are none; ValueError for a class folder that is a link out of the split's."""
+def imagenet_folders(root: Path, split: str = "val", required: bool = True) -> dict[str, list[Path]]:
+    """ImageNet's images of a `split` ("val" or "train") below `root`, of all data or ImageNet's own, by WordNet id in
+    ImageNet's order. FileNotFoundError (none if not `required`) or ValueError, with the layout and where to get it, if
+    they are not there; ValueError for a class folder that is a link out of the split's."""
     places = [Path(root) / home / split for home in _IMAGENET_HOMES]
     tree = next((p for p in places if is_class_tree(p)), None)
     if tree is None and required:
@@ -87,8 +83,7 @@ def _imagenet_set(root: Path, size: int) -> ImageSet:
 
 
 def _imagenet_names(found: Sequence[str]) -> tuple[str, ...]:
-    """What this package calls the classes of a list. ValueError for a
-    name that is not known, but in a whole list in ImageNet's order."""
+    "What this package calls the classes of a list. ValueError for a name that is not known, but in a whole list in ImageNet's order."
     classes = imagenet_classes()
 
     def place(text: str) -> int:
@@ -118,13 +113,9 @@ def _subsample(labels: torch.Tensor, limit: int, seed: int = 0) -> torch.Tensor:
     return place.argsort()[:limit].sort().values
 
 
-def limit_set(
-    part: ImageSet,  # the whole set
-    limit: int,  # images at most; all if 0
-    seed: int = 0,  # of the draw
-) -> tuple[ImageSet, str]:
-    "At most `limit` images of a set, and a line that says what was taken (empty if all were)."
-    index = _subsample(part.labels, limit, seed)
+def limit_set(part: ImageSet, limit: int) -> tuple[ImageSet, str]:
+    "At most `limit` images (all if 0) of the set `part`, and a line that says what was taken (empty if all were)."
+    index = _subsample(part.labels, limit)
     if len(index) == len(part):
         return part, ""
     few = part.subset(index)
@@ -132,7 +123,7 @@ def limit_set(
     missing = len(part.labels.unique()) - len(counts)
     each = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     none = f", none of {missing} classes" if missing else ""
-    return few, f"{part.name}: {len(few):,} of {len(part):,} pictures, {each} of a class{none}, drawn with seed {seed}"
+    return few, f"{part.name}: {len(few):,} of {len(part):,} pictures, {each} of a class{none}, drawn with seed 0"
 
 # %% ../../nbs/data/suite.ipynb #e313fd08
 _OBJECTNET = "objectnet-1.0"
@@ -190,7 +181,7 @@ def _from_torchvision(name: str, folder: str, kind: type, **settings: object) ->
     layout = f"{folder}/ as torchvision's download makes it, or {name}/test/CLASS/picture"
     return _KnownSet(load, layout, f"torchvision.datasets.{kind.__name__}(root, download=True)")
 
-
+# %% ../../nbs/data/suite.ipynb #0ba0fbc7
 # The zero-shot sets that are looked for below a data root.
 ZERO_SHOT_SETS = {
     "imagenet": _KnownSet(
@@ -217,17 +208,11 @@ ZERO_SHOT_SETS = {
 }
 
 # %% ../../nbs/data/suite.ipynb #acc30b1e
-_OTHER_FORMS = (
-    "or webdataset archives {0}/*.tar or {0}/test/*.tar, or {0}/ as save_to_disk of Hugging Face's datasets writes it"
-)
-
-
 def zero_shot_suite(
     root: Path,  # the folder below which all data sets lie
     size: int,  # pixels of a side: the model's input
     names: Sequence[str] = (),  # which sets; all known ones if empty
     limit: int = 0,  # images a set at most; all if 0
-    seed: int = 0,  # of the choice among them
 ) -> tuple[dict[str, ImageSet], list[str]]:
     "The sets that are there, and a line for each that is not, is not whole, or is not used whole."
     root = Path(root).expanduser()
@@ -250,9 +235,10 @@ def zero_shot_suite(
     for name in names:
         known = ZERO_SHOT_SETS[name]
         try:
-            sets[name], line = limit_set(load(name, known), limit, seed)
+            sets[name], line = limit_set(load(name, known), limit)
         except FileNotFoundError:
-            wanted = f"{known.layout}, {_OTHER_FORMS.format(name)}"
+            forms = f"webdataset archives {name}/*.tar or {name}/test/*.tar, or {name}/ as save_to_disk of datasets writes it"
+            wanted = f"{known.layout}, or {forms}"
             line = f"{name}: not found below {root}. Wanted: {wanted}. To get it: {known.source}"
         except (ValueError, ModuleNotFoundError) as error:
             line = f"{name}: there, but not used: {error}"

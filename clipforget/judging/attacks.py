@@ -50,7 +50,7 @@ def _fine_tune(
     fit(weights, loss, steps, learning_rate)
     return visual.requires_grad_(False)
 
-
+# %% ../../nbs/judging/attacks.ipynb #bf31c56a
 def ask_relearning(
     clip: Clip,  # the model that is asked
     task: Task,  # what it should have forgotten
@@ -121,7 +121,7 @@ def interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:
     same_text = edited.texts is original.texts  # as all edits of the image tower alone share them
     return replace(edited, model=model, texts=edited.texts if same_text else EncodedTexts())
 
-
+# %% ../../nbs/judging/attacks.ipynb #62fc105e
 def ask_undoing(
     clip: Clip,  # the model that is asked
     task: Task,  # what it should have forgotten

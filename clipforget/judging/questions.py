@@ -9,9 +9,10 @@ __all__ = ['RECOGNISED', 'Answer', 'perturb_images', 'render_target', 'load_rend
 # %% ../../nbs/judging/questions.ipynb #a0adf31b
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,8 @@ from ..method.task import ImageSet, Task
 from ..tools.settings import GATE
 
 # %% ../../nbs/judging/questions.ipynb #b027c772
-class Answer(NamedTuple):
+@dataclass(frozen=True)
+class Answer:
     "One answer of an audit, a row of its table."
 
     question: str  # what was asked, such as "features"
@@ -185,7 +187,7 @@ _PROBES: dict[str, tuple[Callable[[int], Any], float]] = {
 }
 "Classifiers by name, each made for so many images a side, and how far from the oracles (points) it may be."
 
-
+# %% ../../nbs/judging/questions.ipynb #48758616
 def ask_features(
     clip: Clip,  # the model that is asked
     task: Task,  # what it should have forgotten

@@ -47,7 +47,7 @@ def _light(row: pd.Series) -> str:
         return "grey"
     return "green" if value <= allowed else "amber" if value <= most else "red"
 
-
+# %% ../../nbs/judging/verdict.ipynb #f7321e77
 def compare(
     original: pd.DataFrame,  # from `audit`, as all of these
     edited: pd.DataFrame,
@@ -96,7 +96,7 @@ def _name_verdict(left: float, back: float, way: pd.Series, inside: pd.DataFrame
     green = (inside["light"] == "green").sum()
     return "gone" if not red and green >= 0.75 * len(inside) else "forgotten, with traces"
 
-
+# %% ../../nbs/judging/verdict.ipynb #8bc062b2
 def judge(
     table: pd.DataFrame,  # from `compare`
 ) -> dict[str, object]:
@@ -168,7 +168,7 @@ def _open(
     }
     return f"{target!r} is {says[str(j['verdict'])]}"
 
-
+# %% ../../nbs/judging/verdict.ipynb #3a8e5bc3
 def describe(
     judged: Mapping[str, Any],  # from `judge`
     target: str,  # its name

@@ -13,7 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .activations import ActivationCache, features_above, frozen_activations, frozen_depth, layers, part_of, tower_parts
+from clipforget.method.activations import (
+    ActivationCache,
+    features_above,
+    frozen_activations,
+    frozen_depth,
+    layers,
+    part_of,
+    tower_parts,
+)
 from .adapters import add_adapters, trainable
 from .clip import Clip, class_embeddings, fast
 from .importance import choose_layers, relative_fisher

@@ -22,7 +22,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
-from ..tools.files import PACKAGE, choose, project_root, results_folder, read_json, short_path, slug, write_atomic, write_json
+from clipforget.tools.files import (
+    PACKAGE,
+    choose,
+    project_root,
+    results_folder,
+    read_json,
+    short_path,
+    slug,
+    write_atomic,
+    write_json,
+)
 from .clip import Clip, default_device, hf_tokenizer
 
 # %% ../../nbs/method/loading.ipynb #6ff655d4

@@ -61,9 +61,8 @@ def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: torch.Tensor |
     "A hash of all that decides the stages: `clip`, `task`, `settings`, further images `seen`, and the code."
     captions = [task.forget.classes, task.templates, task.forget.labels.tolist(), task.retain.labels.tolist()]
     what = [task.target, task.siblings, task.labels, task.seed, *captions]
-    images = [
-        image_keys(part) for part in (*(p.images for p in task.trained_and_calibrated), *seen) if part is not None
-    ]
+    images = [list(p.keys) for p in task.trained_and_calibrated]
+    images += [image_keys(part) for part in seen if part is not None]
     code = code_hash("method.forgetting", "method.reminding", "method.restoring")
     return short_hash([asdict(settings), what, images, weights_hash(clip.model), code])
 

@@ -18,7 +18,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.optim.swa_utils import AveragedModel
 
 from ..data.photos import Photos
-from .activations import ActivationCache, encode_above, features_above, frozen_activations, frozen_depth
+from clipforget.method.activations import (
+    ActivationCache,
+    encode_above,
+    features_above,
+    frozen_activations,
+    frozen_depth,
+)
 from .adapters import trainable
 from .alignment import Pools, make_pools
 from .clip import Clip, batch_size, class_embeddings, fast

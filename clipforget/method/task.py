@@ -75,10 +75,8 @@ class Task:
         for k, part in enumerate(splits):
             for key in part.keys:
                 if seen.setdefault(key, k) != k:
-                    raise ValueError(
-                        f"An image of {splits[seen[key]].name!r} is also in {part.name!r}; every "
-                        "split needs images of its own."
-                    )
+                    both = f"{splits[seen[key]].name!r} is also in {part.name!r}"
+                    raise ValueError(f"An image of {both}; every split needs images of its own.")
 
 # %% ../../nbs/method/task.ipynb #drawn001
 def sibling_of(task: Task) -> list[str]:

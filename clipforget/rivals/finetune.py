@@ -16,7 +16,16 @@ from open_clip.model import CLIP
 from torch import nn
 
 from ..data.photos import pixels
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features, tokenise_for, truncated_text_features
+from clipforget.method.clip import (
+    Clip,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    image_features,
+    tokenise_for,
+    truncated_text_features,
+)
 from ..method.forgetting import draw
 from ..method.activations import layers
 from ..method.importance import sample
@@ -32,34 +41,21 @@ RATE, STEPS = Range(1e-6, 1e-3, log=True), Range(10, 120, log=True, whole=True)
 RISK = Range(1e-3, 3.0, log=True)  # percent, on the calibration split: where to stop, or what is allowed
 
 
-def calibration_risk(
-    clip: Clip,  # with the text tower to judge with
-    task: Task,  # its calibration split
-    visual: nn.Module | None = None,  # another image tower; `clip`'s own if None
-) -> float:
-    "Estimated risk (percent) that a new target image is recognised."
+def calibration_risk(clip: Clip, task: Task, visual: nn.Module | None = None) -> float:
+    "Estimated risk (percent) that `clip`, with the image tower `visual` if there is one, recognises a new image of the target of `task`."
     text, part = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_forget
     return highest_risk(encode_images(clip, part.images, visual, exact=False), text, part.labels)
 
 
-def calibrate(
-    clip: Clip,  # with the text tower to judge with
-    task: Task,  # its calibration split
-    visual: nn.Module | None = None,  # another image tower; `clip`'s own if None
-) -> dict[str, float]:
-    "`calibration_risk`, and the accuracy on the calibration siblings (percent)."
+def calibrate(clip: Clip, task: Task, visual: nn.Module | None = None) -> dict[str, float]:
+    "`calibration_risk` of `clip` (with `visual`), and its accuracy on the calibration siblings of `task` (percent)."
     text, part = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_retain
     siblings = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
     return {"risk": calibration_risk(clip, task, visual), "siblings": siblings}
 
 
-def finish_edit(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split
-    visual: nn.Module,  # the edited image tower
-    **info: object,  # what else the edit shall tell, such as its losses
-) -> Edit:
-    "The edit whose image tower is `visual`, with its calibration figures beside `info`."
+def finish_edit(clip: Clip, task: Task, visual: nn.Module, **info: object) -> Edit:
+    "The edit of `clip` whose image tower is `visual`, with its calibration figures on `task` beside `info`."
     return Edit(clip.with_visual(visual.requires_grad_(False).eval()), info=info | calibrate(clip, task, visual))
 
 # %% ../../nbs/rivals/finetune.ipynb #e134b32f
@@ -69,9 +65,7 @@ def trainable_tower(clip: Clip) -> tuple[nn.Module, dict[str, nn.Parameter]]:
     return visual, {name: getattr(m, p).requires_grad_(True) for name, (m, p) in layers(visual).items()}
 
 
-class _Drawn(NamedTuple):
-    "Images that were drawn from a set, as a loss sees them."
-
+class _Drawn(NamedTuple):  # images of a set, as a loss sees them
     u: torch.Tensor  # unit features [n, d]
     labels: torch.Tensor  # long [n]
     at: torch.Tensor  # long [n], positions in the set
@@ -135,12 +129,8 @@ def fine_tune(
     return visual, descend(clip, task, visual, weights.values(), loss, sets, learning_rate, steps, batch, stop_at)
 
 # %% ../../nbs/rivals/finetune.ipynb #53b20619
-def move_tower(
-    clip: Clip,  # the original model
-    vector: dict[str, torch.Tensor],  # by layer name
-    amount: float,  # how far, in units of the vector
-) -> nn.Module:
-    "A copy of the image tower of `clip`, moved by `amount` times `vector`."
+def move_tower(clip: Clip, vector: dict[str, torch.Tensor], amount: float) -> nn.Module:
+    "A copy of the image tower of `clip`, moved by `amount` times `vector`, which has tensors by layer name."
     visual = deepcopy(clip.model.visual).requires_grad_(False).eval()
     with torch.no_grad():
         for name, (module, parameter) in layers(visual).items():
@@ -149,13 +139,9 @@ def move_tower(
     return visual
 
 
-def diagonal_fisher(
-    clip: Clip,  # the original model
-    task: Task,  # its captions, and the seed of the draw
-    part: ImageSet,  # the images of one side, labelled by them
-    count: int = 32,  # images that are drawn, at most
-) -> dict[str, torch.Tensor]:
-    "Mean squared gradient of single images' cross-entropy, weight by weight, over at most `count` images."
+def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> dict[str, torch.Tensor]:
+    """Mean squared gradient of single images' cross-entropy by `clip`, weight by weight, over
+    at most `count` images of `part`, which are drawn by the seed of `task` and have its captions."""
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     part = sample(part, count, task.seed)

@@ -64,9 +64,7 @@ def list_methods() -> list[str]:
 def forget(
     clip: Clip,  # the original model; it is not changed
     task: Task,  # what to forget and what to keep
-    settings: Settings
-    | Mapping[str, Any]
-    | None = None,  # of the method: a Settings, or some by name; its defaults if None
+    settings: Settings | Mapping[str, Any] | None = None,  # all, or some by name; the method's own if None
     method: str = "clipforget",  # one of METHODS
     folder: Path | None = None,  # finished stages are kept here, and found again
     **more: Any,  # of the three stages: reference, cache_gb, pools, cache

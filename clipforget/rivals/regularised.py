@@ -18,7 +18,18 @@ from ..method.clip import Clip, class_embeddings, encode_images
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import Task
-from .finetune import RATE, RISK, STEPS, calibrate, descend, diagonal_fisher, encode_hidden, finish_edit, other_names, trainable_tower
+from clipforget.rivals.finetune import (
+    RATE,
+    RISK,
+    STEPS,
+    calibrate,
+    descend,
+    diagonal_fisher,
+    encode_hidden,
+    finish_edit,
+    other_names,
+    trainable_tower,
+)
 from ..tools.settings import Range
 
 # %% ../../nbs/rivals/regularised.ipynb #bdbcd718

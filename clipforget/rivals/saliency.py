@@ -17,7 +17,18 @@ from ..method.activations import layers
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
-from .finetune import RATE, RISK, STEPS, calibrate, calibration_risk, descend, diagonal_fisher, finish_edit, move_tower, trainable_tower
+from clipforget.rivals.finetune import (
+    RATE,
+    RISK,
+    STEPS,
+    calibrate,
+    calibration_risk,
+    descend,
+    diagonal_fisher,
+    finish_edit,
+    move_tower,
+    trainable_tower,
+)
 from ..tools.settings import Range
 
 # %% ../../nbs/rivals/saliency.ipynb #147ad8c2

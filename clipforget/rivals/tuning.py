@@ -70,12 +70,9 @@ def _suggest(trial: "Trial", space: Mapping[str, Range | tuple]) -> dict[str, ob
     return found
 
 # %% ../../nbs/rivals/tuning.ipynb #44285bfe
-def _open_study(
-    name: str,  # of the study; a journal may hold several
-    journal: Path,  # the file that keeps them; made if there is none
-    seed: int,  # of the sampler, to which the number of trials so far is added
-) -> "Study":
-    "The study of this name in a journal, with what was tried before; a new one if there is none."
+def _open_study(name: str, journal: Path, seed: int) -> "Study":
+    """The study called `name` in the file `journal`, with what was tried before; a new one if there is
+    none. To the `seed` of the sampler the number of trials so far is added."""
     try:
         import optuna
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -92,9 +89,8 @@ def _open_study(
 
 
 def _note_trial(trial: "Trial", found: pd.DataFrame) -> float:
-    """Write into the journal what `trial` came to, `found` with a row a tuning task from `objective`, and by how many
-    points it is above the gate on its worst task and below what a model that is not wrecked keeps (it passes where
-    neither is positive); the mean J."""
+    """Write into the journal what `trial` came to, `found` with a row a tuning task from `objective`, and by how far it
+    misses the gate on its worst task, and what a model keeps that is not wrecked (or passes: below zero); the mean J."""
     risk, kept = float(found["risk"].max()), float(found.drop(columns=["J", "risk"]).mean().mean())
     trial.set_user_attr("mean", found.mean().to_dict())
     trial.set_user_attr("risk", risk)
@@ -147,12 +143,11 @@ def search(
 
     def run_trial(trial: "Trial") -> float:
         settings = {**(own or {}), **_suggest(trial, space)}
-        edited = lambda task, more: method(clip, task, settings, **more).clip
-        return _note_trial(trial, pd.DataFrame([objective(clip, t, edited(t, more), o, c) for t, o, c, more in ready]))
+        found = [objective(clip, t, method(clip, t, settings, **more).clip, o, c) for t, o, c, more in ready]
+        return _note_trial(trial, pd.DataFrame(found))
 
+    enough = lambda study, trial: study.stop() if len(_finished_trials(study)) >= trials else None
     if missing:  # two processes may share the journal: what counts is how many trials it has
-        from optuna.study import MaxTrialsCallback
-
-        kept.optimize(run_trial, callbacks=[MaxTrialsCallback(trials)])
+        kept.optimize(run_trial, callbacks=[enough])
     found = _finished_trials(kept)
     return found[found["trial"].isin(found["trial"].nsmallest(trials))] if 0 < trials < len(found) else found

@@ -39,7 +39,7 @@ def _is_text(node: object) -> bool:
         return any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
-
+# %% ../../nbs/tools/code.ipynb #a5b4fc2c
 @cache
 def _parsed(source: str) -> tuple[str, tuple[tuple[int, str, tuple[str, ...]], ...]]:
     "The hash of a module's code, and its imports: dots, the module and the names."

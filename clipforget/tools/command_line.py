@@ -9,6 +9,7 @@ __all__ = ['read_command', 'notebook_parameters', 'complete_argv', 'complete_com
 import ast
 import atexit
 import json
+import logging
 import os
 import stat
 import sys
@@ -92,16 +93,38 @@ def _project_notebook(
     notebook, folder = Path(os.path.abspath(word)), root.resolve() / "nbs"
     notebook = notebook.parent.resolve() / notebook.name
     inside = notebook.is_relative_to(folder) and notebook.suffix == ".ipynb"
+    if notebook.is_file() and inside:
+        return notebook
     if inside or (word == notebook.name and not notebook.exists()):
         with nullcontext() if inside else suppress(ValueError):
-            return (
-                notebook
-                if notebook.is_file()
-                else find_page(str(notebook.relative_to(folder)) if inside else word, root)
-            )
+            return find_page(str(notebook.relative_to(folder)) if inside else word, root)
     return None
 
 
+def _place(call: dict, notebook: Path, parameters: dict[str, Any], root: Path) -> Path | None:
+    "Where `notebook`, executed with `parameters`, goes: where `call` says, or into the folder of its run; None if that is no file. ValueError where a notebook of the project `root` would be overwritten or printed."
+    word, in_yaml = call["output_path"], any(call[f"parameters_{name}"] for name in ("file", "yaml", "base64"))
+    if word == "-" or "://" in word:
+        return None
+    if word:
+        try:
+            output = Path(os.path.abspath(word.format(**parameters)))
+        except (LookupError, ValueError):  # papermill will say what is wrong with the braces
+            return None
+    elif notebook.name != "run.ipynb":
+        output = results_folder(root) / notebook.stem / notebook.name
+    elif not in_yaml:
+        with chdir(call["cwd"]) if call["cwd"] else nullcontext():  # paths mean what they will mean in the notebook
+            output = Path(os.path.abspath(run_folder(parameters))) / notebook.name
+    elif stat.S_ISFIFO(os.fstat(0).st_mode) or not sys.stdout.isatty():  # it would be printed, or overwritten
+        raise ValueError("parameters in YAML do not tell where to write: give an output path after the notebook's")
+    else:
+        return None
+    if output.exists() and any(map(output.samefile, (root / "nbs").rglob("*.ipynb"))):
+        raise ValueError(f"{output} is a notebook of this project and would be overwritten: write to results/ instead")
+    return output
+
+# %% ../../nbs/tools/command_line.ipynb #b96c7d33
 def complete_argv(
     argv: list[str],  # as `sys.argv`: the program's name, then its words
     root: Path,  # the project's root
@@ -118,34 +141,16 @@ def complete_argv(
     if call["help_notebook"]:
         return argv, None
     annotations, defaults = notebook_parameters(notebook)
-    given, word = _given_parameters(call, annotations), call["output_path"]
-    in_yaml = call["parameters_file"] or call["parameters_yaml"] or call["parameters_base64"]
-    if notebook.name == "run.ipynb" and not in_yaml:
+    given = _given_parameters(call, annotations)
+    if notebook.name == "run.ipynb":
         read_request(defaults | given)
     added = [w for k, v in given.items() for w in ("-r" if isinstance(v, str) else "-p", k, str(v))]
     end = argv.index("--") if "--" in argv else len(argv)  # behind which nothing is an option
     argv = [*argv[:end], *added, *argv[end:]]
-    if word == "-" or "://" in word:
-        return argv, None
-    if word:
-        try:
-            output = Path(os.path.abspath(word.format(**given)))
-        except (LookupError, ValueError):  # papermill will say what is wrong with the braces
-            return argv, None
-    elif notebook.name != "run.ipynb":
-        output = results_folder(root) / notebook.stem / notebook.name
-    elif not in_yaml:
-        with chdir(call["cwd"]) if call["cwd"] else nullcontext():  # paths mean what they will mean in the notebook
-            output = Path(os.path.abspath(run_folder(defaults | given))) / notebook.name
-    elif (
-        stat.S_ISFIFO(os.fstat(0).st_mode) or not sys.stdout.isatty()
-    ):  # papermill would print, or take the source for the output
-        raise ValueError("parameters in YAML do not tell where to write: give an output path after the notebook's")
-    else:
-        return argv, None
-    if output.exists() and any(map(output.samefile, (root / "nbs").rglob("*.ipynb"))):
-        raise ValueError(f"{output} is a notebook of this project and would be overwritten: write to results/ instead")
-    return argv + ([] if word else [str(output).replace("{", "{{").replace("}", "}}")]), output
+    output = _place(call, notebook, defaults | given, root)
+    if output and not call["output_path"]:
+        argv.append(str(output).replace("{", "{{").replace("}", "}}"))
+    return argv, output
 
 # %% ../../nbs/tools/command_line.ipynb #af5ef1cc
 def _is_papermill(
@@ -171,6 +176,11 @@ def complete_command_line() -> None:
         print(f"clipforget: {error}", file=sys.stderr)
         sys.exit(2)
     sys.argv[1:] = complete[1:]
+    if (
+        complete is not sys.argv
+    ):  # papermill cannot read annotations such as "int | None", and calls their parameters unknown
+        known = lambda record: not record.getMessage().startswith("Passed unknown parameter")
+        logging.getLogger("papermill").addFilter(known)
     if call and output and not call["output_path"]:
         print(f"clipforget: the executed notebook goes to {os.path.relpath(output)}", file=sys.stderr)
         atexit.register(_say_what_to_open, output)

@@ -53,7 +53,7 @@ class Batch:
         rows = {f: [c.claims <= f for c in different] for f in set(self.facts)}
         return [c.text for c in different], torch.tensor([rows[f] for f in self.facts])
 
-
+# %% ../../nbs/tools/corpora.ipynb #0bdc1159
 class Corpus(Protocol):
     "What a model may learn from."
 
@@ -85,7 +85,7 @@ def _kind_at(step: int) -> str:
     "The kind of batch of a step: two mixed, three grouped and a coarse one in turn."
     return ("mixed", "grouped", "grouped", "mixed", "grouped", "coarse")[step % 6]
 
-
+# %% ../../nbs/tools/corpora.ipynb #b6d4ec92
 @dataclass(frozen=True)
 class PictogramCorpus:
     "What pre-training may see of the emoji: sources of images, the names left out, and one entry for each (source, name)."
@@ -311,7 +311,7 @@ def load_corpus(
     limit: int = 0,  # only so many names (pictograms) or pictures of a class in a style (photographs)
     **emoji: Any,  # further settings of `make_corpus`
 ) -> Corpus:
-    "The corpus of one or several data sets. FileNotFoundError or ValueError before anything is decoded."
+    "The corpus of one or several data sets; `emoji` are further settings of `make_corpus`. FileNotFoundError or ValueError before anything is decoded."
     names = [n.strip() for n in dataset.split(";") if n.strip()]
     if not names or len(set(names)) < len(names):
         raise ValueError(

@@ -111,14 +111,9 @@ def compute_answers(
     parts = {r: task.evaluation[r] for r in ("target", "siblings")} | {"others": next(iter(task.suite.values()))}
     even = lambda part, n: part.subset(torch.linspace(0, len(part) - 1, n).long())
     shown = {role: even(part, n) for (role, part), n in zip(parts.items(), each)}
-    told = [
-        (role, part.classes[j], image) for role, part in shown.items() for image, j in zip(part.images, part.labels)
-    ]
-    classes, curves, best = task.forget.classes, {}, {}
-    text, images = (
-        class_embeddings(clip, classes, task.templates),
-        torch.cat([pixels(p.images) for p in shown.values()]),
-    )
+    told = [(role, part.classes[j], x) for role, part in shown.items() for x, j in zip(part.images, part.labels)]
+    classes, images = task.forget.classes, torch.cat([pixels(part.images) for part in shown.values()])
+    text, curves, best = class_embeddings(clip, classes, task.templates), {}, {}
     for stage in edit.stages[:2]:
         towers = {f"{a}": scaled(stage.visual, a) for a in grid}
         rows = evaluate_stages(clip, task, towers)
@@ -127,15 +122,7 @@ def compute_answers(
         curves[stage.name] = {c: table[c].tolist() for c in ("target", "siblings", "suite")}
         best[stage.name] = [_best_names(clip.with_visual(tower), images, text) for tower in towers.values()]
     used = sorted({j for at in best.values() for answers in at for answer in answers for j, _ in answer})
-    short = lambda answer: [[used.index(j), share] for j, share in answer]
-    pictures = [
-        {
-            "role": role,
-            "truth": truth,
-            "src": _as_png(image),
-            "best": {s: [short(x[k]) for x in at] for s, at in best.items()},
-        }
-        for k, (role, truth, image) in enumerate(told)
-    ]
+    of = lambda k: {s: [[[used.index(j), p] for j, p in x[k]] for x in at] for s, at in best.items()}
+    pictures = [{"role": r, "truth": t, "src": _as_png(x), "best": of(k)} for k, (r, t, x) in enumerate(told)]
     names = [classes[j] for j in used]
     return {"name": task.target, "a": edit.info["a"], "curves": curves, "pictures": pictures, "names": names}

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..data.folders import plot_proposal, propose_pool
 from ..data.photos import Photos, image_files
-from ..data.remedies import apply_remedy as apply_remedy
+from ..data.remedies import apply_remedy
 from ..data.requests import check_data, make_task
 from ..method.clip import Clip
 from ..method.edit import Edit

@@ -49,7 +49,7 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     title = "Stage by stage, on pictures that no stage saw"
     return _finish(figure, "after the stage", "zero-shot accuracy (%)", title)
 
-
+# %% ../../nbs/tools/plots.ipynb #ed5fcca0
 def suite_curve(rows: pd.DataFrame, stages: Mapping[str, float]) -> pd.Series:
     "Mean accuracy of the suite's columns by a, from tidy rows in which every a of `stages` (name -> a) was judged."
     kept = rows[rows["stage"].isin(stages) & ~rows["column"].str.startswith(("target", "siblings"))]

@@ -26,7 +26,15 @@ from torch import nn
 from tqdm import tqdm
 
 from ..data.pictograms import DIGITS, Pictograms, draw_views, load_digits
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, normalise, truncated_text_features
+from clipforget.method.clip import (
+    Clip,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    normalise,
+    truncated_text_features,
+)
 from .corpora import SIZE, Corpus, JointCorpus, PhotoCorpus, PictogramCorpus
 from .files import choose, read_json, write_atomic, write_json
 
@@ -86,9 +94,7 @@ class Training:
     optimisers: tuple[torch.optim.Optimizer, ...]  # of matrices, and of the rest; see `_start`
     rows: torch.Tensor  # long [r], ids of the used tokens
     step: int = 0  # how many have been taken
-    history: list[dict] = field(
-        default_factory=list
-    )  # a row a step: its number, loss, seconds, and accuracies if reported
+    history: list[dict] = field(default_factory=list)  # a row a step: loss, seconds, reports
     config: dict = field(default_factory=lambda: MODEL_CFG)  # of the model, with the full vocabulary
     kernels: tuple[tuple[nn.Parameter, nn.Parameter], ...] = ()  # those that Muon trains, each with its matrix
 
@@ -100,7 +106,7 @@ class Training:
 MUON = ("nothing", "matrices", "kernels")  # what Muon may train: nothing (a control), matrices, or kernels, too
 _FASTER = 3.0  # the learning rate of kernels that Muon trains, in units of the others'
 
-
+# %% ../../nbs/tools/pretraining.ipynb #02b1cc66
 def _start(
     corpus: Corpus,
     seed: int,

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..data.wordnet import TABLES
 from .settings import GATE
 from ..judging.scores import stage_accuracies, retention_table, score_table, summarise
 from ..method.task import Task
-from .files import write_atomic
+from .files import PACKAGE, write_atomic
 
 # %% ../../nbs/tools/report.ipynb #a3771942
 PAPER_NOTE = (
@@ -43,7 +42,7 @@ _PAPER_METHODS = {"clipforget": "paper", "gradient ascent": "GA", "EMMN": "EMMN"
 
 def paper_figures() -> pd.DataFrame:
     "The paper's tables: a row a target, backbone and method, accuracies in percent."
-    return pd.read_csv(TABLES / "paper.csv")
+    return pd.read_csv(PACKAGE / "tables" / "paper.csv")
 
 # %% ../../nbs/tools/report.ipynb #ccb565e2
 def compare_with_paper(
@@ -97,7 +96,7 @@ def gate_sentence(
     )
     return s["gate"] == "passed", text
 
-
+# %% ../../nbs/tools/report.ipynb #6305521b
 def write_report(
     folder: Path,  # the page is report.html there
     rows: pd.DataFrame,  # tidy rows with the stage "original"

