@@ -230,8 +230,10 @@ def test_every_parameter_says_what_it_is(module):
         parts = [symbol, *(method for k, method in public if re.match("[^_]|__call__", k))]
         for part in [p for p in parts if inspect.isclass(p) or inspect.isfunction(p)]:
             told = {k: v for k, v in docments(part, full=False, returns=False).items() if v}
-            if dataclasses.is_dataclass(part):  # a declared setting says what it is itself
-                told |= {f.name: f.metadata["help"] for f in dataclasses.fields(part) if f.metadata.get("help")}
+            for base in filter(dataclasses.is_dataclass, inspect.getmro(part) if inspect.isclass(part) else ()):
+                told |= {k: v for k, v in docments(base, full=False, returns=False).items() if v}
+                # a declared setting says what it is itself
+                told |= {f.name: f.metadata["help"] for f in dataclasses.fields(base) if f.metadata.get("help")}
             docs = f"{symbol.__doc__} {part.__doc__} {' '.join(told)}"
             given = [p for p in inspect.signature(part).parameters if p not in ("self", "args", "kwargs")]
             bare += [f"{name}({p})" for p in given if not re.search(rf"\b{p}\b", docs)]

@@ -128,8 +128,7 @@ class _Judged:
     @cached_property
     def _judged(self) -> tuple[pd.DataFrame, pd.Series | None]:
         "The tidy rows, and the suite by a of the soup; computed once."
-        began = time.perf_counter()
-        judged = _judge_edit(*self._before(), self.clip, self.stages, self.method)
+        began, judged = time.perf_counter(), _judge_edit(*self._before(), self.clip, self.stages, self.method)
         self.judged_in = time.perf_counter() - began
         return judged
 

@@ -157,7 +157,7 @@ def request_for(
     name: str,  # a class or WordNet id (imagenet), "CLASS/CLUSTER" (cifar10) or "CLASS, STYLE" (style)
     **more: Any,  # further fields
 ) -> Request:
-    "The request that one name stands for. ValueError for an unknown data set, and for a name of another form."
+    "The request that one name stands for, with `more` fields. ValueError for an unknown data set, and for a name of another form."
     mark, parameter, example = NAMED[choose("data set", dataset, NAMED)]
     if not mark:
         return Request(dataset, name, **more)

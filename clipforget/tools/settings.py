@@ -249,7 +249,7 @@ class Settings(_Reminding):
         return cls(**values)
 
     def replace(self, **changes: object) -> Self:
-        "These settings with some changed."
+        "These settings with some `changes`."
         check_names("setting", changes, names_of(type(self)))
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
@@ -276,7 +276,7 @@ def search_space() -> dict[str, Range]:
 
 
 def names_of(declared: type) -> tuple[str, ...]:
-    "The names of the fields of `Settings` or `Request`."
+    "The names of the fields of `declared`: `Settings` or `Request`."
     return tuple(f.name for f in dataclasses.fields(declared))
 
 
