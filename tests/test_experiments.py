@@ -154,12 +154,10 @@ def test_rivals_refuse_an_unknown_target_before_anything_slow(tree):
 
 def test_the_main_job_mends_the_siblings(tmp_path):
     given = {"results": str(tmp_path), "remedy": "density"}
-    assert "density: 130 pictures of siblings in the place of 160" in said(
-        executed("run", given, "apply_remedy(clip")[-1:]
-    )
+    assert "density: 130 pictures of siblings in the place of 160" in said(executed("run", given, "start_job(")[-1:])
     assert run_folder(given).name.endswith("-density")
     with pytest.raises(ValueError, match=r"Unknown remedy 'densty'\. Did you mean 'density'"):
-        executed("run", {"remedy": "densty"}, "apply_remedy(clip")
+        executed("run", {"remedy": "densty"}, "start_job(")
 
 
 def test_a_pair_is_audited_anew(tmp_path, few_pictures):

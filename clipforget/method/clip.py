@@ -40,7 +40,7 @@ class EncodedTexts:
     features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, exact) -> unit [d]
     key: str = ""  # hash of the text tower, once it was asked for
 
-
+# %% ../../nbs/method/clip.ipynb #e33e0531
 @dataclass
 class Clip:
     "An open_clip model with its tokenizer, its pixel normalisation and the hash of its weights."

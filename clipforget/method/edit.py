@@ -112,11 +112,10 @@ def _report_edit(
     write_json(folder / "settings.json", said)
     return write_report(folder, rows, last, task, saved, said, notes, compare_with_paper(rows, last))
 
-# %% ../../nbs/method/edit.ipynb #166f79db
+# %% ../../nbs/method/edit.ipynb #137dd01b
 @dataclass
-class Edit:
-    """An edited CLIP, how it came about, and what can be done with it. `Edit(clip, original=..., task=...)` wraps a model
-    that was edited elsewhere, so that it is judged and saved alike."""
+class _Judged:
+    "An edited CLIP and what it comes to."
 
     clip: Clip  # an ordinary model: adapters, if there were any, are merged
     stages: list[Stage] = field(default_factory=list)  # in order; empty if the method has none
@@ -129,8 +128,7 @@ class Edit:
     @cached_property
     def _judged(self) -> tuple[pd.DataFrame, pd.Series | None]:
         "The tidy rows, and the suite by a of the soup; computed once."
-        began = time.perf_counter()
-        judged = _judge_edit(*self._before(), self.clip, self.stages, self.method)
+        began, judged = time.perf_counter(), _judge_edit(*self._before(), self.clip, self.stages, self.method)
         self.judged_in = time.perf_counter() - began
         return judged
 
@@ -154,6 +152,12 @@ class Edit:
     def verdict(self) -> str:
         "Whether the gate was passed, in a sentence with the figures behind it."
         return gate_sentence(self.rows, str(self.rows["stage"].iloc[-1]))[1]
+
+# %% ../../nbs/method/edit.ipynb #166f79db
+@dataclass
+class Edit(_Judged):
+    """An edited CLIP, how it came about, and what can be done with it. `Edit(clip, original=..., task=...)` wraps a model
+    that was edited elsewhere, so that it is judged and saved alike."""
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
@@ -187,14 +191,10 @@ def apply_patch(
     "A copy of `clip` with the changes in a patch merged. ValueError for a patch of another model, and for a damaged file."
     return clip.with_visual(merge(clip.model.visual, load_patch(clip, Path(file))))
 
-# %% ../../nbs/method/edit.ipynb #7a9c2d82
-_NEEDS = ("names", "forget images", "siblings")
-_MOVES = ("nothing", "image tower", "text tower", "both towers")
-
-
+# %% ../../nbs/method/edit.ipynb #7b7d8d0d
 @dataclass(frozen=True)
-class Method:
-    "A method with what it declares."
+class _Declared:
+    "A method as it is called, and what it needs and moves."
 
     run: Callable[..., Edit]  # (clip, task, settings, ...) with the three stages, else (clip, task, **settings)
     needs: tuple[str, ...]  # of _NEEDS
@@ -223,6 +223,15 @@ class Method:
         given = list(inspect.signature(self.run).parameters.values())[2:]
         return asdict(self.stages) if self.stages else {one.name: one.default for one in given}
 
+# %% ../../nbs/method/edit.ipynb #7a9c2d82
+_NEEDS = ("names", "forget images", "siblings")
+_MOVES = ("nothing", "image tower", "text tower", "both towers")
+
+
+@dataclass(frozen=True)
+class Method(_Declared):
+    "A method with what it declares."
+
     def __call__(
         self,
         clip: Clip,  # the original model
@@ -230,7 +239,7 @@ class Method:
         settings: Settings | Mapping[str, Any] | None = None,  # all of the three stages, or some by name
         **more: Any,  # what `prepare` gives; of the three stages also folder, reference, cache_gb, cache
     ) -> Edit:
-        "The edit. ValueError for a setting that the method does not have."
+        "The edit; `more` goes to the three stages. ValueError for a setting that the method does not have."
         if self.stages:
             whole = settings if isinstance(settings, Settings) else self.stages.replace(**(settings or {}))
             return self.run(clip, task, whole, **more)

@@ -15,7 +15,7 @@ from torch import nn
 
 from .activations import layers
 from .clip import Clip, class_embeddings, image_features
-from ..data.photos import Photos
+from ..data.photos import Photos, pixels
 from .task import ImageSet, Task
 
 # %% ../../nbs/method/importance.ipynb #b317c98e
@@ -31,7 +31,7 @@ def _squared_gradients(
         w.requires_grad_(True)
     rows = []
     try:
-        for image, t in zip(images, texts):
+        for image, t in zip(pixels(images), texts):
             s = (image_features(clip, image[None])[0] * t).sum()
             rows.append(torch.stack([g.square().sum() for g in torch.autograd.grad(s, weights)]))
     finally:  # the original asks for gradients only here, whatever happens

@@ -260,7 +260,7 @@ def from_open_clip(
     mean, std = tuple(map(float, normalize.mean)), tuple(map(float, normalize.std))
     return Clip(name, model, _config_of(model), mean, std, tokenizer=tokenizer)
 
-
+# %% ../../nbs/method/loading.ipynb #897b57b7
 def _config_of(model: CLIP) -> dict:
     "open_clip's configuration of `model`, read off its modules. ValueError where it does not tell all."
     visual: Any = getattr(model, "visual", None)

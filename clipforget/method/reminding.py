@@ -142,7 +142,7 @@ def _lesson_losses(
 
 # %% ../../nbs/method/reminding.ipynb #6204a441
 def train_lesson(
-    clip: Clip,
+    clip: Clip,  # says how many images fit at once
     visual: nn.Module,  # its adapters are trained in place, and end as their running average
     lesson: Lesson,
     generator: torch.Generator,  # of the batches

@@ -17,13 +17,13 @@ def fit(
     loss: Callable[[int], torch.Tensor | Iterable[torch.Tensor] | None],  # of a step's number; None ends the training
     steps: int,  # at most
     learning_rate: float,  # of the optimiser
-    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,  # another of torch's
     schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,  # of its rate
     after: Callable[[int], object] | None = None,  # called behind each step with its number; what is true ends it
     progress: str = "",  # text of a progress bar; none if empty
     **options: object,  # of the optimiser
 ) -> list[float]:
-    "Train `weights` by a loss; the losses, one a step taken."
+    "Train `weights` by a loss; the losses, one a step taken. `options` go to the optimiser."
     weights, losses = list(weights), []
     moving = optimiser(weights, lr=learning_rate, **options)
     rate = schedule(moving) if schedule else None

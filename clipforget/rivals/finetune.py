@@ -70,7 +70,7 @@ class _Drawn(NamedTuple):  # images of a set, as a loss sees them
     labels: torch.Tensor  # long [n]
     at: torch.Tensor  # long [n], positions in the set
 
-
+# %% ../../nbs/rivals/finetune.ipynb #af7efacf
 def descend(
     clip: Clip,  # the original model
     task: Task,  # its calibration split, and the seed of the draws
@@ -146,7 +146,7 @@ def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> 
     text = class_embeddings(clip, task.forget.classes, task.templates)
     part = sample(part, count, task.seed)
     total = {name: torch.zeros_like(w) for name, w in weights.items()}
-    for image, y in zip(part.images, part.labels):
+    for image, y in zip(pixels(part.images), part.labels):
         value = contrastive_loss(image_features(clip, image[None], visual), text, y[None].to(clip.device))
         for name, g in zip(weights, torch.autograd.grad(value, list(weights.values()))):
             total[name] += g.square() / len(part)

@@ -187,8 +187,7 @@ def lip(
     adam = partial(torch.optim.AdamW, betas=(0.9, 0.98), weight_decay=0.2)
     losses = fit(moving, loss, steps, learning_rate, adam, after=is_gone)
     edited.model.requires_grad_(False).eval()
-    gone = bool(left) and left[-1] <= allowed
-    judged = edited if gone else clip
+    judged = edited if (gone := bool(left) and left[-1] <= allowed) else clip
     return Edit(judged, info={"rolled back": not gone, "losses": losses, **calibrate(judged, task)})
 
 # %% ../../nbs/rivals/noise.ipynb #677f7131

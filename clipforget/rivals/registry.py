@@ -69,7 +69,7 @@ def forget(
     folder: Path | None = None,  # finished stages are kept here, and found again
     **more: Any,  # of the three stages: reference, cache_gb, pools, cache
 ) -> Edit:
-    "Edit `clip` by a method. ValueError for an unknown method, or for a setting that it does not have."
+    "Edit `clip` by a method; `more` goes to the three stages. ValueError for an unknown method, or for a setting that it does not have."
     chosen = METHODS[choose("method", method, METHODS)]
     edit = chosen(clip, task, settings, folder=folder, **more) if chosen.stages else chosen(clip, task, settings)
     return replace(edit, original=clip, task=task, method=method)

@@ -98,7 +98,7 @@ def _note_trial(trial: "Trial", found: pd.DataFrame) -> float:
     trial.set_constraint("wrecked", WRECKED - kept)
     return float(found["J"].mean())
 
-
+# %% ../../nbs/rivals/tuning.ipynb #982bca99
 def _finished_trials(study: "Study") -> pd.DataFrame:
     """A row a finished trial of `study`: whether it has the method's own defaults, its settings, whether it passes
     the gate, J and the means of its parts; the best first, and those that pass before all others."""

@@ -10,7 +10,7 @@ import base64
 import html
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from PIL import Image
@@ -25,9 +25,6 @@ from .plots import pick_examples
 from ..judging.scores import evaluate_stages
 from ..method.task import Task
 from ..data.emoji import emoji_task
-
-if TYPE_CHECKING:
-    import ipywidgets
 
 # %% ../../nbs/tools/interactive.ipynb #bbe21ffc
 def _as_png(image: torch.Tensor) -> str:
@@ -72,7 +69,7 @@ def explore(
     targets: Sequence[str],  # names to choose among
     method: Callable[[Clip, Task], Edit] = three_stages,  # whatever leaves its stages
     task_of: Callable[[Clip, str], Task] = emoji_task,  # the task of a name
-) -> "ipywidgets.VBox":
+) -> Any:
     "Widgets for target, stage and a, with what that model says of a dozen images below them; put it last in a cell."
     if not targets:
         raise ValueError("explore needs at least one target. Name some, for example ['turtle'].")

@@ -28,10 +28,10 @@ from .forecast import compare_with_clock, forecast
 from .request import Request, parameter_defaults, read_run, run_folder
 from .settings import Settings
 
-# %% ../../nbs/tools/job.ipynb #00183fda
+# %% ../../nbs/tools/job.ipynb #69181c5f
 @dataclass
-class Job:
-    "A run: what is asked for, the model, the task, and where the results go."
+class _Started:
+    "What a run starts from, and its edit."
 
     request: Request  # what is forgotten, of which model
     settings: Settings  # of the stages
@@ -61,9 +61,14 @@ class Job:
             print(f"{stage.name}: {stage.info}")
         return edit
 
+# %% ../../nbs/tools/job.ipynb #00183fda
+@dataclass
+class Job(_Started):
+    "A run: what is asked for, the model, the task, and where the results go."
+
     def leave(self, edit: Edit, expected: pd.DataFrame) -> pd.DataFrame | None:
-        """Write report, figures, rows, settings, the patch and, if asked for, the merged model; say what to open.
-        The seconds of the forecast beside those of the clock, where there is a forecast."""
+        """Write what `edit` leaves: report, figures, rows, settings, the patch and, if asked for, the merged model; say what to open.
+        The seconds `expected` by the forecast beside those of the clock, where there is a forecast."""
         took = round(time.perf_counter() - self.started, 1)
         report = edit.report(self.folder, {**self.given, **asdict(self.settings), "seconds": took}, self.lines)
         if edit.stages:
@@ -73,7 +78,7 @@ class Job:
         print(f"{took} s. Open {short_path(report)}")
         return compare_with_clock(expected, edit.stages, edit.judged_in).round(1) if len(expected) else None
 
-
+# %% ../../nbs/tools/job.ipynb #5ded3007
 def _reference(request: Request) -> list[Path]:
     "The images that a tower without BatchNorm is aligned to. ValueError where a folder is named and has none."
     files = image_files(Path(request.reference)) if request.reference else []

@@ -27,13 +27,13 @@ from clipforget.tools.settings import (
     setting,
 )
 
-# %% ../../nbs/tools/request.ipynb #85461658
+# %% ../../nbs/tools/request.ipynb #a2f0793d
 CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
 
 
 @dataclass(frozen=True)
-class Request:
-    "What is to be forgotten, of which model, and where the results go. ValueError for a value that means nothing."
+class _Asked:
+    "What is to be forgotten."
 
     dataset: str = setting(
         "emoji", "emoji, imagenet, cifar10, style or folder", choices=tuple(DATASETS), kind="data set"
@@ -64,6 +64,12 @@ class Request:
     download: bool = setting(
         False, "cifar10: have torchvision fetch it, and compare checksums, if it is not there", of=("cifar10",)
     )
+
+# %% ../../nbs/tools/request.ipynb #6fa98625
+@dataclass(frozen=True)
+class _Run(_Asked):
+    "And of which model, and where the results go."
+
     limit: int = setting(
         0, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0, of=(*DATASETS, POOL)
     )
@@ -85,6 +91,14 @@ class Request:
     )
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")
+
+# %% ../../nbs/tools/request.ipynb #85461658
+CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
+
+# %% ../../nbs/tools/request.ipynb #690cf429
+@dataclass(frozen=True)
+class Request(_Run):
+    "What is to be forgotten, of which model, and where the results go. ValueError for a value that means nothing."
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -143,7 +157,7 @@ def request_for(
     name: str,  # a class or WordNet id (imagenet), "CLASS/CLUSTER" (cifar10) or "CLASS, STYLE" (style)
     **more: Any,  # further fields
 ) -> Request:
-    "The request that one name stands for. ValueError for an unknown data set, and for a name of another form."
+    "The request that one name stands for, with `more` fields. ValueError for an unknown data set, and for a name of another form."
     mark, parameter, example = NAMED[choose("data set", dataset, NAMED)]
     if not mark:
         return Request(dataset, name, **more)

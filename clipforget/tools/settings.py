@@ -55,7 +55,7 @@ def check_value(
     advice = f" Give it as it is written: -r {name} TEXT." if str in kinds else ""
     raise ValueError(f"{name}={value!r}: wanted is {words}{bounds}{', or None' * (NoneType in kinds)}.{advice}")
 
-
+# %% ../../nbs/tools/settings.ipynb #a4be4d2a
 def read_value(
     name: str,  # of a parameter
     text: str,  # what stands behind `-p name` on a command line
@@ -122,13 +122,13 @@ def setting(
     high: float = math.inf,  # the largest
     **more: object,  # stage, own, paper, search, choices, of: see the text above and below
 ) -> Any:
-    "A field of `Settings` or `Request`."
+    "A field of `Settings` or `Request`; `more` are the further words above and below."
     return field(default=default, metadata={"help": help, "low": low, "high": high, **more})
 
-# %% ../../nbs/tools/settings.ipynb #be7baefa
+# %% ../../nbs/tools/settings.ipynb #26a60e24
 @dataclass(frozen=True)
-class Settings:
-    "The settings of the three stages. ValueError for a value of another type or out of bounds."
+class _Forgetting:
+    "The settings of the first stage."
 
     layers: int = setting(6, "k: how many layers get adapters", 1, stage="forgetting", own={"cifar10": 4, "style": 1})
     layer_choice: str = setting(
@@ -160,12 +160,24 @@ class Settings:
     delta: float | None = setting(
         None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1, stage="forgetting"
     )
+
+# %% ../../nbs/tools/settings.ipynb #e7f45ea0
+@dataclass(frozen=True)
+class _Alignment(_Forgetting):
+    "And of the images that the second stage distils on."
+
     align_steps: int = setting(20, "steps of the distribution alignment; 0 leaves it out", 0, stage="reminding")
     aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, stage="reminding")
     random_control: bool = setting(
         False, "a random perturbation of the alignment's size in its place", stage="reminding"
     )
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, stage="reminding", paper=0)
+
+# %% ../../nbs/tools/settings.ipynb #3137ecef
+@dataclass(frozen=True)
+class _Reminding(_Alignment):
+    "And of the second stage."
+
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0, stage="reminding")
     remind_steps: int = setting(150, "steps of stage 2", 1, stage="reminding", own={"cifar10": 800})
     contrastive: float = setting(0.1, "weight of the contrastive loss", 0, stage="reminding", own={"cifar10": 0.25})
@@ -201,6 +213,12 @@ class Settings:
     feature_transfer: bool = setting(
         False, "forget images with the siblings' variety, too", stage="reminding", own={"style": True}
     )
+
+# %% ../../nbs/tools/settings.ipynb #be7baefa
+@dataclass(frozen=True)
+class Settings(_Reminding):
+    "The settings of the three stages. ValueError for a value of another type or out of bounds."
+
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1, stage="reminding")
     soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1, stage="restoring")
     allowed_risk: float = setting(
@@ -231,7 +249,7 @@ class Settings:
         return cls(**values)
 
     def replace(self, **changes: object) -> Self:
-        "These settings with some changed."
+        "These settings with some `changes`."
         check_names("setting", changes, names_of(type(self)))
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
@@ -258,7 +276,7 @@ def search_space() -> dict[str, Range]:
 
 
 def names_of(declared: type) -> tuple[str, ...]:
-    "The names of the fields of `Settings` or `Request`."
+    "The names of the fields of `declared`: `Settings` or `Request`."
     return tuple(f.name for f in dataclasses.fields(declared))
 
 
@@ -272,7 +290,7 @@ def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"The {kind} {name!r} is gone: {GONE[name]}.")
         choose(kind, name, known)
 
-
+# %% ../../nbs/tools/settings.ipynb #7f793618
 def check_fields(made: object) -> None:
     "ValueError for a field of `made`, a Settings or a Request, of another type, out of bounds, or not among its choices."
     for f in dataclasses.fields(made):  # type: ignore[arg-type]
