@@ -179,7 +179,7 @@ class Edit(_Judged):
             raise ValueError(
                 f"The method {self.method!r} leaves no adapters to put into a patch. Save the whole model with `save`."
             )
-        said = {"target": self.task.target, "gate": self.info.get("gate on calibration", "")} if self.task else {}
+        said = {"target": self.task.target, "gate": _gate(self)} if self.task else {}
         save_patch(self.stages[-1].visual, self.original, Path(file), said)
         return Path(file)
 
@@ -190,6 +190,13 @@ def apply_patch(
 ) -> Clip:
     "A copy of `clip` with the changes in a patch merged. ValueError for a patch of another model, and for a damaged file."
     return clip.with_visual(merge(clip.model.visual, load_patch(clip, Path(file))))
+
+# %% ../../nbs/method/edit.ipynb #8b6489d3
+def _gate(edit: Edit) -> str:
+    "Whether `edit` passed the gate: on held-out images where it was judged, else on the calibration split."
+    if "_judged" not in vars(edit):
+        return edit.info.get("gate on calibration", "")
+    return "passed" if gate_sentence(edit.rows, edit.stages[-1].name)[0] else "failed"
 
 # %% ../../nbs/method/edit.ipynb #7b7d8d0d
 @dataclass(frozen=True)

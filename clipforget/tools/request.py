@@ -189,10 +189,16 @@ def check_parameters(
     namespace.pop("before")
 
 # %% ../../nbs/tools/request.ipynb #4c3784d6
+def _run_fields() -> list[dataclasses.Field]:
+    "What is a parameter of the main job."
+    both = (*dataclasses.fields(Request), *dataclasses.fields(Settings))
+    return [f for f in both if f.metadata.get("in_run", True)]
+
+
 def parameter_defaults() -> dict[str, object]:
     "Every parameter of the main job with its default in run.ipynb: None for a setting that a data set has a value of its own for."
     own = lambda f: None if f.metadata.get("own") else f.default
-    return {f.name: own(f) for f in (*dataclasses.fields(Request), *dataclasses.fields(Settings))}
+    return {f.name: own(f) for f in _run_fields()}
 
 
 def parameters_cell() -> str:
@@ -200,7 +206,7 @@ def parameters_cell() -> str:
     words: dict[object, str] = {True: "yes", False: "no", None: "the upper half"}
     show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
     lines = []
-    for f in (*dataclasses.fields(Request), *dataclasses.fields(Settings)):
+    for f in _run_fields():
         kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
         own, help = f.metadata.get("own"), f.metadata["help"]
         default = None if own else f.default
@@ -212,14 +218,14 @@ def parameters_cell() -> str:
         lines.append(f"{f.name}: {kind} = {written}  # {help}")
     return "\n".join(lines)
 
-
+# %% ../../nbs/tools/request.ipynb #f2417e1b
 def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:
     """What the parameters `given` by name ask for; those left out are at their default. ValueError for a name that is no
     parameter, and for a value that means nothing."""
     check_names("parameter", given, usual := parameter_defaults())
     every = {**usual, **given}
     request = Request(**{name: every[name] for name in names_of(Request)})
-    settings = {name: every[name] for name in names_of(Settings)}
+    settings = {name: every[name] for name in names_of(Settings) if name in usual}
     return request, Settings.for_dataset(request.dataset, settings, paper=request.method == "as in the paper")
 
 

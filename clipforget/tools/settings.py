@@ -135,6 +135,7 @@ class _Forgetting:
         "fisher",
         "how they are chosen: fisher (paper), last or random",
         stage="forgetting",
+        in_run=False,
         choices=("fisher", "last", "random"),
     )
     lowest_part: int | None = setting(
@@ -148,7 +149,9 @@ class _Forgetting:
     rank: int = setting(16, "r of every adapter", 1, stage="forgetting", own={"style": 4})
     forget_rate: float = setting(0.003, "learning rate of stage 1 (Adam)", 0, stage="forgetting")
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0, stage="forgetting")
-    batch: int = setting(64, "images of each kind a step, in both stages that train", 1, stage="forgetting")
+    batch: int = setting(
+        64, "images of each kind a step, in both stages that train", 1, stage="forgetting", in_run=False
+    )
     margin: float = setting(
         0.05,
         "m: how far below the best other caption a forget image must fall (cosine)",
@@ -167,9 +170,11 @@ class _Alignment(_Forgetting):
     "And of the images that the second stage distils on."
 
     align_steps: int = setting(20, "steps of the distribution alignment; 0 leaves it out", 0, stage="reminding")
-    aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, stage="reminding")
+    aligned: int = setting(
+        512, "so many retain images are aligned and mixed; all of fewer", 1, stage="reminding", in_run=False
+    )
     random_control: bool = setting(
-        False, "a random perturbation of the alignment's size in its place", stage="reminding"
+        False, "a random perturbation of the alignment's size in its place", stage="reminding", in_run=False
     )
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, stage="reminding", paper=0)
 
