@@ -92,9 +92,6 @@ class _Run(_Asked):
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")
 
-# %% ../../nbs/tools/request.ipynb #85461658
-CLASSES, POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
-
 # %% ../../nbs/tools/request.ipynb #690cf429
 @dataclass(frozen=True)
 class Request(_Run):
