@@ -21,7 +21,7 @@ READ = (
     "nbs/method/reminding.html",
     "nbs/experiments/audit.html",
     "nbs/guide/glossary.html",
-    "api/forgetting.html",
+    "api/method.forgetting.html",
 )
 
 
