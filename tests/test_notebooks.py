@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -113,6 +114,23 @@ def test_notebook(path):
         room = f"#| default_exp {path.parent.name}.{path.stem}"
         assert "".join(code[0]["source"]).startswith(room)
         assert "nbdev_export()" in "".join(code[-1]["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_import_is_there(path):
+    """Pages that take hours are executed by nobody's test: what they import from the package shall exist all the same."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code" and c["source"]]
+    trees = [ast.parse(source) for source in code if not source.startswith(("%", "!"))]
+    wanted = [
+        n for t in trees for n in ast.walk(t) if isinstance(n, ast.ImportFrom) and str(n.module)[:10] == "clipforget"
+    ]
+    assert not [(n.module, a.name) for n in wanted for a in n.names if not is_importable(n.module, a.name)]
+
+
+def is_importable(module, name):
+    """Whether `from module import name` works: an attribute, or a module of that package."""
+    return hasattr(importlib.import_module(module), name) or importlib.util.find_spec(f"{module}.{name}")
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
