@@ -10,8 +10,7 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
-from clipforget.judging.attacks import audit
-from clipforget.judging.questions import Answer
+from clipforget.judging.questions import Answer, audit
 from clipforget.method.loading import load_clip, save_local_dir
 from clipforget.tools.settings import DATASETS
 from clipforget.tools.files import project_root

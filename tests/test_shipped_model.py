@@ -30,7 +30,7 @@ from clipforget.tools.settings import DATASETS, Settings
 from clipforget.tools.pretraining import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
-from clipforget.judging.scores import evaluate_stages
+from clipforget.judging.scores import evaluate
 from clipforget.data.emoji import emoji_task
 
 NAME = "emoji-rn"
@@ -186,7 +186,7 @@ def test_what_all_towers_share_is_computed_once_and_changes_no_answer():
     task, depth = emoji_task(clip, "violin"), frozen_depth(tower)
     task = replace(task, suite={n: part.subset(torch.arange(64)) for n, part in list(task.suite.items())[:1]})
     towers = {"original": clip.model.visual, "edited": tower}
-    whole, cut = (evaluate_stages(clip, task, towers, depth=d) for d in (0, depth))
+    whole, cut = (evaluate(clip, task, towers, depth=d) for d in (0, depth))
     assert depth > 0 and whole["value"].equals(cut["value"])
     by_stage = whole.groupby("stage")["value"].apply(list)
     assert by_stage["edited"] != by_stage["original"]

@@ -34,18 +34,13 @@ def _spread(groups: Sequence[Sequence[pd.Series]]) -> pd.Series | float:
 _TO_ORACLE = "to oracle "  # and its number: a column of distances
 
 
-def _light(row: pd.Series) -> str:
-    'The light of an answer: "green", "amber", "red", or "grey" where there is no limit or no oracle.'
-    limit, unit = row["limit"], np.fmax(_FLOOR, row["spread"])
-    if row["side"] == "inside":
-        value, allowed = row["distance"], max(limit, 2 * unit)
-        most = 3 * allowed
-    else:
-        value, allowed = row["edited"], np.fmax(limit, row["oracle"] + 2 * unit)
-        most = allowed + 10
-    if math.isnan(limit) or math.isnan(value):
-        return "grey"
-    return "green" if value <= allowed else "amber" if value <= most else "red"
+def _lights(table: pd.DataFrame) -> np.ndarray:
+    'The light of each answer of `table`: "green", "amber", "red", or "grey" where there is no limit or no oracle.'
+    inside, limit, unit = table["side"] == "inside", table["limit"], table["spread"].fillna(0).clip(lower=_FLOOR)
+    value = table["distance"].where(inside, table["edited"])
+    allowed = np.fmax(limit, table["oracle"].where(~inside, 0) + 2 * unit)
+    most = (3 * allowed).where(inside, allowed + 10)
+    return np.select([limit.isna() | value.isna(), value <= allowed, value <= most], ["grey", "green", "amber"], "red")
 
 # %% ../../nbs/judging/verdict.ipynb #f7321e77
 def compare(
@@ -70,12 +65,7 @@ def compare(
     told = gap.abs() > np.maximum(10, 2 * table["spread"].fillna(0))
     table["way"] = ((table["original"] - table["edited"]) / gap).where(told)
     table = table.join(asked[["kind", "side", "n", "limit"]]).dropna(subset=["original", "edited"])
-    return table.assign(light=[_light(row) for _, row in table.iterrows()])
-
-# %% ../../nbs/judging/verdict.ipynb #899dee37
-def _interval(row: pd.Series) -> tuple[float, float]:
-    "The 95 % interval (percent) of an edited answer that is a share of target images; NaN of others."
-    return (math.nan, math.nan) if math.isnan(row["n"]) else wilson_interval(row["edited"], int(row["n"]))
+    return table.assign(light=_lights(table))
 
 # %% ../../nbs/judging/verdict.ipynb #7d86c38e
 HALF_WAY = 0.5
@@ -97,11 +87,9 @@ def _name_verdict(left: float, back: float, way: pd.Series, inside: pd.DataFrame
     return "gone" if not red and green >= 0.75 * len(inside) else "forgotten, with traces"
 
 # %% ../../nbs/judging/verdict.ipynb #8bc062b2
-def judge(
-    table: pd.DataFrame,  # from `compare`
-) -> dict[str, object]:
-    """verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes from
-    outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what
+def judge(table: pd.DataFrame) -> dict[str, object]:
+    """Of a `table` from `compare`: verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes
+    from outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what
     goes past the oracles taken off; NaN without a question that tells), how far it went
     (the median that "hidden" is told by), what brings it back, intervals, and what they rest on."""
     first = table.xs("as they are", level="how").iloc[0]
@@ -111,7 +99,7 @@ def judge(
     undone = table[(table.index.get_level_values("question") == "undoing") & table["light"].isin(["amber", "red"])]
     back = undone["edited"].max() if len(undone) else 0.0
     singly = inside[[c for c in table if c.startswith(_TO_ORACLE)]].mean()
-    sure = _interval(first)
+    sure = wilson_interval(first["edited"], first["n"])
     counts, inner = table["light"].value_counts(), inside["light"].value_counts().drop("grey", errors="ignore")
     return {
         "verdict": _name_verdict(first["edited"], back, way, inside, counts.get("red", 0)),
@@ -136,12 +124,8 @@ def judge(
     }
 
 # %% ../../nbs/judging/verdict.ipynb #e44a6d2c
-def _open(
-    judged: Mapping[str, Any],  # from `judge`
-    target: str,  # its name
-) -> str:
+def _open(j: Mapping[str, Any], target: str) -> str:
     "What the verdict is, in one or two sentences: the beginning of `describe`."
-    j = judged
     sure = "" if math.isnan(j["left low"]) else f", 95 % interval {j['left low']:.1f} to {j['left high']:.1f}"
     left = f"({j['left']:.1f} %{sure})"
     outside = (
@@ -169,12 +153,9 @@ def _open(
     return f"{target!r} is {says[str(j['verdict'])]}"
 
 # %% ../../nbs/judging/verdict.ipynb #3a8e5bc3
-def describe(
-    judged: Mapping[str, Any],  # from `judge`
-    target: str,  # its name
-) -> str:
-    """The verdict in words that can be put before a reviewer: whether the
-    target is gone, how far from models that never saw it, on what it rests."""
+def describe(judged: Mapping[str, Any], target: str) -> str:
+    """The verdict, what `judge` found of the `target` of this name, in words that can be put before a
+    reviewer: whether it is gone, how far from models that never saw it, on what it rests."""
     j, says = judged, _open(judged, target)
     if math.isnan(j["distance"]):
         return says
@@ -196,17 +177,14 @@ def describe(
     )
 
 # %% ../../nbs/judging/verdict.ipynb #6f9d2d8f
-def show_lights(
-    table: pd.DataFrame,  # from `compare`
-    colours: Mapping[str, str],  # of the lights
-) -> Styler:
-    """The answers with their lights as a sign, a word and a colour, for those who cannot or
-    need not see colours, and their 95 % intervals; 4 shots stand before 16."""
+def show_lights(table: pd.DataFrame, colours: Mapping[str, str]) -> Styler:
+    """The answers of a `table` from `compare` with their lights as a sign, a word and a colour, one of `colours`, for
+    those who cannot or need not see colours, and their 95 % intervals; 4 shots stand before 16."""
     marks = {"green": "●", "amber": "▲", "red": "■", "grey": "○"}
     in_order = lambda level: level.map(lambda text: re.sub(r"\d+", lambda m: m.group().zfill(4), text))
     seen = table.assign(light=[f"{marks[v]} {v}" for v in table["light"]])
     if table["n"].notna().any():
-        sure = [_interval(row) for _, row in table.iterrows()]
+        sure = [wilson_interval(*share) for share in zip(table["edited"], table["n"])]
         seen.insert(2, "95 %", ["–" if math.isnan(low) else f"{low:.1f} to {high:.1f}" for low, high in sure])
     not_shown = ["kind", "side", "n", *(c for c in seen if c.startswith(_TO_ORACLE))]
     seen = seen.drop(columns=not_shown).sort_index(key=in_order)

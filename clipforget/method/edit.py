@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..judging.scores import evaluate, evaluate_stages, score_table
+from ..judging.scores import evaluate, score_table
 from .activations import frozen_depth
 from .adapters import adapters, load_patch, merge, read_notes, save_patch, scaled
 from .clip import Clip
@@ -48,13 +48,13 @@ def _judge_edit(
     towers = {stage.name: stage.visual for stage in stages}
     before = {"original": original.model.visual}
     if not towers:  # the text tower may have moved, too
-        first = evaluate_stages(original, task, before, method)
-        return pd.concat([first, evaluate(edited, task, None, method, "edited")], ignore_index=True), None
+        last = evaluate(edited, task, {"edited": edited.model.visual}, method)
+        return pd.concat([evaluate(original, task, before, method), last], ignore_index=True), None
     soup = len(stages[-1].history) > 1 and "reminding" in towers
     walk = {f"soup, a = {a:.2f}": a for a in WALK} if soup else {}
     soups = {name: scaled(towers["reminding"], a) for name, a in walk.items()}
     depth = min(frozen_depth(visual) for visual in towers.values())
-    judged = evaluate_stages(original, task, {**before, **towers, **soups}, method, depth)
+    judged = evaluate(original, task, {**before, **towers, **soups}, method, depth)
     rows = judged[~judged["stage"].isin(walk)].reset_index(drop=True)
     return rows, suite_curve(judged, {"original": 0.0, "reminding": 1.0, **walk}) if walk else None
 

@@ -22,7 +22,7 @@ from ..method.methods import three_stages
 from ..data.photos import pixels
 from ..method.adapters import scaled
 from .plots import pick_examples
-from ..judging.scores import evaluate_stages
+from ..judging.scores import evaluate
 from ..method.task import Task
 from ..data.emoji import emoji_task
 
@@ -113,7 +113,7 @@ def compute_answers(
     text, curves, best = class_embeddings(clip, classes, task.templates), {}, {}
     for stage in edit.stages[:2]:
         towers = {f"{a}": scaled(stage.visual, a) for a in grid}
-        rows = evaluate_stages(clip, task, towers)
+        rows = evaluate(clip, task, towers)
         part = rows["column"].where(rows["column"].isin(["target", "siblings"]), "suite")
         table = rows.groupby(["stage", part], sort=False)["value"].mean().unstack().loc[list(towers)].round(1)
         curves[stage.name] = {c: table[c].tolist() for c in ("target", "siblings", "suite")}
