@@ -34,8 +34,8 @@ PARTS = {
         "photos pictograms emoji kinds collections augmentation subgroups styles imagenet listings folders requests "
         "wordnet suite formats remedies",
     ),
-    "Judging": ("judging", "scores questions attacks verdict"),
-    "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),
+    "Judging": ("judging", "scores questions verdict"),
+    "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
     "Tools": (
         "tools",
         "files code settings request job forecast figures rows plots report command_line sweeping interactive corpora "
