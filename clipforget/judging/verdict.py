@@ -154,7 +154,7 @@ def _open(j: Mapping[str, Any], target: str) -> str:
 
 # %% ../../nbs/judging/verdict.ipynb #3a8e5bc3
 def describe(judged: Mapping[str, Any], target: str) -> str:
-    """The verdict, what `judge` found of the `target` of this name, in words that can be put before a
+    """What was `judged` of the `target` of this name, by `judge`, in words that can be put before a
     reviewer: whether it is gone, how far from models that never saw it, on what it rests."""
     j, says = judged, _open(judged, target)
     if math.isnan(j["distance"]):
