@@ -20,7 +20,6 @@ from torch import nn
 from .questions import Answer, ask_features, ask_images, ask_membership, ask_retrieval, ask_words
 from ..data.photos import pixels
 from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features
-from ..method.forgetting import draw
 from ..method.activations import layers
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
@@ -42,7 +41,7 @@ def _fine_tune(
     weights = [getattr(m, p).requires_grad_(True) for m, p in layers(visual).values()]
 
     def loss(step: int) -> torch.Tensor:
-        k = draw(len(part), min(batch, len(part)), g)
+        k = torch.randint(len(part), (min(batch, len(part)),), generator=g)
         with fast(clip.device):
             u = image_features(clip, pixels(part.images[k]), visual)
         return contrastive_loss(u, text, part.labels[k].to(u.device))

@@ -28,7 +28,7 @@ from torchvision.transforms import v2
 from ..data.emoji import EVALUATION_SEED, view_set
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images
+from ..method.clip import Clip, Images, accuracy, class_embeddings, encode_images
 from ..method.forgetting import margins
 from ..method.task import ImageSet, Task
 from ..tools.settings import GATE
@@ -116,7 +116,7 @@ def ask_images(
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     renderings = render_target(task, clip.size) if renderings is None else renderings
-    sets: list[tuple[str, str, torch.Tensor | Photos, torch.Tensor]] = []
+    sets: list[tuple[str, str, Images, torch.Tensor]] = []
     sets += [("perturbed", how, x, part.labels) for how, x in perturb_images(pixels(part.images)).items()]
     sets += [("rendering", name, p.images, p.labels) for name, p in renderings.items()]
     rows = []

@@ -21,8 +21,7 @@ from ..judging.scores import evaluate, evaluate_stages, score_table
 from .activations import frozen_depth
 from .adapters import adapters, load_patch, merge, read_notes, save_patch, scaled
 from .clip import Clip
-from .forgetting import Stage
-from .importance import plot_importance, plot_network
+from .forgetting import Stage, plot_importance, plot_network
 from .loading import load_clip, save_local_dir
 from .task import Task
 from ..tools.figures import save_figure

@@ -8,7 +8,7 @@ __all__ = ['ABLATIONS', 'three_stages']
 # %% ../../nbs/method/methods.ipynb #278b7daa
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -16,28 +16,22 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..data.photos import Photos, image_keys
 from .activations import ActivationCache
 from .adapters import load_patch, merge, read_notes, save_patch
-from .alignment import Pools
-from .clip import Clip, weights_hash
+from .clip import Clip, Images, weights_hash
 from .edit import Edit
 from .forgetting import Stage, forget
-from .reminding import remind
+from .reminding import Pools, remind
 from .restoring import restore
-from .task import Task
+from .task import Task, image_keys
 from ..tools.code import code_hash
 from ..tools.files import short_hash
 from ..tools.settings import Settings
 
 # %% ../../nbs/method/methods.ipynb #fdccbfe7
-def _finished_stage(
-    path: Path | None,  # where the stage is kept; None keeps nothing
-    clip: Clip,  # the original model
-    make: Callable[[], Stage],  # computes the stage
-) -> Stage:
-    """The stage stored at `path`, or the one that `make` computes, which
-    is then stored. `info` has the seconds that it took, now or then."""
+def _finished_stage(path: Path | None, clip: Clip, make: Callable[[], Stage]) -> Stage:
+    """The stage of `clip` stored at `path`, or the one that `make` computes, which is then stored
+    (not if `path` is None). `info` has the seconds that it took, now or then."""
     if path is not None and Path(path).exists():
         notes = read_notes(path)
         history, importance = (
@@ -57,7 +51,7 @@ def _finished_stage(
     return stage
 
 
-def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: torch.Tensor | Photos | None) -> str:
+def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: Images | None) -> str:
     "A hash of all that decides the stages: `clip`, `task`, `settings`, further images `seen`, and the code."
     captions = [task.forget.classes, task.templates, task.forget.labels.tolist(), task.retain.labels.tolist()]
     what = [task.target, task.siblings, task.labels, task.seed, *captions]
@@ -72,7 +66,7 @@ def three_stages(
     task: Task,  # what to forget and what to keep
     settings: Settings = Settings(),  # of the stages
     folder: Path | None = None,  # finished stages are kept here
-    reference: torch.Tensor | Photos | None = None,  # images that a tower without BatchNorm is aligned to
+    reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     pools: Pools | None = None,  # from `make_pools`, to spare several edits the same alignment
     cache_gb: float = 4.0,  # activations beyond so much go to files
     cache: ActivationCache | None = None,  # shared with other edits of this model on this very task; its own if None
@@ -85,9 +79,9 @@ def three_stages(
         "Where a stage of this name is kept."
         return None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
 
-    first = _finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, None, settings, cache=cache))
-    for k, tried in enumerate(_attempts(settings)):
-        mark = f"-{k}" if k else ""
+    first = _finished_stage(kept("1-forgetting"), clip, lambda: forget(clip, task, settings, cache=cache))
+    for k in range(settings.retries + 1):
+        tried, mark = settings.replace(forget_weight=settings.forget_weight * 3**k), f"-{k}" if k else ""
         make = lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
         second = _finished_stage(kept(f"2-reminding{mark}"), clip, make)
         last = lambda second=second: restore(clip, task, second, settings)
@@ -98,12 +92,6 @@ def three_stages(
     chosen = {name: value for name, value in third.info.items() if name != "seconds"}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))
     return Edit(edited, [first, second, third], chosen, clip, task, "clipforget")
-
-
-def _attempts(settings: Settings) -> Iterator[Settings]:
-    "The settings of the second stage, and of its repetitions."
-    for k in range(settings.retries + 1):
-        yield settings.replace(forget_weight=settings.forget_weight * 3**k)
 
 # %% ../../nbs/method/methods.ipynb #5e8e493a
 ABLATIONS: dict[str, dict] = {

@@ -7,14 +7,13 @@ __all__ = ['recognition_risk', 'highest_risk', 'choose_scale', 'restore']
 
 # %% ../../nbs/method/restoring.ipynb #2af307be
 import math
-from copy import deepcopy
 
 import pandas as pd
 import torch
 from torch import nn
 
 from .activations import encode_above, frozen_activations, frozen_depth
-from .adapters import scaled, set_scale
+from .adapters import scaled
 from .clip import Clip, accuracy, class_embeddings
 from .forgetting import Stage, margins
 from .task import Task
@@ -43,24 +42,17 @@ def highest_risk(features: torch.Tensor, classes: torch.Tensor, labels: torch.Te
     return max(recognition_risk(margin[labels == c]) for c in labels.unique())
 
 # %% ../../nbs/method/restoring.ipynb #72c3bdfd
-def _soup_curve(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split
-    visual: nn.Module,  # with trained adapters
-    grid: list[float],  # values of a
-) -> pd.DataFrame:
-    """On the calibration split, a row an a: accuracy of target and siblings
-    (percent), the risk, and the siblings' mean cosine to the original's features."""
-    visual = deepcopy(visual)
+def _soup_curve(clip: Clip, task: Task, visual: nn.Module, grid: list[float]) -> pd.DataFrame:
+    """What the tower `visual` is at each factor a of `grid`, on `task`'s calibration split, a row an a: accuracy of
+    target and siblings (percent), the risk, and the siblings' mean cosine to the features of the original `clip`."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
     forget, retain = task.calibration_forget, task.calibration_retain
-    depth = frozen_depth(visual)
+    depth, rows = frozen_depth(visual), []
     below = [frozen_activations(clip, part.images, depth, True) for part in (forget, retain)]
     before = encode_above(clip.model.visual, below[1], depth)
-    rows = []
     for a in grid:
-        set_scale(visual, a)
-        f, r = (encode_above(visual, x, depth) for x in below)
+        tower = scaled(visual, a)
+        f, r = (encode_above(tower, x, depth) for x in below)
         rows.append(
             {
                 "a": a,

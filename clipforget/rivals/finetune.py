@@ -26,9 +26,7 @@ from clipforget.method.clip import (
     tokenise_for,
     truncated_text_features,
 )
-from ..method.forgetting import draw
 from ..method.activations import layers
-from ..method.importance import sample
 from ..method.edit import Edit
 from ..method.reminding import contrastive_loss
 from ..method.restoring import highest_risk
@@ -92,7 +90,7 @@ def descend(
     def loss_of(step: int) -> torch.Tensor | None:
         if stop_at is not None and step % 5 == 0 and calibration_risk(clip, task, visual) <= stop_at:
             return None
-        drawn = [draw(len(part), batch, g) for part in sets]
+        drawn = [torch.randint(len(part), (batch,), generator=g) for part in sets]
         images = torch.cat([pixels(part.images[k]) for part, k in zip(sets, drawn)])
         with fast(clip.device):
             features = image_features(clip, images, visual).split(batch)
@@ -144,7 +142,7 @@ def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> 
     at most `count` images of `part`, which are drawn by the seed of `task` and have its captions."""
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    part = sample(part, count, task.seed)
+    part = part.sample(count, task.seed)
     total = {name: torch.zeros_like(w) for name, w in weights.items()}
     for image, y in zip(pixels(part.images), part.labels):
         value = contrastive_loss(image_features(clip, image[None], visual), text, y[None].to(clip.device))

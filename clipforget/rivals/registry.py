@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..method.alignment import make_pools
+from ..method.reminding import make_pools
 from ..method.clip import Clip
 from ..method.edit import Edit, Method, do_nothing
 from ..method.methods import three_stages
