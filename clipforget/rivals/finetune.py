@@ -29,7 +29,8 @@ from clipforget.method.clip import (
 from ..method.activations import layers
 from ..method.edit import Edit
 from ..method.reminding import contrastive_loss
-from ..method.restoring import highest_risk
+from ..method.forgetting import margins
+from ..method.restoring import recognition_risk
 from ..method.task import ImageSet, Task
 from ..method.training import fit
 from ..tools.settings import Range
@@ -42,7 +43,9 @@ RISK = Range(1e-3, 3.0, log=True)  # percent, on the calibration split: where to
 def calibration_risk(clip: Clip, task: Task, visual: nn.Module | None = None) -> float:
     "Estimated risk (percent) that `clip`, with the image tower `visual` if there is one, recognises a new image of the target of `task`."
     text, part = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_forget
-    return highest_risk(encode_images(clip, part.images, visual, exact=False), text, part.labels)
+    return recognition_risk(
+        margins(encode_images(clip, part.images, visual, exact=False), text, part.labels), part.labels
+    )
 
 
 def calibrate(clip: Clip, task: Task, visual: nn.Module | None = None) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..method.reminding import make_pools
 from ..method.clip import Clip
-from ..method.edit import Edit, Method, do_nothing
+from ..method.edit import Edit, Method
 from ..method.methods import three_stages
 from ..method.task import Task
 from .ascent import ASCENT
@@ -45,7 +45,7 @@ METHODS: dict[str, Method] = {
         calibrates="the strength",
         stages=Settings.for_dataset("emoji", paper=True),
     ),
-    "do nothing": Method(do_nothing, (), "nothing", "the original model"),
+    "do nothing": Method(lambda clip, task: Edit(clip), (), "nothing", "the original model"),
     **ASCENT,
     **INTERPOLATION,
     **TEXT_EDITS,

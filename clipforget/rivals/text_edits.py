@@ -13,7 +13,8 @@ import torch.nn.functional as F
 
 from ..method.clip import Clip, accuracy, encode_images
 from ..method.edit import Edit, Method
-from ..method.restoring import highest_risk
+from ..method.forgetting import margins
+from ..method.restoring import recognition_risk
 from ..method.task import Task
 from ..method.training import fit
 from .finetune import calibrate, encode_hidden, other_names
@@ -74,7 +75,10 @@ def _calibrate_matrix(clip: Clip, task: Task) -> Callable[[torch.Tensor], dict[s
 
     def figures_of(matrix: torch.Tensor) -> dict[str, float]:
         text = F.normalize(F.normalize(hidden @ matrix, dim=-1).mean(1), dim=-1)
-        return {"risk": highest_risk(f, text, forget.labels), "siblings": accuracy(r, text, retain.labels)}
+        return {
+            "risk": recognition_risk(margins(f, text, forget.labels), forget.labels),
+            "siblings": accuracy(r, text, retain.labels),
+        }
 
     return figures_of
 
