@@ -38,12 +38,9 @@ def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], t
     "The image tower `visual` as a chain of (prefix of layer names, function); one part if its structure is not known."
     if isinstance(visual, ModifiedResNet):
         stages = [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)]
-        return [
-            ("conv", visual.stem),
-            *stages,
-            ("attnpool.", lambda x: _attend(visual.attnpool, x)),
-            ("attnpool.c_proj", visual.attnpool.c_proj),
-        ]
+        pool = visual.attnpool
+        ends = [("attnpool.", lambda x: _attend(pool, x)), ("attnpool.c_proj", pool.c_proj)]
+        return [("conv", visual.stem), *stages, *ends]
     if isinstance(visual, VisionTransformer) and visual.transformer.batch_first and not visual.output_tokens:
         blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
         return [("conv1", visual._embeds), *blocks, ("proj", lambda x: _project(visual, x))]

@@ -100,11 +100,8 @@ def merge(
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:
     """Write the adapters of `visual` with the hash of `base`'s weights
     to the safetensors file `path`; `notes` are kept as JSON."""
-    tensors = {
-        f"{n}/{k}": getattr(x, k).detach().cpu().contiguous()
-        for n, x in adapters(visual).items()
-        for k in ("A", "B", "a")
-    }
+    parts = [(n, x, k) for n, x in adapters(visual).items() for k in ("A", "B", "a")]
+    tensors = {f"{n}/{k}": getattr(x, k).detach().cpu().contiguous() for n, x, k in parts}
     header = {"format": "clipforget-patch-1", "base": weights_hash(base.model), "notes": json.dumps(notes or {})}
     with write_atomic(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=header)

@@ -62,7 +62,7 @@ class Clip:
 
     @property
     def batch_size(self) -> int:
-        "Images at once: 256, or fewer of large ones, but 16 at least, so that what a batch leaves in memory stays the same."
+        "Images at once: 256, of large ones fewer (16 at least), so that a batch leaves the same in memory."
         return max(16, min(256, 64 * 224**2 // self.size**2))
 
     @property
@@ -99,11 +99,9 @@ def weights_hash(model: nn.Module, without: str = "no such part") -> str:
 # %% ../../nbs/method/clip.ipynb #12e6cef6
 def has_bfloat16(device: torch.device) -> bool:
     "Whether `device` is fast at matrix products in bfloat16."
-    able = {
-        "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
-        "cpu": torch.cpu._is_amx_tile_supported,
-    }
-    return able.get(device.type, lambda: False)()
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
 def fast(device: torch.device):
@@ -188,9 +186,7 @@ def hf_tokenizer(clip: Clip) -> HFTokenizer | None:
 def tokenise_for(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
     "Token ids, long [n, context], of `texts` by the tokenizer of `clip`."
     own = clip.tokenizer or hf_tokenizer(clip)
-    if own is not None:
-        return own(list(texts))
-    return _simple_tokenizer(clip.config["text_cfg"].get("context_length", 77))(list(texts))
+    return (own or _simple_tokenizer(clip.config["text_cfg"].get("context_length", 77)))(list(texts))
 
 # %% ../../nbs/method/clip.ipynb #827df814
 def truncated_text_features(

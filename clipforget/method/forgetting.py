@@ -8,7 +8,6 @@ __all__ = ['relative_fisher', 'plot_importance', 'plot_network', 'margins', 'for
 # %% ../../nbs/method/forgetting.ipynb #bf46dbc8
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import pandas as pd
 import torch
@@ -116,31 +115,23 @@ def plot_network(
     from matplotlib.colors import LogNorm
     from matplotlib.patches import Rectangle
 
-    from clipforget.tools.figures import COLOURS, label
+    from clipforget.tools.figures import label
 
     ratio, at = ranking.set_index("layer")["ratio"], _places(list(layers(visual)))
-    width, most = max(x for x, _ in at.values()) + 1, max(ratio.max(), 1 / ratio.min())
-    colour = plt.cm.ScalarMappable(LogNorm(1 / most, most), sns.color_palette("vlag", as_cmap=True))
-    figure, ax = plt.subplots(figsize=(max(7, 0.34 * width), 3.2), layout="constrained")
-    for name, (x, y) in at.items():
-        edge, lw = ("black", 2.5) if name in chosen else ("#999999", 0.5)
-        face = colour.to_rgba(ratio[name])
-        ax.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, facecolor=face, edgecolor=edge, lw=lw))
-    columns = [[y for other, y in at.values() if other == x] for x in range(width)]
-    for x, (left, right) in enumerate(pairwise(columns)):  # what flows on, by whatever lies side by side
-        for y, z in [(y, 0) for y in left] + [(0, z) for z in right[1:]]:
-            ax.plot([x + 0.94, x + 1.06], [y + 0.5, z + 0.5], color=COLOURS["original"], lw=1)
-    first: dict[str, float] = {}
+    boxes = pd.DataFrame([(*at[name], ratio[name]) for name in at], columns=["x", "y", "ratio"])
+    boxes, most = boxes.pivot(index="y", columns="x", values="ratio"), max(ratio.max(), 1 / ratio.min())
+    figure, ax = plt.subplots(figsize=(max(7, 0.34 * boxes.shape[1]), 3.2), layout="constrained")
+    bar = {"orientation": "horizontal", "shrink": 0.5, "aspect": 40, "ticks": [1 / most, 1, most], "format": "{x:.2g}"}
+    bar["label"] = "relative Fisher information (ratio)"
+    sns.heatmap(boxes, cmap="vlag", norm=LogNorm(1 / most, most), square=True, linewidths=2, cbar_kws=bar, ax=ax)
+    figure.axes[-1].minorticks_off()
+    for name in chosen:
+        ax.add_patch(Rectangle(at[name], 1, 1, fill=False, edgecolor="black", lw=2.5, clip_on=False))
+    first: dict[str, int] = {}
     for name, (x, _) in at.items():
         first.setdefault(name.partition(".")[0], x)
-    ax.set(xlim=(-0.2, width + 0.2), ylim=(max(y for _, y in at.values()) + 1.1, -0.1), yticks=[], aspect="equal")
     ax.set_xticks([x + 0.5 for x in first.values()], first, rotation=90, fontsize=8)
-    ax.grid(False)
-    sns.despine(ax=ax, left=True, bottom=True)
-    bar = figure.colorbar(colour, ax=ax, orientation="horizontal", shrink=0.5, aspect=40, ticks=[1 / most, 1, most])
-    bar.set_label("relative Fisher information (ratio)")
-    bar.minorticks_off()
-    bar.ax.xaxis.set_major_formatter("{x:.2g}")
+    ax.set_yticks([])
     label(ax, "", "", f"{len(at)} layers from the pixels (left) to the feature; framed: chosen")
     return figure
 

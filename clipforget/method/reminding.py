@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from clipforget.method.activations import (
     ActivationCache,
@@ -53,11 +52,6 @@ def _moments(layer: _Norm, x: torch.Tensor) -> _Moments:
     mean, square = x.mean(over), torch.linalg.vector_norm(x, dim=over).square() * channels / x.numel()
     return mean, (square - mean.square()).clamp(min=0).add(layer.eps).sqrt()
 
-
-def _remembered(layer: _Norm) -> _Moments:
-    "Mean and deviation of every channel over all of pre-training, as a BatchNorm layer keeps them."
-    return layer.get_buffer("running_mean"), (layer.get_buffer("running_var") + layer.eps).sqrt()
-
 # %% ../../nbs/method/reminding.ipynb #22febd36
 class NormStatistics:
     """Records the input of every norm layer of the image tower `visual`, to compare it with `aims`, a pair of
@@ -70,16 +64,15 @@ class NormStatistics:
                 "This image tower has no BatchNorm layer, so its pre-training statistics are unknown: "
                 "name reference images, or set align_steps=0."
             )
-        self.aims = [_remembered(m) for m in self.layers] if aims is None else aims
+        if aims is None:  # what a BatchNorm layer keeps of all of pre-training
+            aims = [(m.get_buffer("running_mean"), (m.get_buffer("running_var") + m.eps).sqrt()) for m in self.layers]
+        self.aims = aims
         self.inputs: dict[nn.Module, torch.Tensor] = {}
 
     def __enter__(self) -> Self:
-        self.handles = [m.register_forward_pre_hook(self.keep) for m in self.layers]
+        keep = lambda layer, args: self.inputs.update({layer: args[0]})
+        self.handles = [m.register_forward_pre_hook(keep) for m in self.layers]
         return self
-
-    def keep(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        "Remember `args`, the input of the layer `module`."
-        self.inputs[module] = args[0]
 
     def __exit__(self, *exception: object) -> None:
         for handle in self.handles:
@@ -96,7 +89,7 @@ class NormStatistics:
 # %% ../../nbs/method/reminding.ipynb #969d66a1
 def align(
     clip: Clip,  # the original model, whose running statistics are the aim
-    images: torch.Tensor,  # uint8 or float [n, 3, h, w]
+    images: torch.Tensor,  # float in 0 to 1, [n, 3, h, w]
     steps: int = 20,  # of Adam on delta
     learning_rate: float = 0.02,  # in units of pixel values 0 to 1
     cap: float = 0.3,  # largest |delta| of a pixel
@@ -104,7 +97,6 @@ def align(
     aims: list[_Moments] | None = None,  # from `_reference_moments`, for a tower without BatchNorm
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     "x + delta in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
-    images = images.float().div(255) if images.dtype == torch.uint8 else images
     aligned, history = [], []
     for k, x in enumerate(images.split(min(batch, max(16, 16 * 224**2 // clip.size**2)))):
         delta = torch.zeros_like(x, requires_grad=True)
@@ -317,15 +309,8 @@ def remind(
         history.append(dict.fromkeys(lesson.weight, 0.0))
         return _lesson_losses(visual, depth, lesson, clip.batch_size, g, history[-1])
 
-    fit(
-        weights,
-        losses,
-        settings.remind_steps,
-        settings.remind_rate,
-        schedule=lambda moving: CosineAnnealingLR(moving, settings.remind_steps),
-        after=lambda step: _follow(average, weights, step, settings.ema),
-        progress="reminding",
-    )
+    follow = lambda step: _follow(average, weights, step, settings.ema)
+    fit(weights, losses, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress="reminding")
     with torch.no_grad():
         for w, mean in zip(weights, average):
             w.copy_(mean)

@@ -48,15 +48,9 @@ def _soup_curve(clip: Clip, task: Task, visual: nn.Module, grid: list[float]) ->
     for a in grid:
         tower = scaled(visual, a)
         f, r = (encode_above(tower, x, depth) for x in below)
-        rows.append(
-            {
-                "a": a,
-                "target": accuracy(f, text, forget.labels),
-                "risk": recognition_risk(margins(f, text, forget.labels), forget.labels),
-                "siblings": accuracy(r, text, retain.labels),
-                "similarity": (r * before).sum(1).mean().item(),
-            }
-        )
+        found = {"target": accuracy(f, text, forget.labels), "siblings": accuracy(r, text, retain.labels)}
+        risk = recognition_risk(margins(f, text, forget.labels), forget.labels)
+        rows.append({"a": a, **found, "risk": risk, "similarity": (r * before).sum(1).mean().item()})
     return pd.DataFrame(rows)
 
 # %% ../../nbs/method/restoring.ipynb #choose14

@@ -7,7 +7,7 @@ __all__ = ['image_keys', 'ImageSet', 'Task', 'join_sets']
 
 # %% ../../nbs/method/task.ipynb #41bf7f5c
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
@@ -98,10 +98,5 @@ class Task:
 # %% ../../nbs/method/task.ipynb #342a94bb
 def join_sets(name: str, parts: Sequence[ImageSet]) -> ImageSet:
     "The pictures of `parts`, which choose among the same classes, in one set called `name`."
-    return ImageSet(
-        name,
-        torch.cat([batch for p in parts for batch in p.images.split(256)]),
-        torch.cat([p.labels for p in parts]),
-        parts[0].classes,
-        parts[0].templates,
-    )
+    images = torch.cat([batch for p in parts for batch in p.images.split(256)])
+    return replace(parts[0], name=name, images=images, labels=torch.cat([p.labels for p in parts]))
