@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPLATES', 'Images', 'EncodedTexts', 'Clip', 'weights_hash', 'has_bfloat16', 'fast', 'fast_copy', 'LazyImages',
-           'normalise', 'image_features', 'encode_images', 'hf_tokenizer', 'tokenise_for', 'truncated_text_features',
-           'encode_texts', 'kept_tensor', 'class_embeddings', 'accuracy', 'top_names']
+           'normalise', 'image_features', 'encode_images', 'tokenizer_of', 'truncated_text_features', 'encode_texts',
+           'kept_tensor', 'class_embeddings', 'accuracy', 'top_names']
 
 # %% ../../nbs/method/clip.ipynb #067ed420
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,6 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
-from open_clip.tokenizer import HFTokenizer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -174,19 +173,13 @@ def _simple_tokenizer(context: int) -> open_clip.SimpleTokenizer:
     return open_clip.SimpleTokenizer(context_length=context)
 
 
-def hf_tokenizer(clip: Clip) -> HFTokenizer | None:
-    """The tokenizer of `clip` from Hugging Face's transformers,
-    None if it has another. No code that comes with it is run."""
-    if not clip.config["text_cfg"].get("hf_tokenizer_name"):
-        return None
+def tokenizer_of(clip: Clip) -> Callable[[Sequence[str]], torch.Tensor]:
+    """What makes token ids, long [n, context], of texts for `clip`: its own tokenizer, the one of Hugging Face's
+    transformers that its configuration names, or CLIP's. No code that comes with one is run."""
+    if clip.tokenizer or not clip.config["text_cfg"].get("hf_tokenizer_name"):
+        return clip.tokenizer or _simple_tokenizer(clip.config["text_cfg"].get("context_length", 77))
     name = clip.name if clip.name.startswith("local-dir:") else clip.name.partition("/")[0]
     return open_clip.get_tokenizer(name, trust_remote_code=False)
-
-
-def tokenise_for(clip: Clip, texts: Sequence[str]) -> torch.Tensor:
-    "Token ids, long [n, context], of `texts` by the tokenizer of `clip`."
-    own = clip.tokenizer or hf_tokenizer(clip)
-    return (own or _simple_tokenizer(clip.config["text_cfg"].get("context_length", 77)))(list(texts))
 
 # %% ../../nbs/method/clip.ipynb #827df814
 def truncated_text_features(
@@ -217,7 +210,7 @@ def encode_texts(
     known, model = clip.texts.features, clip.model
     new = sorted({t for t in texts if (t, exact) not in known})
     if new:
-        tokens = tokenise_for(clip, new)
+        tokens = tokenizer_of(clip)(new)
         order = tokens.argmax(1).argsort(stable=True)  # short ones together
         causal = isinstance(model, CLIP) and model.text_pool_type == "argmax" and model.attn_mask is not None
         transformer = (model.transformer if exact else fast_copy(model.transformer, clip.device)) if causal else None

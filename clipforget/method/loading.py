@@ -15,13 +15,14 @@ import open_clip
 import torch
 from open_clip.model import CLIP
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.tokenizer import HFTokenizer
 from open_clip.transformer import QuickGELU, VisionTransformer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
-from .clip import Clip, hf_tokenizer
+from .clip import Clip, tokenizer_of
 from ..tools.files import PACKAGE, choose, project_root, read_json, results_folder
 from ..tools.files import short_path, slug, write_atomic, write_json
 
@@ -133,8 +134,7 @@ def _check_local_dir(folder: Path) -> None:
     if not found or (pickled and not first):  # open_clip would take a pickle before weights of another name
         raise FileNotFoundError(
             f"{folder} has no weights as safetensors that come first (other weights: {', '.join(pickled) or 'none'}). "
-            "Pickled weights can run code and are not opened: "
-            f"save them with safetensors.torch.save_file as {names[0]}."
+            f"Pickled weights can run code and are not opened: save them with safetensors.torch.save_file as {names[0]}."
         )
     for file in found:
         try:
@@ -185,9 +185,8 @@ def _load_named(backbone: str) -> tuple[CLIP, dict]:
 # %% ../../nbs/method/loading.ipynb #92698353
 def _default_device() -> torch.device:
     "cuda, else mps, else cpu."
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    other = "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device("cuda" if torch.cuda.is_available() else other)
 
 
 def load_clip(
@@ -269,8 +268,8 @@ def save_local_dir(clip: Clip, folder: Path) -> Path:
     """Write `clip` as an open_clip local directory (float32; with the
     tokenizer's files if it is Hugging Face's) and return the folder."""
     folder = Path(folder)
-    tokenizer = hf_tokenizer(clip)
-    if tokenizer is not None:
+    tokenizer = tokenizer_of(clip)
+    if isinstance(tokenizer, HFTokenizer):
         tokenizer.save_pretrained(folder)
     state = {k: v.detach().cpu().contiguous() for k, v in clip.model.state_dict().items()}
     with write_atomic(folder / "open_clip_model.safetensors") as temporary:

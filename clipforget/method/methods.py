@@ -54,8 +54,8 @@ def _finished_stage(path: Path | None, clip: Clip, make: Callable[[], Stage]) ->
 
 def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: Images | None) -> str:
     "A hash of all that decides the stages: `clip`, `task`, `settings`, further images `seen`, and the code."
-    captions = [task.forget.classes, task.templates, task.forget.labels.tolist(), task.retain.labels.tolist()]
-    what = [task.target, task.siblings, task.labels, task.seed, *captions]
+    what = [task.target, task.siblings, task.labels, task.seed, task.forget.classes, task.templates]
+    what += [task.forget.labels.tolist(), task.retain.labels.tolist()]
     images = [list(p.keys) for p in task.trained_and_calibrated]
     images += [image_keys(part) for part in seen if part is not None]
     code = code_hash("method.forgetting", "method.reminding", "method.restoring")

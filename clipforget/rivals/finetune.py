@@ -23,7 +23,7 @@ from clipforget.method.clip import (
     encode_images,
     fast,
     image_features,
-    tokenise_for,
+    tokenizer_of,
     truncated_text_features,
 )
 from ..method.activations import layers
@@ -172,5 +172,5 @@ def encode_hidden(clip: Clip, names: Sequence[str], templates: Sequence[str] = (
     bare = deepcopy(clip.model, {id(clip.model.visual): clip.model.visual})
     bare.text_projection = nn.Parameter(torch.eye(len(clip.model.text_projection), device=clip.device))
     with torch.no_grad():
-        tokens = tokenise_for(clip, [t.format(n) for n in names for t in templates]).to(clip.device)
+        tokens = tokenizer_of(clip)([t.format(n) for n in names for t in templates]).to(clip.device)
         return torch.cat([truncated_text_features(bare, part) for part in tokens.split(256)])
