@@ -147,9 +147,7 @@ class Edit(_Judged):
     def save_patch(self, file: Path | str) -> Path:
         "Write what the edit changed, a few megabytes that fit the original alone, to `file`. ValueError where the method has no adapters."
         if not self.stages or self.original is None:
-            raise ValueError(
-                f"The method {self.method!r} has no adapters to put into a patch. Save the model with `save`."
-            )
+            raise ValueError(f"The method {self.method!r} has no adapters for a patch. Save the model with `save`.")
         gate = self.info.get("gate on calibration", "")
         if "_judged" in vars(self):  # then held-out images decide
             gate = "passed" if gate_sentence(self.rows, self.stages[-1].name)[0] else "failed"
