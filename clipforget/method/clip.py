@@ -20,6 +20,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
+from open_clip.utils import to_2tuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -56,8 +57,7 @@ class Clip:
     @property
     def size(self) -> int:
         "Pixels of an input picture's side."
-        size = self.model.visual.image_size
-        return size if isinstance(size, int) else size[0]
+        return to_2tuple(self.model.visual.image_size)[0]
 
     @property
     def batch_size(self) -> int:
@@ -78,8 +78,7 @@ class Clip:
     def with_text(self, change: Callable[[CLIP], None]) -> "Clip":
         "The same CLIP after `change` of a copy of its text tower, in place; the image tower is shared, cached text is not."
         model = deepcopy(self.model, {id(self.model.visual): self.model.visual})
-        with torch.no_grad():
-            change(model)
+        torch.no_grad()(change)(model)
         return replace(self, model=model, texts=EncodedTexts())
 
 # %% ../../nbs/method/clip.ipynb #27c087b7
@@ -116,7 +115,7 @@ def fast_copy(module: nn.Module, device: torch.device) -> nn.Module:
 
 # %% ../../nbs/method/clip.ipynb #lazy0001
 class LazyImages(Protocol):
-    "Images that are decoded when they are asked for. They stand where a uint8 tensor [n, 3, size, size] could."
+    "Images that are decoded when asked for, a `batch` at a time; they stand where a uint8 tensor [n, 3, size, size] could."
 
     @property
     def size(self) -> int: ...

@@ -15,7 +15,6 @@ import open_clip
 import torch
 from open_clip.model import CLIP
 from open_clip.modified_resnet import ModifiedResNet
-from open_clip.tokenizer import HFTokenizer
 from open_clip.transformer import QuickGELU, VisionTransformer
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -269,7 +268,7 @@ def save_local_dir(clip: Clip, folder: Path) -> Path:
     tokenizer's files if it is Hugging Face's) and return the folder."""
     folder = Path(folder)
     tokenizer = tokenizer_of(clip)
-    if isinstance(tokenizer, HFTokenizer):
+    if hasattr(tokenizer, "save_pretrained"):  # one of Hugging Face's
         tokenizer.save_pretrained(folder)
     state = {k: v.detach().cpu().contiguous() for k, v in clip.model.state_dict().items()}
     with write_atomic(folder / "open_clip_model.safetensors") as temporary:

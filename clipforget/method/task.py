@@ -49,6 +49,16 @@ class ImageSet:
         "At most `count` of the images, drawn by `seed` without replacement."
         return self.subset(torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:count])
 
+# %% ../../nbs/method/task.ipynb #apart000
+def _check_apart(splits: Sequence[ImageSet]) -> None:
+    "ValueError if an image is in two of the `splits`."
+    seen: dict[str, int] = {}
+    for k, part in enumerate(splits):
+        for key in part.keys:
+            if seen.setdefault(key, k) != k:
+                both = f"{splits[seen[key]].name!r} is also in {part.name!r}"
+                raise ValueError(f"An image of {both}; every split needs images of its own.")
+
 # %% ../../nbs/method/task.ipynb #03e6be59
 @dataclass(frozen=True)
 class Task:
@@ -87,13 +97,7 @@ class Task:
         return list(self.groups) if known else [self.retain.classes[k] for k in self.retain.labels.tolist()]
 
     def __post_init__(self) -> None:
-        splits = [*self.trained_and_calibrated, *self.evaluation.values(), *self.suite.values()]
-        seen: dict[str, int] = {}
-        for k, part in enumerate(splits):
-            for key in part.keys:
-                if seen.setdefault(key, k) != k:
-                    both = f"{splits[seen[key]].name!r} is also in {part.name!r}"
-                    raise ValueError(f"An image of {both}; every split needs images of its own.")
+        _check_apart([*self.trained_and_calibrated, *self.evaluation.values(), *self.suite.values()])
 
 # %% ../../nbs/method/task.ipynb #342a94bb
 def join_sets(name: str, parts: Sequence[ImageSet]) -> ImageSet:
