@@ -123,15 +123,15 @@ def plot_network(
     figure, ax = plt.subplots(figsize=(max(7, 0.34 * boxes.shape[1]), 3.2), layout="constrained")
     bar = {"orientation": "horizontal", "shrink": 0.5, "aspect": 40, "ticks": [1 / most, 1, most], "format": "{x:.2g}"}
     bar["label"] = "relative Fisher information (ratio)"
-    sns.heatmap(boxes, cmap="vlag", norm=LogNorm(1 / most, most), square=True, linewidths=2, cbar_kws=bar, ax=ax)
+    sns.heatmap(boxes, cmap="vlag", norm=LogNorm(1 / most, most), square=True, linewidths=0, cbar_kws=bar, ax=ax)
     figure.axes[-1].minorticks_off()
-    for name in chosen:
-        ax.add_patch(Rectangle(at[name], 1, 1, fill=False, edgecolor="black", lw=2.5, clip_on=False))
-    first: dict[str, int] = {}
-    for name, (x, _) in at.items():
-        first.setdefault(name.partition(".")[0], x)
+    for name, place in at.items():
+        edge, lw = ("black", 2.5) if name in chosen else ("#999999", 0.5)
+        ax.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor=edge, lw=lw, clip_on=False))
+    first = {name.partition(".")[0]: x for name, (x, _) in reversed(at.items())}
     ax.set_xticks([x + 0.5 for x in first.values()], first, rotation=90, fontsize=8)
     ax.set_yticks([])
+    ax.grid(False)
     label(ax, "", "", f"{len(at)} layers from the pixels (left) to the feature; framed: chosen")
     return figure
 

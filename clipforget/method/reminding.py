@@ -133,11 +133,8 @@ def _reference_moments(clip: Clip, images: Images) -> list[_Moments]:
             clip.model.visual(normalise(clip, x))
         parts = [seen.inputs[m].float().flatten(0, -2) for m in seen.layers]
         sums.append([torch.stack([torch.full_like(p[0], len(p)), p.sum(0), p.square().sum(0)]) for p in parts])
-    out = []
-    for layer, (n, s, q) in zip(_norm_layers(clip.model.visual), (sum(x) for x in zip(*sums))):
-        mean = s / n
-        out.append((mean, (q / n - mean.square()).clamp(min=0).add(layer.eps).sqrt()))
-    return out
+    totals = zip(_norm_layers(clip.model.visual), (sum(x) for x in zip(*sums)))
+    return [(s / n, (q / n - (s / n).square()).clamp(min=0).add(m.eps).sqrt()) for m, (n, s, q) in totals]
 
 
 def _alignment_aims(clip: Clip, reference: Images | None) -> tuple[str, list[_Moments] | None]:
