@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -80,11 +79,13 @@ def three_stages(
         "The stage of this name, which is kept in the folder if there is one."
         return _finished_stage(None if folder is None else Path(folder) / f"{name}-{key}.safetensors", clip, make)
 
-    first = stage("1-forgetting", partial(forget, clip, task, settings, cache=cache))
+    first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
     for k in range(settings.retries + 1):
         tried, mark = settings.replace(forget_weight=settings.forget_weight * 3**k), f"-{k}" if k else ""
-        second = stage(f"2-reminding{mark}", partial(remind, clip, task, first, tried, pools, reference, cache))
-        third = stage(f"3-restoring{mark}", partial(restore, clip, task, second, settings))
+        second = stage(
+            f"2-reminding{mark}", lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
+        )
+        third = stage(f"3-restoring{mark}", lambda second=second: restore(clip, task, second, settings))
         if third.info["gate on calibration"] == "passed":
             break
     third.info |= {"forget_weight": tried.forget_weight} if k else {}
