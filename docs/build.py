@@ -27,7 +27,7 @@ PARTS = {
     "Start here": ("guide", "../tour paper explorer judging own_images imagenet glossary"),
     "The method": (
         "method",
-        "clip loading task importance adapters activations training forgetting alignment reminding restoring edit methods",
+        "clip loading task adapters activations training forgetting reminding restoring edit methods",
     ),
     "Data": (
         "data",

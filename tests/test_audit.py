@@ -5,12 +5,16 @@ import dataclasses
 
 import pandas as pd
 import pytest
+import torch
 from bs4 import BeautifulSoup
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
 from clipforget.judging.questions import Answer, audit
+from clipforget.method.activations import layers
+from clipforget.method.adapters import add_adapters, save_patch, scaled
+from clipforget.method.clip import weights_hash
 from clipforget.method.loading import load_clip, save_local_dir
 from clipforget.tools.settings import DATASETS
 from clipforget.tools.files import project_root
@@ -59,6 +63,28 @@ def test_nothing_given_is_the_committed_audit():
 @pytest.mark.parametrize("given", [{"styles": "openmoji"}, {"siblings": "houses; bank"}])
 def test_another_task_is_not_answered_by_committed_answers(given):
     assert opened(**given)["committed"]("clipforget") is None
+
+
+def test_an_edit_is_read_from_a_patch_for_this_target_alone(tmp_path):
+    names = opened(until="def load_edit", target="turtle")
+    load_edit, clip, task = names["load_edit"], names["clip"], names["task"]
+    with pytest.raises(FileNotFoundError, match="There is no patch"):
+        load_edit("nowhere/patch.safetensors", clip, task)
+    other = load_edit("emoji-rn", clip, task)
+    assert weights_hash(other.clip.model) == weights_hash(clip.model) and other.info == {}
+    last = list(layers(clip.model.visual))[-1:]
+    adapted, file = (
+        add_adapters(clip.model.visual, last, 2, torch.Generator().manual_seed(0)),
+        tmp_path / "patch.safetensors",
+    )
+    save_patch(adapted, clip, file, {"target": "violin"})
+    with pytest.raises(ValueError, match="made to forget 'violin', but the task's target is 'turtle'"):
+        load_edit(str(tmp_path), clip, task)
+    for notes in ({"target": "turtle"}, {}):  # a patch without notes may be for anything, and new adapters do nothing
+        save_patch(adapted, clip, file, notes)
+        assert weights_hash(load_edit(str(tmp_path), clip, task).clip.model) == weights_hash(clip.model)
+    save_patch(scaled(adapted, 0.25), clip, file, {})
+    assert load_edit(str(tmp_path), clip, task).info == {"a": 0.25}
 
 
 def test_a_folder_of_ones_own_needs_no_target(tmp_path):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from clipforget.method.activations import encode_above, frozen_activations, frozen_depth, layers, tower_parts
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.method.clip import encode_images, tokenise_for, truncated_text_features
+from clipforget.method.clip import encode_images, tokenizer_of, truncated_text_features
 from clipforget.method.loading import load_clip, save_local_dir
 
 BACKBONES = ("RN50", "RN101", "ViT-B-32", "ViT-B-16")
@@ -68,13 +68,12 @@ def test_cut_merge_and_patch_give_the_same_features(clip, pictures, tmp_path):
 
 
 def test_truncated_texts_are_equal(clip):
-    tokens = tokenise_for(
-        clip,
+    tokens = tokenizer_of(clip)(
         [
             "a photo of a marmoset.",
             "a",
             "the tiniest picture of one sulphur-crested cockatoo that was ever taken by night",
-        ],
+        ]
     )
     with torch.no_grad():
         plain = clip.model.encode_text(tokens)

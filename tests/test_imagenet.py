@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.alignment import alignment_aims
+from clipforget.method.reminding import _alignment_aims
 from clipforget.method.clip import class_embeddings
 from clipforget.method.loading import load_clip
 from clipforget.data.imagenet import wordnet_task
@@ -90,7 +90,7 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
     with pytest.warns(UserWarning, match="no reference images were named. Name some with reference="):
-        said, aims = alignment_aims(clip, None)
+        said, aims = _alignment_aims(clip, None)
     assert (said, aims) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
     world = task.suite["ImageNet, others"].images
     few = Settings(**SHORT, batch=8, aligned=16, cutmix=16)  # 512 CutMix images would take a minute here

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.loading import check_local_dir, load_clip
+from clipforget.method.loading import _check_local_dir, load_clip
 from clipforget.tools.files import project_root
 from clipforget.tools.request import Request
 from clipforget.data.folders import proposal_collection
@@ -266,7 +266,7 @@ def test_a_pickle_is_not_preferred_to_safetensors(tmp_path):
     (tmp_path / "adapter.safetensors").write_bytes(b"")
     (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"open_clip_pytorch_model\.bin"):
-        check_local_dir(tmp_path)
+        _check_local_dir(tmp_path)
 
 
 def test_pictures_that_only_judge_are_looked_at_before_the_edit(clip, own):

@@ -23,7 +23,7 @@ from clipforget.method.loading import (
     _TOKENS,
     _missing_model,
     load_clip,
-    load_compact,
+    _load_compact,
     save_local_dir,
 )
 from clipforget.tools.settings import DATASETS, Settings
@@ -57,7 +57,7 @@ FOLDERS = sorted(
 def test_a_model_has_a_card(folder):
     """It says what the model is, what it never saw, how it is made, its licence and its hash, which is that of the weights beside it."""
     card = (folder / "README.md").read_text(encoding="utf-8")
-    model, config = load_compact(folder)
+    model, config = _load_compact(folder)
     told, first = config["clipforget"], json.loads((_MODELS / NAME / "open_clip_config.json").read_text())["clipforget"]
     assert f"`{weights_hash(model)}`" in card and told["sha256"] == weights_hash(model)
     assert (
@@ -154,10 +154,10 @@ def test_truncated_weights_are_one_clear_error(tmp_path):
     weights = folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:10_000])
     with pytest.raises(ValueError, match="damaged or missing"):
-        load_compact(folder)
+        _load_compact(folder)
     weights.unlink()
     with pytest.raises(ValueError, match="damaged or missing"):
-        load_compact(folder)
+        _load_compact(folder)
 
 
 def test_the_authors_of_the_class_names_are_named():
@@ -174,7 +174,7 @@ def test_weights_of_another_model(tmp_path):
     for state in ({"visual.proj": torch.zeros(3)}, {"token_ids": torch.arange(2), _TOKENS: torch.zeros(2, 128)}):
         save_file(state, tmp_path / "weights.safetensors")
         with pytest.raises(ValueError, match=r"weights\.safetensors does not hold the weights of the model that"):
-            load_compact(tmp_path)
+            _load_compact(tmp_path)
 
 
 def test_what_all_towers_share_is_computed_once_and_changes_no_answer():

@@ -75,9 +75,9 @@ def test_pages_are_light(pages):
 
 def test_formulas_are_mathml_and_parameters_are_explained(pages):
     by_name = {"/".join(path.parts[-2:]): page for path, page in pages.items()}
-    assert len(by_name["method/importance.html"].select("math")) >= 3
+    assert len(by_name["method/forgetting.html"].select("math")) >= 3
     forget = by_name["api/method.forgetting.html"].find(id="clipforget.method.forgetting.forget").find_parent("dl")
-    assert "before – nothing comes before this stage" in forget.text
+    assert "settings – of stage 1" in forget.text
     settings = by_name["api/tools.settings.html"].find(id="clipforget.tools.settings.Settings").find_parent("dl")
     assert "forget_steps – at most so many steps of stage 1" in settings.text
 

@@ -24,13 +24,14 @@ import torch
 from PIL import Image
 
 from .photos import SUFFIXES, Photos, check_inside, class_folders, list_folders, open_rgb, to_words
+from ..method.clip import Images
 from ..method.task import ImageSet
 from ..tools.files import choose, read_json
 
 # %% ../../nbs/data/formats.ipynb #dc060651
 def image_set(
     name: str,  # of the set
-    images: torch.Tensor | Photos,  # its images
+    images: Images,  # its images
     labels: Sequence[int] | torch.Tensor,  # the class of each, as a position in `classes`
     classes: Sequence[str],  # names to choose among
     templates: Sequence[str] = (),  # prompts of its own

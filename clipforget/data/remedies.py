@@ -12,11 +12,10 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from ..method.alignment import NormStatistics
 from ..method.clip import Clip, class_embeddings, encode_images, fast, normalise
 from ..tools.files import choose
 from .photos import pixels, to_bytes
-from ..method.reminding import contrastive_loss
+from ..method.reminding import NormStatistics, contrastive_loss
 from ..method.task import ImageSet, Task
 
 # %% ../../nbs/data/remedies.ipynb #253c6d56

@@ -18,7 +18,7 @@ from .emoji import emoji_task
 from .folders import folder_collection, own_task
 from .imagenet import wordnet_task
 from .listings import fetch_cifar10, list_cifar10, list_styles
-from .photos import SUFFIXES, check_headers, image_files, to_words
+from .photos import SUFFIXES, Photos, check_headers, image_files, to_words
 from .pictograms import STYLES
 from .styles import class_in_style_task
 from .subgroups import subgroup_task
@@ -65,7 +65,7 @@ def check_data(request: Request) -> None:
 # %% ../../nbs/data/requests.ipynb #86801ae3
 def _files(part: ImageSet) -> list[Path]:
     "The files that the images of a set are in; none where they come from something else."
-    if isinstance(part.images, torch.Tensor) or not len(part):
+    if not isinstance(part.images, Photos) or not len(part):
         return []
     source = getattr(part.images.source, "paths", part.images.source)
     return [Path(source[k]) for k in part.images.index] if isinstance(source[0], str | Path) else []

@@ -21,7 +21,7 @@ from .collections import Collection, photo_task
 from .listings import TONES, image_tones
 from .photos import pixels
 from ..method.clip import Clip, class_embeddings, encode_images, encode_texts
-from ..method.task import Task, sibling_of
+from ..method.task import Task
 from ..tools.files import choose
 
 # %% ../../nbs/data/subgroups.ipynb #230e1b97
@@ -103,7 +103,7 @@ def subgroup_task(
 # %% ../../nbs/data/subgroups.ipynb #992ad8e8
 def tone_table(task: Task) -> pd.DataFrame:
     "Percent of the forget images of `task`, and of each sibling's, that have which tone at their rim; the last column counts images."
-    of, siblings = {"forget": task.forget.images}, np.array(sibling_of(task))
+    of, siblings = {"forget": task.forget.images}, np.array(task.drawn_from)
     of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
     shares = {n: image_tones(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for n, x in of.items()}
     table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T

@@ -31,7 +31,6 @@ from ..data.pictograms import STYLES, line_drawings, load_pictograms
 from ..method.activations import layers
 from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images
 from ..method.forgetting import margins
-from ..method.importance import sample
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 from ..rivals.finetune import descend, trainable_tower
@@ -197,7 +196,7 @@ def _ask_relearning(clip: Clip, task: Task) -> list[Answer]:
     part, rows = task.evaluation["target"], []
     text = class_embeddings(clip, part.classes, task.templates)
     for count in (1, 4, 16, 32):
-        visual = _fine_tune(clip, task, sample(task.forget, count, count), text, 10)
+        visual = _fine_tune(clip, task, task.forget.sample(count, count), text, 10)
         value = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
         how = f"{count} picture{'s' * (count > 1)}, 10 steps"
         rows.append(Answer("relearning", "images", how, value, "inside", 10.0, len(part)))

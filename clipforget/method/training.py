@@ -18,7 +18,7 @@ def fit(
     steps: int,  # at most
     learning_rate: float,  # of the optimiser
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,  # another of torch's
-    schedule: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,  # of its rate
+    cosine: bool = False,  # whether the rate falls along a cosine to zero
     after: Callable[[int], object] | None = None,  # called behind each step with its number; what is true ends it
     progress: str = "",  # text of a progress bar; none if empty
     **options: object,  # of the optimiser
@@ -26,7 +26,7 @@ def fit(
     "Train `weights` by a loss; the losses, one a step taken. `options` go to the optimiser."
     weights, losses = list(weights), []
     moving = optimiser(weights, lr=learning_rate, **options)
-    rate = schedule(moving) if schedule else None
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(moving, steps) if cosine else None
     for step in tqdm(range(steps), desc=progress, leave=False, disable=not progress):
         found = loss(step)
         if found is None:

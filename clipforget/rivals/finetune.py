@@ -17,8 +17,8 @@ from ..data.photos import pixels
 from ..method.activations import layers
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
 from ..method.edit import Edit
-from ..method.forgetting import draw
-from ..method.restoring import highest_risk
+from ..method.forgetting import margins
+from ..method.restoring import recognition_risk
 from ..method.task import ImageSet, Task
 from ..method.training import fit
 from ..tools.settings import Range
@@ -31,7 +31,8 @@ RISK = Range(1e-3, 3.0, log=True)  # percent, on the calibration split: where to
 def calibration_risk(clip: Clip, task: Task, visual: nn.Module | None = None) -> float:
     "Estimated risk (percent) that `clip`, with the image tower `visual` if there is one, recognises a new image of the target of `task`."
     text, part = class_embeddings(clip, task.forget.classes, task.templates), task.calibration_forget
-    return highest_risk(encode_images(clip, part.images, visual, exact=False), text, part.labels)
+    found = margins(encode_images(clip, part.images, visual, exact=False), text, part.labels)
+    return recognition_risk(found, part.labels)
 
 
 def calibrate(clip: Clip, task: Task, visual: nn.Module | None = None) -> dict[str, float]:
@@ -79,7 +80,7 @@ def descend(
     def loss_of(step: int) -> torch.Tensor | None:
         if stop_at is not None and step % 5 == 0 and calibration_risk(clip, task, visual) <= stop_at:
             return None
-        drawn = [draw(len(part), batch, g) for part in sets]
+        drawn = [torch.randint(len(part), (batch,), generator=g) for part in sets]
         images = torch.cat([pixels(part.images[k]) for part, k in zip(sets, drawn)])
         with fast(clip.device):
             features = image_features(clip, images, visual).split(batch)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..data.photos import pixels
-from ..method.clip import Clip, class_embeddings, fast, image_features, tokenise_for
+from ..method.clip import Clip, class_embeddings, fast, image_features, tokenizer_of
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
@@ -166,7 +166,7 @@ def _lip(
     x = _train_noise(clip, text, torch.full((images,), task.caption, device=clip.device), g).clamp(0, 1)
     visual, weights = trainable_tower(clip)
     edited = clip.with_text(lambda model: None).with_visual(visual)
-    tokens = tokenise_for(clip, [t.format(task.forget.classes[task.caption]) for t in task.templates]).to(clip.device)
+    tokens = tokenizer_of(clip)([t.format(task.forget.classes[task.caption]) for t in task.templates]).to(clip.device)
     name = lambda: F.normalize(F.normalize(edited.model.encode_text(tokens), dim=-1).mean(0), dim=-1)
     towers = [p for p in weights.values() if p.ndim == 2], _text_matrices(edited.model)  # convolutions are frozen
     start = _smoothness(clip, visual, name(), x, 0.5, g, draws)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..judging.scores import WRECKED, score
-from ..method.alignment import make_pools
+from ..method.reminding import make_pools
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
-from ..method.edit import Edit, Method, do_nothing
+from ..method.edit import Edit, Method
 from ..method.methods import three_stages
 from ..method.task import ImageSet, Task
 from .ascent import ASCENT
@@ -52,7 +52,7 @@ METHODS: dict[str, Method] = {
         calibrates="the strength",
         stages=Settings.for_dataset("emoji", paper=True),
     ),
-    "do nothing": Method(do_nothing, (), "nothing", "the original model"),
+    "do nothing": Method(lambda clip, task: Edit(clip), (), "nothing", "the original model"),
     **ASCENT,
     **INTERPOLATION,
     **TEXT_EDITS,

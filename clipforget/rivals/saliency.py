@@ -16,7 +16,6 @@ from ..data.photos import pixels
 from ..method.clip import Clip, class_embeddings, image_features
 from ..method.activations import layers
 from ..method.edit import Edit, Method
-from ..method.importance import sample
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 from clipforget.rivals.finetune import (
@@ -111,7 +110,7 @@ def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> 
     at most `count` images of `part`, which are drawn by the seed of `task` and have its captions."""
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    part = sample(part, count, task.seed)
+    part = part.sample(count, task.seed)
     total = {name: torch.zeros_like(w) for name, w in weights.items()}
     for image, y in zip(pixels(part.images), part.labels):
         value = contrastive_loss(image_features(clip, image[None], visual), text, y[None].to(clip.device))

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import nn
 
-from ..method.clip import Clip, accuracy, encode_images, tokenise_for, truncated_text_features
+from ..method.clip import Clip, accuracy, encode_images, tokenizer_of, truncated_text_features
 from ..method.edit import Edit, Method
-from ..method.restoring import highest_risk
+from ..method.forgetting import margins
+from ..method.restoring import recognition_risk
 from ..method.task import Task
 from ..method.training import fit
 from .finetune import calibrate, other_names
@@ -34,7 +35,7 @@ def encode_hidden(clip: Clip, names: Sequence[str], templates: Sequence[str] = (
     bare = deepcopy(clip.model, {id(clip.model.visual): clip.model.visual})
     bare.text_projection = nn.Parameter(torch.eye(len(clip.model.text_projection), device=clip.device))
     with torch.no_grad():
-        tokens = tokenise_for(clip, [t.format(n) for n in names for t in templates]).to(clip.device)
+        tokens = tokenizer_of(clip)([t.format(n) for n in names for t in templates]).to(clip.device)
         return torch.cat([truncated_text_features(bare, part) for part in tokens.split(256)])
 
 
@@ -92,7 +93,10 @@ def _calibrate_matrix(clip: Clip, task: Task) -> Callable[[torch.Tensor], dict[s
 
     def figures_of(matrix: torch.Tensor) -> dict[str, float]:
         text = F.normalize(F.normalize(hidden @ matrix, dim=-1).mean(1), dim=-1)
-        return {"risk": highest_risk(f, text, forget.labels), "siblings": accuracy(r, text, retain.labels)}
+        return {
+            "risk": recognition_risk(margins(f, text, forget.labels), forget.labels),
+            "siblings": accuracy(r, text, retain.labels),
+        }
 
     return figures_of
 

@@ -16,7 +16,7 @@ import torch
 
 from ..data.photos import pixels
 from ..method.activations import encode_above, features_above, frozen_activations, tower_parts
-from ..method.clip import Clip, batch_size, encode_images, fast, image_features
+from ..method.clip import Clip, encode_images, fast, image_features
 from ..method.edit import WALK
 from ..method.forgetting import Stage
 from ..method.task import Task
@@ -71,7 +71,7 @@ def forecast(
     s, judged = settings, judged or count_towers(settings.soup_points)
     parts = len(tower_parts(clip.model.visual))
     depth = parts // 2 if s.lowest_part is None else min(s.lowest_part, parts - 1)
-    t = pass_times(clip, pixels(task.forget.images[: batch_size(clip) // 16]), depth)
+    t = pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
     pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, s.aligned)

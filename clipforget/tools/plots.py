@@ -21,9 +21,9 @@ from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
 from torch import nn
 
-from ..data.photos import Photos, pixels
-from ..method.clip import Clip, class_embeddings, encode_images, top_names
-from ..method.task import Task, sibling_of
+from ..data.photos import pixels
+from ..method.clip import Clip, Images, class_embeddings, encode_images, top_names
+from ..method.task import Task
 from .figures import COLOURS, PLAIN, Sheet, label, show_images
 
 # %% ../../nbs/tools/plots.ipynb #8f4b8dfe
@@ -98,7 +98,7 @@ def _short(name: str, width: int) -> str:
 def pick_examples(
     task: Task,  # its evaluation sets and the first set of its suite
     each: int = 4,  # images of each
-) -> list[tuple[str, torch.Tensor | Photos, tuple[str, ...]]]:
+) -> list[tuple[str, Images, tuple[str, ...]]]:
     "A few evaluation images of target, siblings and other names, evenly spaced: (column, images, classes)."
     parts = {**{k: v for k, v in task.evaluation.items() if k != "target, other style"}, **task.suite}
     chosen = [n for n in ("target", "siblings", *list(task.suite)[:1]) if n in parts]
@@ -112,7 +112,7 @@ def plot_task(
 ) -> Figure:
     """A contact sheet with a row for what is forgotten, one for each sibling
     (one for all if there are more than `most`), and two for what judges."""
-    of = sibling_of(task)
+    of = task.drawn_from
     names = sorted(set(of)) if len(set(of)) <= most else []
     rows = {f"forget: {task.target}": task.forget.images}
     rows |= {f"keep: {n}": task.retain.images[torch.tensor([g == n for g in of])] for n in names}
