@@ -29,11 +29,11 @@ from ..data.emoji import EVALUATION_SEED, view_set
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
 from ..method.activations import layers
-from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images
+from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features
 from ..method.forgetting import margins
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
-from ..rivals.finetune import descend, trainable_tower
+from ..method.training import fit, trainable_tower
 from ..tools.files import choose
 from ..tools.settings import GATE
 
@@ -183,11 +183,18 @@ def _ask_features(clip: Clip, task: Task) -> list[Answer]:
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #d67384e3
-def _fine_tune(clip: Clip, task: Task, part: ImageSet, text: torch.Tensor, steps: int) -> nn.Module:
-    "The image tower of `clip` after `steps` of cross-entropy on `part` of `task`, with class embeddings `text` [c, d]."
-    visual, weights = trainable_tower(clip)
-    learn, g = lambda x: contrastive_loss(x.u, text, x.labels), torch.Generator().manual_seed(0)
-    descend(clip, task, visual, weights.values(), learn, [part], 1e-4, steps, min(32, len(part)), generator=g)
+def _fine_tune(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int) -> nn.Module:
+    "The image tower of `clip` after `steps` of cross-entropy on `part`, with class embeddings `text` [c, d]."
+    (visual, weights), g = trainable_tower(clip), torch.Generator().manual_seed(0)
+
+    def loss(step: int) -> torch.Tensor:
+        "Of at most 32 images drawn from `part`."
+        k = torch.randint(len(part), (min(32, len(part)),), generator=g)
+        with fast(clip.device):
+            u = image_features(clip, pixels(part.images[k]), visual)
+        return contrastive_loss(u, text, part.labels[k])
+
+    fit(weights.values(), loss, steps, 1e-4, torch.optim.AdamW, weight_decay=0.0)
     return visual.requires_grad_(False)
 
 
@@ -196,7 +203,7 @@ def _ask_relearning(clip: Clip, task: Task) -> list[Answer]:
     part, rows = task.evaluation["target"], []
     text = class_embeddings(clip, part.classes, task.templates)
     for count in (1, 4, 16, 32):
-        visual = _fine_tune(clip, task, task.forget.sample(count, count), text, 10)
+        visual = _fine_tune(clip, task.forget.sample(count, count), text, 10)
         value = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
         how = f"{count} picture{'s' * (count > 1)}, 10 steps"
         rows.append(Answer("relearning", "images", how, value, "inside", 10.0, len(part)))
@@ -298,7 +305,7 @@ def _ask_undoing(clip: Clip, task: Task, original: Clip | None = None, a: float 
         rows.append(Answer("undoing", kind, how, value, side, limit, len(part)))
 
     ask("text tower", "the original's text tower", clip, class_embeddings(before, part.classes, task.templates))
-    end = clip.with_visual(_fine_tune(clip, task, task.retain, text, steps))
+    end = clip.with_visual(_fine_tune(clip, task.retain, text, steps))
     for factor, far in ((1.0, ""), (3.0, ", 3 times as far")):
         ask("siblings", f"siblings, {steps} steps{far}", _interpolate_weights(clip, end, factor), text)
     back = 1 / (a or 1.0)

@@ -15,7 +15,8 @@ from ..method.clip import Clip, class_embeddings
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import Task
-from .finetune import RATE, RISK, STEPS, descend, finish_edit, trainable_tower
+from ..method.training import trainable_tower
+from .finetune import RATE, RISK, STEPS, descend, finish_edit
 from ..tools.settings import Range
 
 # %% ../../nbs/rivals/ascent.ipynb #a1a1a8d4

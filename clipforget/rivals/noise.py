@@ -19,7 +19,8 @@ from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 from ..method.training import fit
-from .finetune import calibrate, descend, finish_edit, other_names, trainable_tower
+from ..method.training import trainable_tower
+from .finetune import calibrate, descend, finish_edit, other_names
 from ..tools.settings import Range
 
 # %% ../../nbs/rivals/noise.ipynb #5e0927f3

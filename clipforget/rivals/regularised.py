@@ -18,7 +18,8 @@ from ..method.clip import Clip, class_embeddings, encode_images
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import Task
-from .finetune import RATE, RISK, STEPS, calibrate, descend, finish_edit, other_names, trainable_tower
+from ..method.training import trainable_tower
+from .finetune import RATE, RISK, STEPS, calibrate, descend, finish_edit, other_names
 from .saliency import diagonal_fisher
 from .text_edits import encode_hidden
 from ..tools.settings import Range

@@ -18,16 +18,8 @@ from ..method.activations import layers
 from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
-from clipforget.rivals.finetune import (
-    RATE,
-    RISK,
-    STEPS,
-    calibrate,
-    calibration_risk,
-    descend,
-    finish_edit,
-    trainable_tower,
-)
+from ..method.training import trainable_tower
+from .finetune import RATE, RISK, STEPS, calibrate, calibration_risk, descend, finish_edit
 from .interpolation import move_tower
 from ..tools.settings import Range
 
