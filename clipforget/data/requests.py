@@ -16,12 +16,10 @@ import torch
 
 from .emoji import emoji_task
 from .folders import folder_collection, own_task
-from .imagenet import wordnet_task
-from .listings import fetch_cifar10, list_cifar10, list_styles
+from .subgroups import class_in_style_task, subgroup_task, wordnet_task
+from .collections import list_cifar10, list_styles
 from .photos import SUFFIXES, check_headers, image_files, to_words
 from .pictograms import STYLES
-from .styles import class_in_style_task
-from .subgroups import subgroup_task
 from .suite import ZERO_SHOT_SETS, imagenet_folders, limit_set, zero_shot_suite
 from .wordnet import find_class
 from ..method.clip import Clip
@@ -48,9 +46,7 @@ def check_data(request: Request) -> None:
         for name in (request.goal, *request.kept):
             find_class(name)
     elif dataset == "cifar10":
-        if request.download:
-            fetch_cifar10(root)
-        choose("class", request.goal, list_cifar10(root).classes)
+        choose("class", request.goal, list_cifar10(root, request.download).classes)
     elif dataset == "style":
         collection = list_styles(root, 2)
         choose("class", request.goal, collection.classes)
