@@ -31,7 +31,7 @@ PARTS = {
     ),
     "Data": (
         "data",
-        "photos pictograms emoji collections augmentation subgroups folders requests wordnet suite formats remedies",
+        "photos pictograms emoji collections augmentation subgroups requests wordnet suite formats remedies",
     ),
     "Judging": ("judging", "scores questions attacks verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),

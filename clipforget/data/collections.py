@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torchvision.datasets import CIFAR10
 
-from .augmentation import add_views
-from .photos import Photos, class_folders, list_folders, open_rgb, pixels, to_words
+from .augmentation import _add_views
+from .photos import Photos, class_folders, _list_folders, open_rgb, pixels, to_words
 from ..method.clip import TEMPLATES, Clip
 from ..method.task import ImageSet, Task
 from ..tools.files import choose
@@ -37,6 +37,15 @@ class Collection:
     spared: torch.Tensor | None = None  # bool [n], not held out and never pre-trained on; None where nobody knows
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     own: bool = False  # sorted by a user: every file is looked at before there is a task
+
+    @classmethod
+    def of(cls, name: str, source: Sequence, captions: Sequence[str], **more: Any) -> "Collection":
+        """A collection from the caption of each image in `source`; `more` are further fields, those by image as lists or tuples.
+        Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is held out."""
+        fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
+        place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
+        fields |= {k: torch.tensor(fields[k]) for k in ("held_out", "spared") if k in fields}
+        return cls(name, source, torch.tensor([place[c] for c in captions]), **fields)
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -70,10 +79,8 @@ def _in_part(name: str, part: int) -> bool:
 def _collect(name: str, part: int, source: Sequence, rows: Sequence[tuple], held_out: Sequence[bool]) -> Collection:
     "A collection of images with a row (style, class, file) each, of which one in `part` of those not held out is spared."
     styles, names = (tuple(to_words(row[k]) for row in rows) for k in (0, 1))
-    classes = tuple(sorted(set(names)))
-    labels = torch.tensor([classes.index(c) for c in names])
-    spared = torch.tensor([not held and _in_part("/".join(row), part) for row, held in zip(rows, held_out)])
-    return Collection(name, source, labels, names, torch.tensor(held_out), classes, TEMPLATES, spared, styles)
+    spared = [not held and _in_part("/".join(row), part) for row, held in zip(rows, held_out)]
+    return Collection.of(name, source, names, held_out=held_out, spared=spared, styles=styles)
 
 # %% ../../nbs/data/collections.ipynb #0448f144
 _CIFAR10 = "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or the files of torchvision.datasets.CIFAR10(root, download=True)"
@@ -118,7 +125,7 @@ def list_styles(folder: Path, least: int = 1) -> Collection:
     wanted = _STYLES.format(folder.name)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
-    trees = {d.name: class_folders(d, wanted) for d in list_folders(folder)}
+    trees = {d.name: class_folders(d, wanted) for d in _list_folders(folder)}
     if len(trees) < least or not trees:
         raise ValueError(
             f"{folder} has the styles {', '.join(trees) or 'none'}; {max(1, least)} are needed, to forget a class in one "
@@ -229,7 +236,7 @@ def photo_task(
     seed: int = 0,  # of training and calibration images
     n_forget: int = 1024,  # at most so many forget images
     n_retain: int = 4096,  # at most so many retain images in all
-    n_views: int = 256,  # forget images with their further views, if they are few; see `add_views`
+    n_views: int = 256,  # forget images with their further views, if they are few; see `_add_views`
     learned: bool = False,  # train on images that pre-training saw, too, where it is known which
 ) -> Task:
     """A task on photographs. ValueError for an unknown subgroup, an empty list
@@ -255,5 +262,5 @@ def photo_task(
     forget, kept, *checks = (replace(photos[n], images=pixels(photos[n].images)) for n in training)
     evaluation, suite = {n: photos[n] for n in judged}, {name: photos[name]} if len(rest) else {}
     groups = tuple(s for s in keep for _ in parts[s][0][:share])
-    told = (collection.name, target, tuple(keep), labels, seed, add_views(forget, n_views, seed), kept)
+    told = (collection.name, target, tuple(keep), labels, seed, _add_views(forget, n_views, seed), kept)
     return Task(*told, checks[0], checks[1], evaluation, suite, collection.templates, groups)

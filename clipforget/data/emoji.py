@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans
 
-from .photos import to_bytes
+from .photos import _to_bytes
 from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, load_pictograms
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..method.clip import has_bfloat16, kept_tensor, weights_hash
@@ -74,7 +74,7 @@ def view_set(
     "An `ImageSet` of `views` random views of every thing in every style."
     g = torch.Generator().manual_seed(seed)
     index = pictograms.index(things).repeat_interleave(views)
-    images = torch.cat([to_bytes(draw_views(pictograms, index, s, split, g, size)) for s in styles])
+    images = torch.cat([_to_bytes(draw_views(pictograms, index, s, split, g, size)) for s in styles])
     where = {c: i for i, c in enumerate(classes)}
     labels = torch.tensor([where[a] for a in answers]).repeat_interleave(views).repeat(len(styles))
     return ImageSet(name, images, labels, tuple(classes))
@@ -87,9 +87,10 @@ EVALUATION_SEED = 9_000  # never changes
 def _fixed_sets(size: int) -> dict[str, ImageSet]:
     "One evaluation view a style of every country flag, and one of each held-out handwritten digit."
     flags, digits, g = load_pictograms(flags=True), load_digits(held_out=True), torch.Generator().manual_seed(9_004)
-    drawn = to_bytes(draw_views(digits, torch.arange(len(digits)), 0, "evaluation", g, size))
+    names = (flags.names, flags.names, flags.names)
+    drawn = _to_bytes(draw_views(digits, torch.arange(len(digits)), 0, "evaluation", g, size))
     answers = torch.tensor([DIGITS.index(n) for n in digits.names])
-    flag_views = view_set("flags", flags, *[flags.names] * 3, "evaluation", 1, 9_003, range(len(flags.styles)), size)
+    flag_views = view_set("flags", flags, *names, "evaluation", 1, 9_003, range(len(STYLES)), size)
     return {"flags": flag_views, "digits": ImageSet("digits", drawn, answers, DIGITS)}
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from ..method.alignment import NormStatistics
 from ..method.clip import Clip, class_embeddings, encode_images, fast, normalise
 from ..tools.files import choose
-from .photos import pixels, to_bytes
+from .photos import pixels, _to_bytes
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 
@@ -129,7 +129,7 @@ def _invert(clip: Clip, task: Task, each: int = 16, steps: int = 60, seed: int =
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    images = to_bytes(z.detach().clamp(0, 1).cpu())
+    images = _to_bytes(z.detach().clamp(0, 1).cpu())
     return replace(task, retain=ImageSet("retain, inverted", images, labels, classes), groups=())
 
 # %% ../../nbs/data/remedies.ipynb #9fb698a7

@@ -34,9 +34,9 @@ def _list_imagenet(root: Path, wanted: Sequence[str]) -> Collection:
     names = tuple(c.name for c in imagenet_classes())
     rows = [(p, find_class(i).index, True) for i, paths in judged.items() for p in paths]
     rows += [(p, find_class(i).index, False) for i in wanted for p in trained.get(i, [])]
-    source, at, held = map(list, zip(*rows))
-    groups, templates = tuple(names[k] for k in at), PROMPTS["imagenet"]
-    return Collection("ImageNet", source, torch.tensor(at), groups, torch.tensor(held), names, templates)
+    source, at, held = zip(*rows)
+    captions, templates = [names[k] for k in at], PROMPTS["imagenet"]
+    return Collection.of("ImageNet", source, captions, held_out=held, classes=names, templates=templates)
 
 
 def _under_one_name(collection: Collection, groups: Sequence[str], caption: str) -> Collection:

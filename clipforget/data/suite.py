@@ -7,7 +7,8 @@ __all__ = ['PROMPTS', 'ZERO_SHOT_SETS', 'imagenet_folders', 'limit_set', 'zero_s
 
 # %% ../../nbs/data/suite.ipynb #5035d713
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -17,8 +18,8 @@ import torch
 import torchvision.datasets as vision
 from PIL import Image
 
-from .formats import folder_set, image_set, is_class_tree, load_packed, torchvision_set
-from .photos import Photos, image_files, list_folders, open_rgb, to_words
+from .formats import _Made, _folder_set, _image_set, _is_class_tree, load_packed, _torchvision_set
+from .photos import Photos, image_files, _list_folders, open_rgb, to_words
 from .wordnet import Synset, find_class, imagenet_classes
 from ..method.task import ImageSet
 from ..tools.files import choose, read_json
@@ -56,14 +57,12 @@ def imagenet_folders(root: Path, split: str = "val", required: bool = True) -> d
     ImageNet's order. FileNotFoundError (none if not `required`) or ValueError, with the layout and where to get it, if
     they are not there; ValueError for a class folder that is a link out of the split's."""
     places = [Path(root) / home / split for home in _IMAGENET_HOMES]
-    tree = next((p for p in places if is_class_tree(p)), None)
+    tree = next((p for p in places if _is_class_tree(p)), None)
     if tree is None and required:
-        raise FileNotFoundError(
-            f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder of class folders. Wanted "
-            f"in it: {_IMAGENET_LAYOUT}. To get it: {_IMAGENET_SOURCE}."
-        )
-    folders: dict[Synset, Path] = {}
-    for d in list_folders(tree) if tree else ():
+        what = f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder of class folders"
+        raise FileNotFoundError(f"{what}. Wanted in it: {_IMAGENET_LAYOUT}. To get it: {_IMAGENET_SOURCE}.")
+    folders = dict[Synset, Path]()
+    for d in _list_folders(tree) if tree else ():
         c = find_class(d.name)
         if c in folders:
             raise ValueError(f"{folders[c]} and {d.name} are both for the class {c}. Give each class one folder.")
@@ -79,20 +78,19 @@ def _imagenet_set(root: Path, size: int) -> ImageSet:
     found, classes = imagenet_folders(root), [c.name for c in imagenet_classes()]
     photos = Photos.of([p for some in found.values() for p in some], size)
     labels = [find_class(i).index for i, some in found.items() for _ in some]
-    return image_set("imagenet", photos, labels, classes, PROMPTS["imagenet"])
+    return _image_set("imagenet", photos, labels, classes, PROMPTS["imagenet"])
 
 
 def _imagenet_names(found: Sequence[str]) -> tuple[str, ...]:
     "What this package calls the classes of a list. ValueError for a name that is not known, but in a whole list in ImageNet's order."
     classes = imagenet_classes()
 
-    def place(text: str) -> int:
-        try:
-            return find_class(text).index
-        except ValueError:
-            return -1
+    def stands(text: str, c: Synset) -> bool:
+        with suppress(ValueError):
+            return find_class(text) == c
+        return False
 
-    if len(found) == len(classes) and sum(place(n) == k for k, n in enumerate(found)) >= 0.9 * len(classes):
+    if len(found) == len(classes) and sum(map(stands, found, classes)) >= 0.9 * len(classes):
         return tuple(c.name for c in classes)
     return tuple(find_class(n).name for n in found)
 
@@ -129,23 +127,13 @@ def limit_set(part: ImageSet, limit: int) -> tuple[ImageSet, str]:
 _OBJECTNET = "objectnet-1.0"
 
 
-@dataclass(frozen=True)
-class _Cropped(Sequence):
-    "Images of files without their border."
-
-    paths: tuple[Path, ...]  # the files
-    border: int  # pixels cut off on each side
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, k: int) -> Image.Image:  # type: ignore[override]  # no slices
-        image, b = open_rgb(self.paths[k]), self.border
-        return image.crop((b, b, image.width - b, image.height - b))
+def _without_border(path: Path, border: int = 2) -> Image.Image:
+    image = open_rgb(path)
+    return image.crop((border, border, image.width - border, image.height - border))
 
 
-def _load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
-    """ObjectNet, the classes that ImageNet has too, in the order of its folders, without `border` pixels
+def _load_objectnet(root: Path, size: int) -> ImageSet:
+    """ObjectNet, the classes that ImageNet has too, in the order of its folders, without two pixels
     on each side. FileNotFoundError if it is not there."""
     folder = root / _OBJECTNET
     if not folder.is_dir():
@@ -156,10 +144,9 @@ def _load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
         choose("ImageNet class", words, by_words)
     names = read_json(folder / "mappings" / "folder_to_objectnet_label.json")
     rename = lambda f: to_words(names[f]) if names.get(f) in known else None
-    part = folder_set("objectnet", folder / "images", size, [*map(to_words, known)], rename, PROMPTS["objectnet"])
-    whole = cast(Photos, part.images)  # as `folder_set` makes them
-    photos = Photos.of(_Cropped(tuple(whole.source), border), size, str((folder / "images").resolve()))
-    return image_set(part.name, photos, part.labels, part.classes, part.templates)
+    part = _folder_set("objectnet", folder / "images", size, [*map(to_words, known)], rename, PROMPTS["objectnet"])
+    source = _Made(cast(Photos, part.images).source, _without_border)  # as `_folder_set` makes them
+    return replace(part, images=Photos.of(source, size, str((folder / "images").resolve())))
 
 # %% ../../nbs/data/suite.ipynb #3d534e43
 @dataclass(frozen=True)
@@ -169,15 +156,13 @@ class _KnownSet:
     load: Callable[[Path, int], ImageSet]  # from a root, at a size; FileNotFoundError if nothing is there
     layout: str  # where it is looked for below the root
     source: str  # how one gets it
-    packed: dict = field(
-        default_factory=dict
-    )  # of archives and saved data sets: parts, names, naming, for `load_packed`
+    # of archives and saved data sets: parts, names, naming, for `load_packed`
+    packed: dict = field(default_factory=dict)
 
 
 def _from_torchvision(name: str, folder: str, kind: type, **settings: object) -> _KnownSet:
     "The entry of a set that torchvision reads."
-    make = partial(kind, download=False, **settings)
-    load = partial(torchvision_set, name, folder, make, templates=PROMPTS[name])
+    load = partial(_torchvision_set, name, folder, partial(kind, download=False, **settings), templates=PROMPTS[name])
     layout = f"{folder}/ as torchvision's download makes it, or {name}/test/CLASS/picture"
     return _KnownSet(load, layout, f"torchvision.datasets.{kind.__name__}(root, download=True)")
 
