@@ -21,16 +21,13 @@ from ..method.task import ImageSet, Task
 
 # %% ../../nbs/data/augmentation.ipynb #c3d9f96c
 def augment(
-    images: torch.Tensor,  # uint8 [n, 3, h, w]
-    size: int,  # pixels of a view's side
-    generator: torch.Generator,  # all chance comes from here
-    zoom: float = 0.75,  # the smallest part of a side that is shown
-    jitter: float = 0.3,  # largest change of contrast, saturation and brightness
-    erase: float = 0.5,  # part of the views with a blank square
+    images: torch.Tensor, size: int, generator: torch.Generator, jitter: float = 0.3, erase: float = 0.5
 ) -> torch.Tensor:
-    "Random views float32 [n, 3, size, size] in 0 to 1."
+    """Random views of `images`, uint8 [n, 3, h, w], as float32 [n, 3, `size`, `size`] in 0 to 1; all chance comes from
+    the `generator`. `jitter` is the largest change of contrast, saturation and brightness, `erase` the part of the
+    views with a blank square."""
     n, x = len(images), images.float().div_(255)
-    part = _uniform(generator, n, low=zoom, high=1.05)
+    part = _uniform(generator, n, low=0.75, high=1.05)
     flip = torch.where(_uniform(generator, n) < 0.5, -part, part)
     dx, dy = (_uniform(generator, n, low=-1) * ((1 - part).clamp(min=0) + 0.1) for _ in range(2))
     none = torch.zeros(n)
@@ -79,25 +76,24 @@ def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str
     return f
 
 # %% ../../nbs/data/augmentation.ipynb #5406cad7
-def sample_near_border(
-    clip: Clip,  # the original model
-    task: Task,  # its forget images, and the retain images with the same caption
-    views: int = 3,  # further views of each of them
-    blends: int = 4096,  # at most so many blends of one of each, and no more than there are images
-) -> Task:
-    """The task with further images to train on, near the border between forget images and siblings, each
-    on the side where the original puts it. The task itself where no sibling has the target's caption."""
+_VIEWS, _BLENDS = 3, 4096  # further views of each image; at most so many blends, and no more than there are images
+
+
+def sample_near_border(clip: Clip, task: Task) -> Task:
+    """The `task` with further images to train on, near the border between forget images and siblings: views of each of
+    them and blends of one of each, each on the side where the original model, `clip`, puts it. The task itself where no
+    sibling has the target's caption."""
     forget, retain, same = pixels(task.forget.images), pixels(task.retain.images), task.retain.labels == task.caption
-    if not (views or blends) or not same.any():
+    if not same.any():
         return task
     mine, theirs = (task.forget.labels == task.caption).nonzero()[:, 0], same.nonzero()[:, 0]
     encoded = lambda x: encode_images(clip, x, exact=False).float().cpu()
     groups = [task.groups[k] for k in theirs.tolist()] if task.groups else ["siblings"] * len(theirs)
     side = fit_border(encoded(forget[mine]), encoded(retain[theirs]), groups)
     g = torch.Generator().manual_seed(13_000 + task.seed)
-    seen, kept = (_views(x, views, g, jitter=0.1) for x in (forget[mine], retain[theirs]))
+    seen, kept = (_views(x, _VIEWS, g, jitter=0.1) for x in (forget[mine], retain[theirs]))
     stays, keeps = side(encoded(seen)) > 0, side(encoded(kept)) < 0
-    count = min(blends, len(mine) + len(theirs))
+    count = min(_BLENDS, len(mine) + len(theirs))
     i, j = (torch.randint(len(x), (count,), generator=g) for x in (mine, theirs))
     first, second = forget[mine[i]], retain[theirs[j]]
     mixed = torch.lerp(second.float(), first.float(), torch.rand(count, 1, 1, 1, generator=g)).round().byte()
@@ -105,7 +101,7 @@ def sample_near_border(
     known, f = (u @ text.T).argmax(1) == task.caption, side(u)
     is_one = lambda x: (mixed == x).flatten(1).all(1)  # an image may not be on both sides
     new, old = known & (f > _CLEAR) & ~is_one(second), known & (f < -_CLEAR) & ~is_one(first)
-    of = torch.cat([torch.arange(len(retain)), theirs.repeat(views)[keeps], theirs[j[old]]])
+    of = torch.cat([torch.arange(len(retain)), theirs.repeat(_VIEWS)[keeps], theirs[j[old]]])
 
     def more(part: ImageSet, *images: torch.Tensor) -> ImageSet:
         labels = part.labels.new_full((sum(map(len, images[1:])),), task.caption)

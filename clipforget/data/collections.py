@@ -40,8 +40,9 @@ class Collection:
 
     @classmethod
     def of(cls, name: str, source: Sequence, captions: Sequence[str], **more: Any) -> "Collection":
-        """A collection from the caption of each image in `source`; `more` are further fields, those by image as lists or tuples.
-        Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is held out."""
+        """A collection from the caption of each image in `source`; `more` are further fields, those by image as lists
+        or tuples. Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is
+        held out."""
         fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
         place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
         fields |= {k: torch.tensor(fields[k]) for k in ("held_out", "spared") if k in fields}
@@ -87,9 +88,9 @@ _CIFAR10 = "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or the files
 
 
 def list_cifar10(root: Path, download: bool = False) -> Collection:
-    """CIFAR-10 below `root`, as folders or as torchvision's files, which it is to `download` where they are not there; its test
-    set is held out. FileNotFoundError if neither is there, ValueError if torchvision's files are damaged, and ConnectionError that
-    says what to do if they cannot be had."""
+    """CIFAR-10 below `root`, as folders or as torchvision's files, which it is to `download` where they are not there;
+    its test set is held out. FileNotFoundError if neither is there, ValueError if torchvision's files are damaged, and
+    ConnectionError that says what to do if they cannot be had."""
     folders = [Path(root) / "cifar10" / part for part in ("train", "test")]
     if all(f.is_dir() for f in folders):
         trees = [(f, class_folders(f, _CIFAR10)) for f in folders]
@@ -118,8 +119,8 @@ _KNOWN_TREES = ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas")
 
 
 def list_styles(folder: Path, least: int = 1) -> Collection:
-    """The images of a tree of styles, `folder`/STYLE/CLASS/image or one of a known name in `folder`; a quarter is held out
-    and a quarter spared. FileNotFoundError or ValueError with the layout if it is none, ValueError for a link that
+    """The images of a tree of styles, `folder`/STYLE/CLASS/image or one of a known name in `folder`; a quarter is held
+    out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none, ValueError for a link that
     leads out of it or fewer styles than `least`."""
     folder = next((Path(folder) / name for name in _KNOWN_TREES if (Path(folder) / name).is_dir()), Path(folder))
     wanted = _STYLES.format(folder.name)
@@ -127,10 +128,8 @@ def list_styles(folder: Path, least: int = 1) -> Collection:
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
     trees = {d.name: class_folders(d, wanted) for d in _list_folders(folder)}
     if len(trees) < least or not trees:
-        raise ValueError(
-            f"{folder} has the styles {', '.join(trees) or 'none'}; {max(1, least)} are needed, to forget a class in one "
-            f"and keep it in another. Wanted: {wanted}."
-        )
+        has = f"{folder} has the styles {', '.join(trees) or 'none'}; {max(1, least)} are needed"
+        raise ValueError(f"{has}, to forget a class in one and keep it in another. Wanted: {wanted}.")
     found = [(p, (s, c, p.name)) for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     paths, rows = zip(*found)
     return _collect(folder.name, 2, paths, rows, [_in_part("/".join(row), 4) for row in rows])
@@ -173,10 +172,9 @@ def _split(collection: Collection, group: str, seed: int, learned: bool) -> tupl
         order, cut = _shuffled(mine, 9_000), round(_EVALUATION * len(mine))
         evaluation, rest, seen = order[:cut].sort().values, order[cut:], order[:0]
     if len(mine) < Collection.fewest or len(rest) < 4:
-        raise ValueError(
-            f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on; at "
-            f"least {Collection.fewest} are needed, to train on some, calibrate with some and keep some for the evaluation."
-        )
+        has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
+        why = "to train on some, calibrate with some and keep some for the evaluation"
+        raise ValueError(f"{has}; at least {Collection.fewest} are needed, {why}.")
     order, seen = _shuffled(rest.sort().values, 10_000 + seed), seen if learned else seen[:0]
     cut = max(2, round((_UNSEEN if len(seen) else _CALIBRATION) * len(rest)))
     return torch.cat([order[cut:], _shuffled(seen, 12_000 + seed)]), order[:cut], evaluation
@@ -205,9 +203,8 @@ def _check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tenso
         if k < len(seen):
             content[mark] = file
         elif mark in content:
-            raise ValueError(
-                f"{file} and {content[mark]} are the same picture, and only one is to judge by. Remove one."
-            )
+            both = f"{file} and {content[mark]} are the same picture"
+            raise ValueError(f"{both}, and only one is to judge by. Remove one.")
         else:
             open_rgb(file)
 
@@ -218,10 +215,8 @@ def _checked_siblings(collection: Collection, target: str, siblings: Sequence[st
     keep = [choose("subgroup", s, known) for s in siblings]
     choose("subgroup", target, known)
     if not keep:
-        raise ValueError(
-            f"{target!r} has no siblings: nothing says what must be kept. Name some with siblings=...; "
-            f"there are {', '.join(known[:20])}."
-        )
+        there = f"Name some with siblings=...; there are {', '.join(known[:20])}."
+        raise ValueError(f"{target!r} has no siblings: nothing says what must be kept. {there}")
     if target in keep:
         raise ValueError(f"{target!r} is to be forgotten and cannot be one of the siblings {', '.join(keep)}.")
     return keep
@@ -236,7 +231,6 @@ def photo_task(
     seed: int = 0,  # of training and calibration images
     n_forget: int = 1024,  # at most so many forget images
     n_retain: int = 4096,  # at most so many retain images in all
-    n_views: int = 256,  # forget images with their further views, if they are few; see `_add_views`
     learned: bool = False,  # train on images that pre-training saw, too, where it is known which
 ) -> Task:
     """A task on photographs. ValueError for an unknown subgroup, an empty list
@@ -262,5 +256,5 @@ def photo_task(
     forget, kept, *checks = (replace(photos[n], images=pixels(photos[n].images)) for n in training)
     evaluation, suite = {n: photos[n] for n in judged}, {name: photos[name]} if len(rest) else {}
     groups = tuple(s for s in keep for _ in parts[s][0][:share])
-    told = (collection.name, target, tuple(keep), labels, seed, _add_views(forget, n_views, seed), kept)
+    told = (collection.name, target, tuple(keep), labels, seed, _add_views(forget, 256, seed), kept)
     return Task(*told, checks[0], checks[1], evaluation, suite, collection.templates, groups)

@@ -167,9 +167,9 @@ _Pairs = Sequence[tuple[str, int]]  # names of things, each with the number of a
 def _pair_task(
     clip: Clip, told: tuple[str, str, int], forget: _Pairs, keep: Mapping[str, _Pairs], answer: Mapping[str, str]
 ) -> Task:
-    """A task on pictograms made of things in styles, `told` its target, labels and seed: `keep` has what is to stay by evaluation
-    column, the first of which is "siblings", and `answer` the class of each known thing, in the order of classes. About 256 forget,
-    480 retain and 320 evaluation images a column."""
+    """A task on pictograms made of things in styles, `told` its target, labels and seed: `keep` has what is to stay by
+    evaluation column, the first of which is "siblings", and `answer` the class of each known thing, in the order of
+    classes. About 256 forget, 480 retain and 320 evaluation images a column."""
     things, (target, labels, seed), classes = load_pictograms(), told, tuple(dict.fromkeys(answer.values()))
     start, kept = 20_000 + 10 * seed, [p for pairs in keep.values() for p in pairs]
 
@@ -268,15 +268,10 @@ _TRIED = (
 "Names on which settings were chosen, or whose results were seen while they were; no benchmark draws them."
 
 # %% ../../nbs/data/emoji.ipynb #4c6cd482
-def draw_targets(
-    clip: Clip,  # the original model
-    kind: str,  # one of `KINDS`
-    count: int,  # how many
-    seed: int,  # of the draw
-    taken: Sequence[str] = (),  # names that are not drawn; without meaning for clusters
-) -> list[str]:
-    """`count` targets of a kind from different sub-categories, none of them tried on or `taken`, of whose
-    training-family views the model names 90 % (of a cluster's 80 %) right. ValueError if there are not so many."""
+def draw_targets(clip: Clip, kind: str, count: int, seed: int, taken: Sequence[str] = ()) -> list[str]:
+    """`count` targets of a `kind` out of `KINDS` from different sub-categories, drawn by `seed`, none of them tried on or
+    `taken` (names, without meaning for clusters), whose training-family views the original model `clip` names right: 90 %
+    of them, of a cluster's 80 %. ValueError if there are not so many."""
     things, of_clusters = load_pictograms(), choose("kind of subgroup", kind, KINDS) == "cluster"
     names, members, drawn = known_names(clip, things), dict[str, list[str]](), list[str]()
     for name, sub in zip(things.names, things.subcategories):

@@ -56,8 +56,8 @@ def _positions(found: _Names, classes: _Names) -> list[int]:
 def _folder_set(
     name: str, root: Path, size: int, classes: _Names = (), rename: Callable = to_words, templates: _Names = ()
 ) -> ImageSet:
-    """The images of a tree `root`/CLASS/image, in the order of folders and files. `rename` leads from a folder's name to its class's
-    (None leaves it out); those are the names to choose among if there are no `classes`."""
+    """The images of a tree `root`/CLASS/image, in the order of folders and files. `rename` leads from a folder's name
+    to its class's (None leaves it out); those are the names to choose among if there are no `classes`."""
     found: dict[str, list[Path]] = {}
     for folder, some in class_folders(root).items():
         c = rename(folder)
@@ -135,9 +135,9 @@ _IMAGES = tuple(s[1:] for s in SUFFIXES)
 
 
 def _samples(shard: Path) -> list[dict]:
-    """The samples of a tar file by webdataset's own rules, with each file's place instead of its bytes. ValueError if it is
-    damaged, if a member's path leads outside, if there are no samples, or if two files have one name; FileNotFoundError if
-    there is no file."""
+    """The samples of a tar file by webdataset's own rules, with each file's place instead of its bytes. ValueError if
+    it is damaged, if a member's path leads outside, if there are no samples, or if two files have one name;
+    FileNotFoundError if there is no file."""
     tar, found = _library("webdataset", "tar files of samples").tariterators, list[dict]()
     if not shard.is_file():
         raise FileNotFoundError(f"There is no archive {shard}.")
@@ -150,9 +150,8 @@ def _samples(shard: Path) -> list[dict]:
         found = list(tar.group_by_keys(rows))
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         how = "Wanted: a tar file that is not compressed, in which no two files have one name."
-        raise ValueError(
-            f"The archive {shard} is damaged or of another form ({(*error.args, None)[0]}). {how}"
-        ) from error
+        why = error.args[0] if isinstance(error, ValueError) else error
+        raise ValueError(f"The archive {shard} is damaged or of another form ({why}). {how}") from error
     for name in (name for m in members for name in (m.name, m.linkname if m.issym() or m.islnk() else "")):
         if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
             what = f"The archive {shard} has a member {name!r} that leads outside"
@@ -308,8 +307,8 @@ def load_packed(
 def _torchvision_set(
     name: str, folder: str, make: Callable[[Path], Any], root: Path, size: int, templates: _Names = ()
 ) -> ImageSet:
-    """What torchvision's `make` reads in `root`, whose download is called `folder`, or class folders `root`/`name`/test.
-    FileNotFoundError if there is neither."""
+    """What torchvision's `make` reads in `root`, whose download is called `folder`, or class folders
+    `root`/`name`/test. FileNotFoundError if there is neither."""
     if not (root / folder).is_dir():
         for split in ("test", "val"):
             if _is_class_tree(root / name / split):

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-from typing import cast
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -241,14 +240,16 @@ def _place(masters: torch.Tensor, mirror: torch.Tensor, size: int, generator: to
 
 
 def draw_views(
-    pictures: Pictograms,  # where the masters come from
-    index: torch.Tensor,  # long [n], which thing each view shows
-    style: torch.Tensor | int,  # long [n] or one number, in which style
-    split: str,  # "train", "calibration" or "evaluation": the background families
-    generator: torch.Generator,  # all chance comes from here
-    size: int = 64,  # pixels of a view's side
+    pictures: Pictograms,
+    index: torch.Tensor,
+    style: torch.Tensor | int,
+    split: str,
+    generator: torch.Generator,
+    size: int = 64,
 ) -> torch.Tensor:
-    "Random views float32 [n, 3, size, size] in 0 to 1, a function of the arguments and the generator's state alone."
+    """Random views float32 [n, 3, `size`, `size`] in 0 to 1 of the things at `index`, long [n], among the `pictures`,
+    in a `style`, long [n] or one number, before the backgrounds of a `split`: a function of the arguments and the state
+    of the `generator` alone."""
     masters = pictures.masters[style, index].float().div_(255)
     n = len(masters)
     masters[:, :3] *= masters[:, 3:]

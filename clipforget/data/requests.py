@@ -103,14 +103,10 @@ def _propose(clip: Clip, pool: Path, target: str, siblings: Sequence[str], other
     return ordered.assign(role=[_ROLES[k] for k in ordered["role"]])
 
 # %% ../../nbs/data/requests.ipynb #e43f852a
-def propose_pool(
-    clip: Clip,  # the original model
-    pool: Path,  # a folder of images
-    target: str,  # the name to forget
-    siblings: Sequence[str],  # names to keep
-    file: Path,  # where the CSV goes; one that is there already stays as it is, and `make_task` counts what it lacks
-) -> Path:
-    "Write a proposal for the pool unless there is one, and return its file. ValueError without a target or siblings."
+def propose_pool(clip: Clip, pool: Path, target: str, siblings: Sequence[str], file: Path) -> Path:
+    """Write a proposal by the original model `clip` for the images in `pool`, with names to forget (`target`) and to
+    keep (`siblings`), to the CSV `file`, and return it; one that is there already stays as it is. ValueError without a
+    target or siblings."""
     if not target or not siblings:
         raise ValueError('A pool needs a name to forget and names to keep: -p target NAME -p siblings "NAME; NAME".')
     if not Path(file).exists():
@@ -169,7 +165,8 @@ def plot_proposal(file: Path, pool: Path) -> Figure:
 # %% ../../nbs/data/requests.ipynb #a329d65f
 def _own_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
     """The task of the folder or the sorted pool that `request` names, for the original model `clip`, and lines about
-    files that take no part. ValueError for a pool without a proposal, or one that says something else than `request`."""
+    files that take no part. ValueError for a pool without a proposal, or one that says something else than
+    `request`."""
     if not request.pool:
         root = request.root
         collection, goal, keep = folder_collection(root)
@@ -205,7 +202,8 @@ def _style(request: Request) -> str:
 
 def check_data(request: Request) -> None:
     """FileNotFoundError or ValueError, with the layout that is wanted, if the data of a `request` are not there;
-    ValueError for a name that they do not have. No model is needed and no image is opened; CIFAR-10 is fetched first, if asked for."""
+    ValueError for a name that they do not have. No model is needed and no image is opened; CIFAR-10 is fetched first,
+    if asked for."""
     dataset, root = request.dataset, request.root
     if dataset == "imagenet":
         imagenet_folders(root, "val")
@@ -269,62 +267,47 @@ def _task_of(clip: Clip, request: Request) -> Task:
     return task
 
 
-def folder_task(
-    clip: Clip,  # the original model
-    root: Path | str,  # root/forget/NAME/*.jpg, root/keep/NAME/*.jpg, root/others/NAME/*.jpg if you have them
-    seed: int = 0,  # of training and calibration images
-    **asked: Any,  # further fields of a `Request`: limit, pool, proposal ...
-) -> Task:
-    "Forget what is in `root`/forget, keep what is in `root`/keep. FileNotFoundError or ValueError with the layout that is wanted; `asked` are further fields of a `Request`."
+def folder_task(clip: Clip, root: Path | str, seed: int = 0, **asked: Any) -> Task:
+    """Of the original model `clip`, forget what is in `root`/forget/NAME and keep what is in `root`/keep/NAME; `seed`
+    is of training and calibration images, and `asked` are further fields of a `Request`: limit, pool, proposal ...
+    FileNotFoundError or ValueError with the layout that is wanted."""
     return _task_of(clip, Request("folder", data_root=str(root), seed=seed, **asked))
 
 
 def imagenet_task(
-    clip: Clip,  # the original model
-    root: Path | str,  # of ImageNet, and of the zero-shot sets beside it
-    target: str = "marmoset",  # a class's name or WordNet id
-    labels: str = "fine",  # or "coarse": one caption for the class and its siblings
-    seed: int = 0,  # of training and calibration images
-    **asked: Any,  # further fields of a `Request`: siblings, limit ...
+    clip: Clip, root: Path | str, target: str = "marmoset", labels: str = "fine", seed: int = 0, **asked: Any
 ) -> Task:
-    "Forget one class of ImageNet, keep its siblings in WordNet; `asked` are further fields of a `Request`. FileNotFoundError or ValueError as `check_data`."
+    """Of the original model `clip`, forget one class of ImageNet, `target` (a name or WordNet id), and keep its
+    siblings in WordNet. `root` has ImageNet, and the zero-shot sets beside it; with `labels` "coarse" class and
+    siblings have one caption; `seed` is of training and calibration images, and `asked` are further fields of a
+    `Request`: siblings, limit ... FileNotFoundError or ValueError as `check_data`."""
     return _task_of(clip, Request("imagenet", target, seed, labels, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #7731de53
 def cifar10_task(
-    clip: Clip,  # the original model
-    root: Path | str,  # of CIFAR-10, and of the zero-shot sets beside it
-    target: str = "airplane",  # a class
-    subgroup: str = "0",  # number of a cluster, "query: TEXT" or "file: PATH" of positions
-    seed: int = 0,  # of training and calibration images
-    **asked: Any,  # further fields of a `Request`: clusters, download, limit ...
+    clip: Clip, root: Path | str, target: str = "airplane", subgroup: str = "0", seed: int = 0, **asked: Any
 ) -> Task:
-    "Forget a subgroup of one class of CIFAR-10, keep the rest of the class; `asked` are further fields of a `Request`. FileNotFoundError or ValueError as `check_data`."
+    """Of the original model `clip`, forget a `subgroup` (the number of a cluster, "query: TEXT" or "file: PATH" of
+    positions) of a class of CIFAR-10, `target`, and keep the rest of the class. `root` has CIFAR-10, and the zero-shot
+    sets beside it; `seed` is of training and calibration images, and `asked` are further fields of a `Request`:
+    clusters, download, limit ... Errors as `check_data`."""
     return _task_of(clip, Request("cifar10", target, seed, data_root=str(root), subgroup=subgroup, **asked))
 
 
 def style_task(
-    clip: Clip,  # the original model
-    root: Path | str,  # STYLE/CLASS/*.jpg, or what such a folder lies in
-    target: str = "dog",  # a class
-    style: str = "cartoon",  # the one that it is forgotten in
-    seed: int = 0,  # of training and calibration images
-    **asked: Any,  # further fields of a `Request`: limit ...
+    clip: Clip, root: Path | str, target: str = "dog", style: str = "cartoon", seed: int = 0, **asked: Any
 ) -> Task:
-    "Forget a class in one style, keep it in the others; `asked` are further fields of a `Request`. FileNotFoundError or ValueError as `check_data`."
+    """Of the original model `clip`, forget a class, `target`, in one `style`, and keep it in the others. `root` is
+    STYLE/CLASS/*.jpg, or what such a folder lies in; `seed` is of training and calibration images, and `asked` are
+    further fields of a `Request`: limit ... Errors as `check_data`."""
     return _task_of(clip, Request("style", target, seed, styles=style, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #e3882e42
-def named_targets(
-    dataset: str,  # "emoji", or one of those whose targets can be told by one name
-    judge: str,  # targets, separated by semicolons
-    data_root: str,  # where the data lie
-    make: bool,  # whether runs are to be made
-    publish: bool,  # whether they are to be committed
-    least: int = 1,  # how many targets the experiment needs
-) -> list[str]:
-    """The targets of an experiment on other data; none for pictograms, which are drawn. ValueError for
-    an unknown data set or target, for too few, and where runs are not made or are to be committed."""
+def named_targets(dataset: str, judge: str, data_root: str, make: bool, publish: bool, least: int = 1) -> list[str]:
+    """The targets of an experiment on other data, out of `judge`, which has `least` or more, separated by semicolons;
+    none for pictograms, which are drawn. `dataset` is "emoji" or one whose targets can be told by one name, and lies in
+    `data_root`. ValueError for an unknown data set or target, for too few, and where runs are not to be made (`make`)
+    or are to be committed (`publish`)."""
     if choose("data set", dataset, ("emoji", *NAMED)) == "emoji":
         return []
     targets = listed(judge)

@@ -6,7 +6,7 @@
 __all__ = ['wordnet_task', 'class_in_style_task', 'subgroup_task', 'tone_table']
 
 # %% ../../nbs/data/subgroups.ipynb #1943d0a0
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,70 +21,49 @@ from .augmentation import sample_near_border
 from .collections import TONES, Collection, image_tones, photo_task
 from .photos import pixels, to_words
 from .suite import PROMPTS, imagenet_folders
-from .wordnet import find_class, imagenet_classes, wordnet_siblings
+from .wordnet import Synset, find_class, imagenet_classes, wordnet_siblings
 from ..method.clip import Clip, class_embeddings, encode_images, encode_texts
 from ..method.task import Task, sibling_of
 from ..tools.files import choose
 
 # %% ../../nbs/data/subgroups.ipynb #a15a1654
-def _list_imagenet(root: Path, wanted: Sequence[str]) -> Collection:
-    """ImageNet's validation images below `root`, and the training images of
-    the classes with the WordNet ids `wanted` where there is a train folder."""
+def _list_imagenet(root: Path, wanted: Sequence[Synset], shared: Mapping[str, str]) -> Collection:
+    """ImageNet's validation images below `root`, and the training images of the classes `wanted` where there is a train
+    folder; the classes named in `shared` have the caption that stands there instead of their own."""
     judged, trained = imagenet_folders(root, "val"), imagenet_folders(root, "train", required=False)
-    names = tuple(c.name for c in imagenet_classes())
-    rows = [(p, find_class(i).index, True) for i, paths in judged.items() for p in paths]
-    rows += [(p, find_class(i).index, False) for i in wanted for p in trained.get(i, [])]
-    source, at, held = zip(*rows)
-    captions, templates = [names[k] for k in at], PROMPTS["imagenet"]
-    return Collection.of("ImageNet", source, captions, held_out=held, classes=names, templates=templates)
-
-
-def _under_one_name(collection: Collection, groups: Sequence[str], caption: str) -> Collection:
-    "The collection with one class `caption` in the place of the classes named `groups`."
-    left = [c for c in collection.classes if c not in set(groups)]
-    place = {c: k for k, c in enumerate([*left, caption])} | dict.fromkeys(groups, len(left))
-    labels = torch.tensor([place[collection.classes[k]] for k in collection.labels.tolist()])
-    return replace(collection, labels=labels, classes=(*left, caption))
+    rows = [(p, find_class(i).name, True) for i, paths in judged.items() for p in paths]
+    rows += [(p, c.name, False) for c in wanted for p in trained.get(c.wnid, [])]
+    source, groups, held = zip(*rows)
+    classes = (*(c.name for c in imagenet_classes() if c.name not in shared), *{*shared.values()})
+    told = {"groups": groups, "held_out": held, "classes": classes, "templates": PROMPTS["imagenet"]}
+    return Collection.of("ImageNet", source, [shared.get(g, g) for g in groups], **told)
 
 # %% ../../nbs/data/subgroups.ipynb #0615e586
 def wordnet_task(
-    clip: Clip,  # the original model
-    root: Path,  # of all data, or ImageNet's own folder
-    target: str = "marmoset",  # a class's name or WordNet id
-    labels: str = "fine",  # or "coarse": one caption for all, the synset's above them
-    seed: int = 0,  # of training and calibration images
-    siblings: Sequence[str] = (),  # classes to keep; by WordNet if empty
-    **more: Any,  # to `photo_task`
+    clip: Clip, root: Path, target: str = "marmoset", labels: str = "fine", seed: int = 0, siblings: Sequence[str] = ()
 ) -> Task:
-    """Forget one class of ImageNet; `more` keywords go to `photo_task`. ValueError for a
-    name that is no class, and for siblings that the coarse caption does not cover."""
+    """Of the original model `clip`, forget one class of ImageNet, `target` (a name or WordNet id), and keep its
+    `siblings`, those by WordNet if empty. `root` is of all data, or ImageNet's own folder; with `labels` "coarse" all
+    have one caption, that of the synset above them; `seed` is of training and calibration images. ValueError for a name
+    that is no class, and for siblings that the coarse caption does not cover."""
     choose("kind of labels", labels, ("fine", "coarse"))
     goal = find_class(target)
     ancestor, found = wordnet_siblings(goal.wnid)
     keep = [find_class(s) for s in siblings] or list(found)
     for stranger in [c for c in keep if labels == "coarse" and c not in ancestor.classes]:
-        raise ValueError(
-            f"With coarse labels all are called {ancestor.name!r}, and {stranger.name!r} is none in WordNet. "
-            f"Name siblings that are, or take labels='fine'."
-        )
-    collection = _list_imagenet(root, [goal.wnid, *(c.wnid for c in keep)])
-    if labels == "coarse":
-        collection = _under_one_name(collection, [goal.name, *(c.name for c in keep)], ancestor.name)
-    return photo_task(clip, collection, goal.name, {"siblings": [c.name for c in keep]}, labels, seed, **more)
+        what = f"With coarse labels all are called {ancestor.name!r}, and {stranger.name!r} is none in WordNet"
+        raise ValueError(f"{what}. Name siblings that are, or take labels='fine'.")
+    shared = {c.name: ancestor.name for c in (goal, *keep)} if labels == "coarse" else {}
+    collection = _list_imagenet(root, [goal, *keep], shared)
+    return photo_task(clip, collection, goal.name, {"siblings": [c.name for c in keep]}, labels, seed)
 
 # %% ../../nbs/data/subgroups.ipynb #5e1ce551
 def class_in_style_task(
-    clip: Clip,  # the original model
-    collection: Collection,  # as from `list_styles`
-    target: str = "dog",  # the class
-    style: str = "cartoon",  # the one that it is forgotten in
-    seed: int = 0,  # of training and calibration images
-    views: int = 3,  # further views of each image that trains; see `sample_near_border`
-    blends: int = 4096,  # at most so many blends of two
-    **more: Any,  # to `photo_task`
+    clip: Clip, collection: Collection, target: str, style: str, seed: int = 0, further: bool = True, **more: Any
 ) -> Task:
-    """Forget class `target` in `style`; its other styles and the style's other
-    classes are kept and are two columns, and `more` keywords go to `photo_task`."""
+    """Of the original model `clip`, forget class `target` in `style`; its other styles and the style's other classes
+    are kept and are two columns. `collection` is as from `list_styles`, `seed` of training and calibration images;
+    `further` ones lie near the border, see `sample_near_border`, and `more` keywords go to `photo_task`."""
     choose("class", target, collection.classes)
     styles = sorted(set(collection.styles))
     style, group = choose("style", to_words(style), styles), "{}, {}".format
@@ -94,7 +73,8 @@ def class_in_style_task(
     columns = {"siblings": elsewhere, "siblings, same style": beside}
     collection = replace(collection, groups=tuple(named))
     task = photo_task(clip, collection, group(target, style), columns, "coarse", seed, **more)
-    return replace(sample_near_border(clip, task, views, blends), things=(target,), styles=(style,))
+    task = sample_near_border(clip, task) if further else task
+    return replace(task, things=(target,), styles=(style,))
 
 # %% ../../nbs/data/subgroups.ipynb #230e1b97
 def _features(clip: Clip, collection: Collection, index: torch.Tensor) -> torch.Tensor:
@@ -106,9 +86,9 @@ def _clusters(clip: Clip, collection: Collection, mine: torch.Tensor, clusters: 
     are not held out; as many as have the highest mean silhouette if `clusters` is 0. ValueError for too many."""
     features, most = _features(clip, collection, mine).cpu().numpy(), len(mine) // collection.fewest
     if clusters and not 2 <= clusters <= most:
+        what = f"{len(mine)} pictures of {collection.classes[collection.labels[mine[0]]]!r}"
         raise ValueError(
-            f"clusters={clusters} cannot be made of {len(mine)} pictures of {collection.classes[collection.labels[mine[0]]]!r}; "
-            f"2 to {most} can, or 0 for as many as suit best."
+            f"clusters={clusters} cannot be made of {what}; 2 to {most} can, or 0 for as many as suit best."
         )
     unseen = collection.unseen[mine].numpy()
     seen = features[unseen] if unseen.any() else features
@@ -133,9 +113,9 @@ def _read_positions(collection: Collection, mine: torch.Tensor, path: Path) -> l
     lines = [x.strip() for x in Path(path).read_text().splitlines() if x.strip()]
     for number, line in enumerate(lines, 1):
         if not line.isdigit() or int(line) not in mine:
+            of = f"{collection.classes[collection.labels[mine[0]]]!r}, {int(mine.min())} to {int(mine.max())}"
             raise ValueError(
-                f"Line {number} of {path} is {line!r}; each line must be the position of a picture of "
-                f"{collection.classes[collection.labels[mine[0]]]!r}, {int(mine.min())} to {int(mine.max())}."
+                f"Line {number} of {path} is {line!r}; each line must be the position of a picture of {of}."
             )
     return torch.isin(mine, torch.tensor([int(x) for x in lines])).long().tolist()
 
@@ -150,8 +130,7 @@ def subgroup_task(
     subgroup: str = "0",  # number of a cluster, "query: TEXT", or "file: PATH" of positions
     clusters: int = 0,  # how many k-means makes; as many as suit the features best if 0
     seed: int = 0,  # of training and calibration images
-    views: int = 3,  # further views of each image that trains; see `sample_near_border`
-    blends: int = 4096,  # at most so many blends of two
+    further: bool = True,  # train on further images near the border; see `sample_near_border`
     **more: Any,  # to `photo_task`
 ) -> Task:
     """Forget a subgroup without a name; `more` keywords go to `photo_task`. The clusters do not
@@ -170,7 +149,7 @@ def subgroup_task(
     goal = f"{target}/{number}"
     of = {"siblings": sorted({*named.values()} - {goal})}
     task = photo_task(clip, replace(collection, groups=groups), goal, of, "coarse", seed, **(_OF_CLASS | more))
-    return sample_near_border(clip, task, views, blends)
+    return sample_near_border(clip, task) if further else task
 
 # %% ../../nbs/data/subgroups.ipynb #992ad8e8
 def tone_table(task: Task) -> pd.DataFrame:

@@ -194,21 +194,18 @@ ZERO_SHOT_SETS = {
 
 # %% ../../nbs/data/suite.ipynb #acc30b1e
 def zero_shot_suite(
-    root: Path,  # the folder below which all data sets lie
-    size: int,  # pixels of a side: the model's input
-    names: Sequence[str] = (),  # which sets; all known ones if empty
-    limit: int = 0,  # images a set at most; all if 0
+    root: Path, size: int, names: Sequence[str] = (), limit: int = 0
 ) -> tuple[dict[str, ImageSet], list[str]]:
-    "The sets that are there, and a line for each that is not, is not whole, or is not used whole."
+    """The sets called `names` (all known ones if empty) below `root`, the folder of all data sets, `size` pixels a
+    side, with at most `limit` images each (all if 0), and a line for each that is not there, is not whole, or is not
+    used whole."""
     root = Path(root).expanduser()
     if limit < 0:
         raise ValueError(f"limit={limit} makes no sense: give how many pictures a set may have, or 0 for all.")
     names = [choose("zero-shot set", n, ZERO_SHOT_SETS) for n in names] or list(ZERO_SHOT_SETS)
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"There is no data root {root}. Give the folder below which the data sets lie, such "
-            f"as {ZERO_SHOT_SETS[names[0]].layout}."
-        )
+        wanted = f"Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
+        raise FileNotFoundError(f"There is no data root {root}. {wanted}")
 
     def load(name: str, known: _KnownSet) -> ImageSet:
         try:
