@@ -29,10 +29,7 @@ PARTS = {
         "method",
         "clip loading task importance adapters activations training forgetting alignment reminding restoring edit methods",
     ),
-    "Data": (
-        "data",
-        "photos pictograms emoji collections augmentation subgroups requests wordnet suite formats remedies",
-    ),
+    "Data": ("data", "photos pictograms emoji collections subgroups requests wordnet suite formats remedies"),
     "Judging": ("judging", "scores questions attacks verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),
     "Tools": (
