@@ -269,9 +269,9 @@ _TRIED = (
 
 # %% ../../nbs/data/emoji.ipynb #4c6cd482
 def draw_targets(clip: Clip, kind: str, count: int, seed: int, taken: Sequence[str] = ()) -> list[str]:
-    """`count` targets of a `kind` out of `KINDS` from different sub-categories, drawn by `seed`, none of them tried on or
-    `taken` (names, without meaning for clusters), whose training-family views the original model `clip` names right: 90 %
-    of them, of a cluster's 80 %. ValueError if there are not so many."""
+    """`count` targets of a `kind` out of `KINDS` from different sub-categories, drawn by `seed`, none of them tried on
+    or `taken` (names, without meaning for clusters), whose training-family views the original model `clip` names right:
+    90 % of them, of a cluster's 80 %. ValueError if there are not so many."""
     things, of_clusters = load_pictograms(), choose("kind of subgroup", kind, KINDS) == "cluster"
     names, members, drawn = known_names(clip, things), dict[str, list[str]](), list[str]()
     for name, sub in zip(things.names, things.subcategories):
