@@ -39,16 +39,6 @@ class Collection:
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     own: bool = False  # sorted by a user: every file is looked at before there is a task
 
-    @classmethod
-    def of(cls, name: str, source: Sequence, captions: Sequence[str], **more: Any) -> "Collection":
-        """A collection from the caption of each image in `source`; `more` are further fields, those by image as lists
-        or tuples. Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is
-        held out."""
-        fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
-        place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
-        fields |= {k: torch.tensor(fields[k]) for k in ("held_out", "spared") if k in fields}
-        return cls(name, source, torch.tensor([place[c] for c in captions]), **fields)
-
     def __len__(self) -> int:
         return len(self.groups)
 
@@ -72,17 +62,26 @@ class Collection:
         photos = Photos(self.source, tuple(index.tolist()), size, kind)
         return ImageSet(name, photos, self.labels[index], self.classes, self.templates)
 
+# %% ../../nbs/data/collections.ipynb #collect0
+def _collect(name: str, source: Sequence, captions: Sequence[str], **more: Any) -> Collection:
+    """A collection from the caption of each image in `source`; `more` are further fields, those by image as lists or
+    tuples. Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is held out."""
+    fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
+    place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
+    fields |= {k: torch.tensor(fields[k]) for k in ("held_out", "spared") if k in fields}
+    return Collection(name, source, torch.tensor([place[c] for c in captions]), **fields)
+
 # %% ../../nbs/data/collections.ipynb #0431d489
 def _in_part(name: str, part: int) -> bool:
     "Whether an image, STYLE/CLASS/file, is of the one in `part` whose name's SHA-256 is a multiple of `part`."
     return int.from_bytes(sha256(name.encode()).digest(), "big") % part == 0
 
 
-def _collect(name: str, part: int, source: Sequence, rows: Sequence[tuple], held_out: Sequence[bool]) -> Collection:
+def _list_rows(name: str, part: int, source: Sequence, rows: Sequence[tuple], held_out: Sequence[bool]) -> Collection:
     "A collection of images with a row (style, class, file) each, of which one in `part` of those not held out is spared."
     styles, names = (tuple(to_words(row[k]) for row in rows) for k in (0, 1))
     spared = [not held and _in_part("/".join(row), part) for row, held in zip(rows, held_out)]
-    return Collection.of(name, source, names, held_out=held_out, spared=spared, styles=styles)
+    return _collect(name, source, names, held_out=held_out, spared=spared, styles=styles)
 
 # %% ../../nbs/data/collections.ipynb #0448f144
 _CIFAR10 = "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or the files of torchvision.datasets.CIFAR10(root, download=True)"
@@ -96,7 +95,7 @@ def list_cifar10(root: Path, download: bool = False) -> Collection:
     if all(f.is_dir() for f in folders):
         trees = [(f, class_folders(f, _CIFAR10)) for f in folders]
         found = [(p, ("photo", c, p.name), f.name == "test") for f, t in trees for c, paths in t.items() for p in paths]
-        return _collect("CIFAR-10", 5, *zip(*found))
+        return _list_rows("CIFAR-10", 5, *zip(*found))
     there = Path(root) / CIFAR10.base_folder
     try:
         parts = [CIFAR10(root, train=train, download=download) for train in (True, False)]
@@ -112,7 +111,7 @@ def list_cifar10(root: Path, download: bool = False) -> Collection:
     rows = [("photo", part.classes[y], f"{k:05}") for part in parts for k, y in enumerate(part.targets)]
     held_out = [part is parts[1] for part in parts for _ in part.targets]
     source = cast(Sequence, torch.utils.data.ConcatDataset(parts))  # it has a length and items
-    return _collect("CIFAR-10", 5, source, rows, held_out)
+    return _list_rows("CIFAR-10", 5, source, rows, held_out)
 
 # %% ../../nbs/data/collections.ipynb #adf3bdb3
 _STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https://domaingeneralization.github.io/#data; DomainNet; pictures of your own)"
@@ -133,7 +132,7 @@ def list_styles(folder: Path, least: int = 1) -> Collection:
         raise ValueError(f"{has}, to forget a class in one and keep it in another. Wanted: {wanted}.")
     found = [(p, (s, c, p.name)) for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     paths, rows = zip(*found)
-    return _collect(folder.name, 2, paths, rows, [_in_part("/".join(row), 4) for row in rows])
+    return _list_rows(folder.name, 2, paths, rows, [_in_part("/".join(row), 4) for row in rows])
 
 # %% ../../nbs/data/collections.ipynb #3d4c3e71
 TONES = {

@@ -42,7 +42,7 @@ def _unbalance(task: Task, ratio: int = 20, seed: int = 0) -> Task:
         keep.append(mine[torch.randperm(len(mine), generator=g)[: max(1, len(mine) // ratio)]] if k % 2 else mine)
     return _select(task, torch.cat(keep))
 
-
+# %% ../../nbs/data/remedies.ipynb #remed2
 def _mislabel(task: Task, share: float = 0.2, seed: int = 0) -> Task:
     "The task in which the part `share` (0 to 1) of the retain images, drawn by `seed`, has the label of another sibling."
     wrong, labels, names = _draw(len(task.retain), share, seed), task.retain.labels.clone(), task.retain.labels.unique()

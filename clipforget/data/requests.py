@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from .collections import Collection, list_cifar10, list_styles, photo_task
+from .collections import Collection, _collect, list_cifar10, list_styles, photo_task
 from .emoji import emoji_task, known_names
 from .photos import SUFFIXES, Photos, check_headers, class_folders, image_files, pixels, to_words
 from .photos import _unused_files
@@ -75,7 +75,7 @@ def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
         raise ValueError(f"{what}; every subgroup has one place.")
     rows = [(p, name) for part in (forget, keep, others) for name, paths in part.items() for p in paths]
     (paths, groups), captions = zip(*rows), _captions(root, names)
-    collection = Collection.of("folder", paths, [captions[g] for g in groups], groups=groups, own=True)
+    collection = _collect("folder", paths, [captions[g] for g in groups], groups=groups, own=True)
     return collection, next(iter(forget)), list(keep)
 
 # %% ../../nbs/data/requests.ipynb #f54d5baf
@@ -148,7 +148,7 @@ def _proposal_collection(file: Path, pool: Path) -> tuple[Collection, str, list[
     target, keep = (sorted(used.loc[used["role"] == r, "name"].unique()) for r in ("forget", "keep"))
     if len(target) != 1:
         raise ValueError(f"The proposal has {len(target)} names to forget; one subgroup is forgotten at a time.")
-    return Collection.of("folder", [pool / p for p in used["path"]], list(used["name"]), own=True), target[0], keep
+    return _collect("folder", [pool / p for p in used["path"]], list(used["name"]), own=True), target[0], keep
 
 # %% ../../nbs/data/requests.ipynb #493a8e67
 def plot_proposal(file: Path, pool: Path) -> Figure:

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 
-from .collections import TONES, Collection, image_tones, photo_task, _views
+from .collections import TONES, Collection, image_tones, photo_task, _collect, _views
 from .photos import pixels, to_words
 from .suite import PROMPTS, imagenet_folders
 from .wordnet import Synset, find_class, imagenet_classes, wordnet_siblings
@@ -36,7 +36,7 @@ def _list_imagenet(root: Path, wanted: Sequence[Synset], shared: Mapping[str, st
     source, groups, held = zip(*rows)
     classes = (*(c.name for c in imagenet_classes() if c.name not in shared), *{*shared.values()})
     told = {"groups": groups, "held_out": held, "classes": classes, "templates": PROMPTS["imagenet"]}
-    return Collection.of("ImageNet", source, [shared.get(g, g) for g in groups], **told)
+    return _collect("ImageNet", source, [shared.get(g, g) for g in groups], **told)
 
 # %% ../../nbs/data/subgroups.ipynb #0615e586
 def wordnet_task(
