@@ -29,11 +29,7 @@ PARTS = {
         "method",
         "clip loading task adapters activations training forgetting reminding restoring edit methods",
     ),
-    "Data": (
-        "data",
-        "photos pictograms emoji kinds collections augmentation subgroups styles imagenet listings folders requests "
-        "wordnet suite formats remedies",
-    ),
+    "Data": ("data", "photos pictograms emoji collections subgroups requests wordnet suite formats remedies"),
     "Judging": ("judging", "scores questions verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
     "Tools": (

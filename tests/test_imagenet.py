@@ -15,7 +15,7 @@ from PIL import Image
 from clipforget.method.reminding import _alignment_aims
 from clipforget.method.clip import class_embeddings
 from clipforget.method.loading import load_clip
-from clipforget.data.imagenet import wordnet_task
+from clipforget.data.subgroups import wordnet_task
 from clipforget.data.requests import check_data, make_task
 from clipforget.tools.request import Request
 from clipforget.method.methods import three_stages

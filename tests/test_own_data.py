@@ -13,8 +13,7 @@ from PIL import Image
 from clipforget.method.loading import _check_local_dir, load_clip
 from clipforget.tools.files import project_root
 from clipforget.tools.request import Request
-from clipforget.data.folders import proposal_collection
-from clipforget.data.requests import check_data, make_task
+from clipforget.data.requests import _proposal_collection, check_data, make_task
 from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
 from clipforget.data.photos import image_files, open_rgb
@@ -169,11 +168,11 @@ def test_a_proposal_has_one_role_a_name(tmp_path):
     rows = [{"path": f"{k:02d}.png", "role": "forget" if k < 10 else "others", "name": "turtle"} for k in range(12)]
     pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(ValueError, match="with the roles forget and others"):
-        proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
+        _proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
     rows[3]["name"] = ""
     pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
     with pytest.raises(ValueError, match=r"Line 5 .* no name"):
-        proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
+        _proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
 
 
 def write_proposal(root: Path, *roles: str) -> Path:
@@ -210,10 +209,10 @@ def test_names_in_a_proposal_have_no_blanks_and_pictures_one_line(tmp_path):
     file = write_proposal(tmp_path, "forget", "keep", "keep")
     text = file.read_text()
     file.write_text(text.replace("koala/03.png,keep,koala", "koala/03.png,keep,koala "))
-    assert proposal_collection(file, tmp_path / "heap")[2] == ["koala", "snake"]
+    assert _proposal_collection(file, tmp_path / "heap")[2] == ["koala", "snake"]
     file.write_text(text + "snake/../turtle/00.png,skip,\n")
     with pytest.raises(ValueError, match="Lines 2 and 38 of"):
-        proposal_collection(file, tmp_path / "heap")
+        _proposal_collection(file, tmp_path / "heap")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ __all__ = ['PROMPTS', 'ZERO_SHOT_SETS', 'imagenet_folders', 'limit_set', 'zero_s
 
 # %% ../../nbs/data/suite.ipynb #5035d713
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -17,7 +18,7 @@ import torch
 import torchvision.datasets as vision
 from PIL import Image
 
-from .formats import folder_set, image_set, is_class_tree, load_packed, torchvision_set
+from .formats import Made, folder_set, image_set, is_class_tree, load_packed, torchvision_set
 from .photos import Photos, image_files, list_folders, open_rgb, to_words
 from .wordnet import Synset, find_class, imagenet_classes
 from ..method.task import ImageSet
@@ -58,11 +59,9 @@ def imagenet_folders(root: Path, split: str = "val", required: bool = True) -> d
     places = [Path(root) / home / split for home in _IMAGENET_HOMES]
     tree = next((p for p in places if is_class_tree(p)), None)
     if tree is None and required:
-        raise FileNotFoundError(
-            f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder of class folders. Wanted "
-            f"in it: {_IMAGENET_LAYOUT}. To get it: {_IMAGENET_SOURCE}."
-        )
-    folders: dict[Synset, Path] = {}
+        what = f"ImageNet is not there: none of {', '.join(map(str, places))} is a folder of class folders"
+        raise FileNotFoundError(f"{what}. Wanted in it: {_IMAGENET_LAYOUT}. To get it: {_IMAGENET_SOURCE}.")
+    folders = dict[Synset, Path]()
     for d in list_folders(tree) if tree else ():
         c = find_class(d.name)
         if c in folders:
@@ -86,13 +85,12 @@ def _imagenet_names(found: Sequence[str]) -> tuple[str, ...]:
     "What this package calls the classes of a list. ValueError for a name that is not known, but in a whole list in ImageNet's order."
     classes = imagenet_classes()
 
-    def place(text: str) -> int:
-        try:
-            return find_class(text).index
-        except ValueError:
-            return -1
+    def stands(text: str, c: Synset) -> bool:
+        with suppress(ValueError):
+            return find_class(text) == c
+        return False
 
-    if len(found) == len(classes) and sum(place(n) == k for k, n in enumerate(found)) >= 0.9 * len(classes):
+    if len(found) == len(classes) and sum(map(stands, found, classes)) >= 0.9 * len(classes):
         return tuple(c.name for c in classes)
     return tuple(find_class(n).name for n in found)
 
@@ -129,23 +127,13 @@ def limit_set(part: ImageSet, limit: int) -> tuple[ImageSet, str]:
 _OBJECTNET = "objectnet-1.0"
 
 
-@dataclass(frozen=True)
-class _Cropped(Sequence):
-    "Images of files without their border."
-
-    paths: tuple[Path, ...]  # the files
-    border: int  # pixels cut off on each side
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, k: int) -> Image.Image:  # type: ignore[override]  # no slices
-        image, b = open_rgb(self.paths[k]), self.border
-        return image.crop((b, b, image.width - b, image.height - b))
+def _without_border(path: Path, border: int = 2) -> Image.Image:
+    image = open_rgb(path)
+    return image.crop((border, border, image.width - border, image.height - border))
 
 
-def _load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
-    """ObjectNet, the classes that ImageNet has too, in the order of its folders, without `border` pixels
+def _load_objectnet(root: Path, size: int) -> ImageSet:
+    """ObjectNet, the classes that ImageNet has too, in the order of its folders, without two pixels
     on each side. FileNotFoundError if it is not there."""
     folder = root / _OBJECTNET
     if not folder.is_dir():
@@ -157,9 +145,8 @@ def _load_objectnet(root: Path, size: int, border: int = 2) -> ImageSet:
     names = read_json(folder / "mappings" / "folder_to_objectnet_label.json")
     rename = lambda f: to_words(names[f]) if names.get(f) in known else None
     part = folder_set("objectnet", folder / "images", size, [*map(to_words, known)], rename, PROMPTS["objectnet"])
-    whole = cast(Photos, part.images)  # as `folder_set` makes them
-    photos = Photos.of(_Cropped(tuple(whole.source), border), size, str((folder / "images").resolve()))
-    return image_set(part.name, photos, part.labels, part.classes, part.templates)
+    source = Made(cast(Photos, part.images).source, _without_border)  # as `folder_set` makes them
+    return replace(part, images=Photos.of(source, size, str((folder / "images").resolve())))
 
 # %% ../../nbs/data/suite.ipynb #3d534e43
 @dataclass(frozen=True)
@@ -169,15 +156,13 @@ class _KnownSet:
     load: Callable[[Path, int], ImageSet]  # from a root, at a size; FileNotFoundError if nothing is there
     layout: str  # where it is looked for below the root
     source: str  # how one gets it
-    packed: dict = field(
-        default_factory=dict
-    )  # of archives and saved data sets: parts, names, naming, for `load_packed`
+    # of archives and saved data sets: parts, names, naming, for `load_packed`
+    packed: dict = field(default_factory=dict)
 
 
 def _from_torchvision(name: str, folder: str, kind: type, **settings: object) -> _KnownSet:
     "The entry of a set that torchvision reads."
-    make = partial(kind, download=False, **settings)
-    load = partial(torchvision_set, name, folder, make, templates=PROMPTS[name])
+    load = partial(torchvision_set, name, folder, partial(kind, download=False, **settings), templates=PROMPTS[name])
     layout = f"{folder}/ as torchvision's download makes it, or {name}/test/CLASS/picture"
     return _KnownSet(load, layout, f"torchvision.datasets.{kind.__name__}(root, download=True)")
 
@@ -209,21 +194,18 @@ ZERO_SHOT_SETS = {
 
 # %% ../../nbs/data/suite.ipynb #acc30b1e
 def zero_shot_suite(
-    root: Path,  # the folder below which all data sets lie
-    size: int,  # pixels of a side: the model's input
-    names: Sequence[str] = (),  # which sets; all known ones if empty
-    limit: int = 0,  # images a set at most; all if 0
+    root: Path, size: int, names: Sequence[str] = (), limit: int = 0
 ) -> tuple[dict[str, ImageSet], list[str]]:
-    "The sets that are there, and a line for each that is not, is not whole, or is not used whole."
+    """The sets called `names` (all known ones if empty) below `root`, the folder of all data sets, `size` pixels a
+    side, with at most `limit` images each (all if 0), and a line for each that is not there, is not whole, or is not
+    used whole."""
     root = Path(root).expanduser()
     if limit < 0:
         raise ValueError(f"limit={limit} makes no sense: give how many pictures a set may have, or 0 for all.")
     names = [choose("zero-shot set", n, ZERO_SHOT_SETS) for n in names] or list(ZERO_SHOT_SETS)
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"There is no data root {root}. Give the folder below which the data sets lie, such "
-            f"as {ZERO_SHOT_SETS[names[0]].layout}."
-        )
+        wanted = f"Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
+        raise FileNotFoundError(f"There is no data root {root}. {wanted}")
 
     def load(name: str, known: _KnownSet) -> ImageSet:
         try:

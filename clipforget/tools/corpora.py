@@ -16,9 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..data.augmentation import augment
-from ..data.collections import Collection
-from ..data.listings import TONES, image_tones, list_cifar10, list_styles
+from ..data.collections import TONES, Collection, augment, image_tones, list_cifar10, list_styles
 from ..data.photos import Photos, load_item, pixels
 from ..data.pictograms import DIGITS, Pictograms, draw_views, load_digits, load_pictograms
 from ..method.clip import TEMPLATES

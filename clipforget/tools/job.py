@@ -14,10 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..data.folders import plot_proposal, propose_pool
+from ..data.requests import check_data, make_task, plot_proposal, propose_pool
 from ..data.photos import Photos, image_files
 from ..data.remedies import apply_remedy
-from ..data.requests import check_data, make_task
 from ..method.clip import Clip
 from ..method.edit import Edit
 from ..method.loading import load_clip
