@@ -271,7 +271,8 @@ class Settings(_Reminding):
     @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the data sets' own values, and what it is."
-        parts, rows = {"forgetting": _Forgetting, "reminding": _Reminding, "restoring": cls}, []
+        parts: dict[str, type[Declared]] = {"forgetting": _Forgetting, "reminding": _Reminding, "restoring": cls}
+        rows = []
         for f in dataclasses.fields(cls):
             stage = next(stage for stage, part in parts.items() if f.name in part.names())
             own = {dataset: f.metadata.get("own", {}).get(dataset, "") for dataset in ("cifar10", "style")}
