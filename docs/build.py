@@ -38,7 +38,7 @@ PARTS = {
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),
     "Tools": (
         "tools",
-        "files code settings request job figures rows plots report command_line sweeping corpora pretraining",
+        "files settings request job figures rows plots report command_line sweeping corpora pretraining",
     ),
     "Experiments": (
         "experiments",

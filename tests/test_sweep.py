@@ -14,7 +14,7 @@ import pytest
 from distributed import LocalCluster
 
 from clipforget.tools import sweeping
-from clipforget.tools.code import code_hash
+from clipforget.tools.files import code_hash
 from clipforget.tools.sweeping import _execute, _outside_client, collect_rows, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,8 +17,7 @@ from .photos import to_bytes
 from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, load_pictograms
 from ..method.clip import Clip, encode_images, has_bfloat16, kept_tensor, weights_hash
 from ..method.task import ImageSet, Task
-from ..tools.code import code_hash
-from ..tools.files import choose
+from ..tools.files import choose, code_hash
 
 # %% ../../nbs/data/emoji.ipynb #63abb9d0
 def known_names(clip: Clip, pictograms: Pictograms) -> list[str]:

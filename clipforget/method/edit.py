@@ -108,7 +108,7 @@ def _report_edit(
     said = {**(record or {}), "siblings used": list(task.siblings), **provenance(original), **took}
     notes = [*notes, *(f"Alignment: {s.info['alignment']}." for s in stages if "alignment" in s.info)]
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in figures.items()}
-    save_rows(rows, folder)
+    save_rows(rows, folder / "results.parquet")
     write_json(folder / "settings.json", said)
     return write_report(folder, rows, last, task, saved, said, notes, compare_with_paper(rows, last))
 

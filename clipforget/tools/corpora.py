@@ -253,7 +253,7 @@ class _JointCorpus(Corpus):
     parts: tuple[Corpus, ...]
     shares: tuple[int, ...]  # how much of a batch each part fills, as a proportion
 
-    @property
+    @cached_property
     def held_out(self) -> tuple[str, ...]:
         "Names that no part shows."
         shown = {n for p in self.parts if isinstance(p, _PhotoCorpus) for n in p.classes}

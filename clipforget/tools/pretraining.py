@@ -118,8 +118,8 @@ def _start(corpus: Corpus, seed: int, learning_rate: float, weight_decay: float,
     if muon == "nothing":
         first = torch.optim.AdamW(matrices, learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
     else:
-        faster = [{"params": [m for _, m in seen], "faster": 3.0}] * bool(seen)  # the rate of kernels, in the others'
-        groups = [{"params": matrices}, *faster]
+        groups: list[dict[str, Any]] = [{"params": matrices}]
+        groups += [{"params": [m for _, m in seen], "faster": 3.0}] * bool(seen)  # the rate of kernels, in the others'
         first = torch.optim.Muon(groups, learning_rate, weight_decay, adjust_lr_fn="match_rms_adamw")
     rest = torch.optim.AdamW([*plain, {"params": others, "weight_decay": 0.0}], learning_rate, betas=(0.9, 0.98))
     return Training(model, (first, rest), rows, seen)
@@ -164,8 +164,8 @@ def _train_step(training: Training, images: torch.Tensor, texts: Sequence[str], 
     model = training.model
     with fast(images.device):
         u, v = model.encode_image(images), truncated_text_features(model, training.ids(texts))
-    unit = (F.normalize(x.float(), dim=-1) for x in (u, v))
-    value = _truth_loss(*unit, model.logit_scale.exp(), truth)
+    u, v = (F.normalize(x.float(), dim=-1) for x in (u, v))
+    value = _truth_loss(u, v, model.logit_scale.exp(), truth)
     model.zero_grad()
     value.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)

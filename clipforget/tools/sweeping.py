@@ -26,9 +26,9 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from .code import code_hash
+from .files import code_hash, find_page, project_root, results_folder
+from .files import short_hash, short_path, slug, write_atomic
 from .command_line import notebook_parameters
-from .files import find_page, project_root, results_folder, short_hash, short_path, slug, write_atomic
 from .request import read_request
 from .settings import check_names, check_value
 
