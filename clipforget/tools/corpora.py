@@ -253,8 +253,8 @@ class _JointCorpus(Corpus):
     parts: tuple[Corpus, ...]
     shares: tuple[int, ...]  # how much of a batch each part fills, as a proportion
 
-    @cached_property
-    def held_out(self) -> tuple[str, ...]:
+    @property
+    def held_out(self) -> tuple[str, ...]:  # type: ignore[override]
         "Names that no part shows."
         shown = {n for p in self.parts if isinstance(p, _PhotoCorpus) for n in p.classes}
         return tuple(sorted({n for p in self.parts for n in p.held_out} - shown))
