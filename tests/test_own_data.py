@@ -19,7 +19,7 @@ from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
 from clipforget.data.photos import image_files, open_rgb
 from clipforget.tools.corpora import make_corpus
-from clipforget.tools.plots import pick_examples, plot_embedding, plot_history, plot_stages
+from clipforget.tools.report import _pick_examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
 from views import write_views
 
@@ -43,7 +43,7 @@ def of(clip, root, **more):
 def test_without_other_things_everything_can_be_drawn(clip, own):
     task = of(clip, own)
     assert not task.suite
-    assert [name for name, *_ in pick_examples(task)] == ["target", "siblings"]
+    assert [name for name, *_ in _pick_examples(task)] == ["target", "siblings"]
     assert len(plot_embedding(clip, task, {"original": clip.model.visual}).axes) == 1
     assert plot_history(pd.DataFrame(), "no steps").axes
     many = pd.DataFrame({"stage": "original", "column": [f"set {k}" for k in range(12)], "value": 50.0, "n": 9})
