@@ -36,7 +36,7 @@ PARTS = {
     ),
     "Judging": ("judging", "scores questions attacks verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry tuning"),
-    "Tools": ("tools", "files settings request job figures rows report command_line sweeping corpora pretraining"),
+    "Tools": ("tools", "files settings request job figures rows report command_line sweeping corpora"),
     "Experiments": (
         "experiments",
         "../run benchmark rivals audit ablation siblings continual photographs _executed/run-cifar10 "

@@ -20,8 +20,9 @@ from nbdev.showdoc import show_doc
 
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.tools.files import pages
-from clipforget.tools.request import Request, parameter_defaults, parameters_cell
+from clipforget.tools.request import Request, parameter_defaults
 from clipforget.tools.settings import Settings
+from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [*pages(ROOT), ROOT / "nbs" / "index.ipynb"]

@@ -48,10 +48,8 @@ def _read_command(argv: list[str]) -> dict | None:
     return None
 
 # %% ../../nbs/tools/command_line.ipynb #d7926ede
-def notebook_parameters(
-    notebook: Path,  # a notebook file
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """The annotations of the parameters of `notebook` as Python writes them ("float | None"; "" where there is none), and
+def notebook_parameters(notebook: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """The annotations of the parameters of the file `notebook` as Python writes them ("float | None"; "" where there is none), and
     those of its defaults that are literals. ValueError where the file is no notebook or its cell of parameters not Python."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
@@ -176,16 +174,13 @@ def _say_what_to_open(output: Path) -> None:
         print(f"clipforget: open {os.path.relpath(what)}", file=sys.stderr)
 
 # %% ../../nbs/tools/command_line.ipynb #3cbb3b66
-def __getattr__(name: str):
-    "Make `ProjectEngine`, a plain subclass of papermill's nbclient engine, when it is asked for."
+def __getattr__(name: str) -> type:
+    "Make `ProjectEngine`, a plain subclass of papermill's nbclient engine, when it is asked for: that it is registered makes papermill import this module."
     if name != "ProjectEngine":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from papermill.engines import NBClientEngine
 
-    class ProjectEngine(NBClientEngine):
-        "papermill's own engine; that it is registered makes papermill import this module."
-
-    return globals().setdefault(name, ProjectEngine)
+    return globals().setdefault(name, type(name, (NBClientEngine,), {}))
 
 # %% ../../nbs/tools/command_line.ipynb #3b349420
 _complete_command_line()

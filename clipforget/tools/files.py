@@ -27,10 +27,8 @@ PACKAGE = Path(next(iter(find_spec("clipforget").submodule_search_locations)))  
 "The folder of the package: its models and tables lie here."
 
 
-def project_root(
-    start: Path | None = None,  # where to begin the search; the current folder by default
-) -> Path:
-    "The nearest folder at or above `start` that holds clipforget's settings.ini, else `start` itself."
+def project_root(start: Path | None = None) -> Path:
+    "The nearest folder at or above `start` (the current one by default) that holds clipforget's settings.ini, else `start` itself."
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         settings = folder / "settings.ini"
@@ -57,13 +55,9 @@ def results_folder(root: Path | None = None) -> Path:
     return Path(os.environ.get("CLIPFORGET_RESULTS") or project_root(root) / "results").expanduser()
 
 # %% ../../nbs/tools/files.ipynb #1f5efd04
-def choose(
-    kind: str,  # what is being chosen, for the message: "target", "method", ...
-    given: str,  # what the user wrote
-    allowed: Iterable[str],  # every name that would do
-    show: int = 40,  # at most so many allowed names are printed
-) -> str:
-    "`given` if it is allowed; otherwise a ValueError that names the nearest match and the allowed names."
+def choose(kind: str, given: str, allowed: Iterable[str], show: int = 40) -> str:
+    """`given`, which the user wrote, if it is among the `allowed` names; otherwise a ValueError with the nearest match and
+    at most `show` of the allowed names. The message calls what is being chosen `kind`: "target", "method"."""
     names = sorted(allowed)
     if given in names:
         return given
@@ -80,11 +74,9 @@ def pages(root: Path | None = None) -> list[Path]:
     return sorted(p for p in folder.rglob("*.ipynb") if inside(p) and not p.is_symlink())
 
 
-def find_page(
-    name: str,  # a notebook of nbs/ by its name alone, or by its path, with or without nbs/ and .ipynb
-    root: Path | None = None,  # the project; that of the current folder by default
-) -> Path:
-    "The notebook below `root`/nbs that is meant by `name`. ValueError, with the nearest match, where there is none."
+def find_page(name: str, root: Path | None = None) -> Path:
+    """The notebook of the project around `root` (the current folder if None) that is meant by `name`: its name alone, or its
+    path below nbs/, with or without nbs/ and .ipynb. ValueError, with the nearest match, where there is none."""
     wanted, folder = str(name).removeprefix("nbs/").removesuffix(".ipynb"), project_root(root) / "nbs"
     found = {key: p for p in pages(root) for key in (p.stem, p.relative_to(folder).with_suffix("").as_posix())}
     return found.get(wanted) or found[choose("notebook of nbs/", wanted, {p.stem for p in found.values()})]
@@ -112,9 +104,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
-def write_atomic(
-    path: Path,  # where the finished file shall stand
-) -> Iterator[Path]:
+def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well,
     delete it when it does not. OSError, with the place, where nothing can be written."""
     path = Path(path)
@@ -191,12 +181,9 @@ def _parsed(source: str) -> tuple[str, tuple[tuple[int, str, tuple[str, ...]], .
     return short_hash(_tree(tree), 16), tuple(found)
 
 
-def code_hash(
-    *modules: str,  # such as "method.methods", below the package; all modules if there are none
-    folder: Path = PACKAGE,  # the package's, of this or another time
-    digits: int = 8,  # how many are wanted
-) -> str:
-    "A hash of what the `modules` compute, with all modules of the package that they import. ValueError for a module that is not there."
+def code_hash(*modules: str, folder: Path = PACKAGE, digits: int = 8) -> str:
+    """A hash, of so many `digits`, of what the `modules` compute, with all modules of the package in `folder` that they
+    import; their names are such as "method.methods", none means all. ValueError for a module that is not there."""
     file = lambda module: folder / f"{module.replace('.', '/')}.py"
     every = lambda: [".".join(p.relative_to(folder).with_suffix("").parts) for p in folder.rglob("[!_]*.py")]
     waiting, hashes = list(modules or every()), {}

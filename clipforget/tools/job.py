@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Callable, MutableMapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from timeit import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -54,13 +54,9 @@ def _pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float
     return {name: min(repeat(run, number=1, repeat=2)) / len(images) for name, run in passes.items()}
 
 # %% ../../nbs/tools/job.ipynb #27ed6151
-def forecast(
-    clip: Clip,  # the original model
-    task: Task,  # its images are counted
-    settings: Settings = Settings(),  # of the stages
-) -> pd.DataFrame:
-    """Seconds that each step of `three_stages` and its evaluation
-    will take on this machine, with the images it looks at."""
+def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.DataFrame:
+    """Seconds that each step of `three_stages` with these `settings`, from the original `clip`, and its evaluation will take
+    on this machine, with the images of `task` that it looks at."""
     s, towers = settings, 4 + len(WALK) * (settings.soup_points > 1)
     parts = len(tower_parts(clip.model.visual))
     depth = parts // 2 if s.lowest_part is None else min(s.lowest_part, parts - 1)
@@ -89,9 +85,8 @@ def _beside_the_clock(expected: pd.DataFrame, edit: Edit) -> pd.DataFrame:
     return pd.DataFrame({"forecast (s)": said, "taken (s)": pd.Series(took)}).loc[list(took)]
 
 # %% ../../nbs/tools/job.ipynb #69181c5f
-@dataclass
-class Job:
-    "A run: what is asked for, the model, the task, and where the results go."
+class Job(NamedTuple):
+    "A run: what is asked for (`request`, `settings`), the original `clip`, the `task`, the `folder` of the results, `lines` on what was left out, images of the `world`, and when it `started`."
 
     request: Request  # what is forgotten, of which model
     settings: Settings  # of the stages
@@ -121,9 +116,8 @@ class Job:
 
     def leave(self, edit: Edit, expected: pd.DataFrame) -> pd.DataFrame | None:
         "Write what `edit` leaves (report, figures, rows, settings, the patch and, if asked for, the merged model) and say what to open; the seconds `expected` by the forecast beside those of the clock, where there is a forecast."
-        record = {**asdict(self.request), **asdict(self.settings)}
-        record["seconds"] = took = round(time.perf_counter() - self.started, 1)
-        report = edit.report(self.folder, record, self.lines)
+        took = round(time.perf_counter() - self.started, 1)
+        report = edit.report(self.folder, asdict(self.request) | asdict(self.settings) | {"seconds": took}, self.lines)
         if edit.stages:
             edit.save_patch(self.folder / "patch.safetensors")
         if self.request.merged:
@@ -132,11 +126,9 @@ class Job:
         return _beside_the_clock(expected, edit).round(1) if len(expected) else None
 
 # %% ../../nbs/tools/job.ipynb #c1289ce2
-def start_job(
-    namespace: MutableMapping[str, Any],  # the notebook's globals(), with its parameters
-) -> Job:
-    """The job that the parameters ask for; says what is forgotten and kept, and shows the proposal for a pool.
-    ValueError or FileNotFoundError for what means nothing, or is not there."""
+def start_job(namespace: MutableMapping[str, Any]) -> Job:
+    """The job that the parameters in `namespace`, the notebook's globals(), ask for; says what is forgotten and kept, and
+    shows the proposal for a pool. ValueError or FileNotFoundError for what means nothing, or is not there."""
     check_parameters(namespace)
     given = {name: namespace[name] for name in parameter_defaults()}
     request, settings = read_request(given)

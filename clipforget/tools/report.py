@@ -158,17 +158,13 @@ def plot_top_names(original: Clip, edited: Clip, task: Task, count: int = 4) -> 
     return figure
 
 # %% ../../nbs/tools/report.ipynb #8fd6e445
-def plot_embedding(
-    clip: Clip,  # the original: its features fix the projection
-    task: Task,  # evaluation images
-    towers: Mapping[str, nn.Module],  # image towers by stage, a panel each
-    counts: Sequence[int] = (14, 20, 24),  # images of target, siblings, others
-) -> Figure:
-    "Features after every stage, projected on two directions, with the images as marks."
+def plot_embedding(clip: Clip, task: Task, towers: Mapping[str, nn.Module]) -> Figure:
+    """Features of evaluation images of `task` by each of the `towers` (image towers by stage, a panel each), projected on two
+    directions that the features of `clip`, the original, fix, with the images as marks."""
     suite = dict(zip(["suite"], task.suite.values()))  # the first of it, if there is one
     sets = {**{role: task.evaluation[role] for role in ("target", "siblings")}, **suite}
     even = lambda part, n: part.subset(torch.linspace(0, len(part) - 1, n).long())
-    images = {role: pixels(even(part, n).images) for (role, part), n in zip(sets.items(), counts)}
+    images = {role: pixels(even(part, n).images) for (role, part), n in zip(sets.items(), (14, 20, 24))}
     every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in range(len(part))]
     fitted = PCA(2).fit(encode_images(clip, every).cpu())
     star = fitted.transform(class_embeddings(clip, task.forget.classes, task.templates)[[task.caption]].cpu())[0]

@@ -14,7 +14,6 @@ from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -27,12 +26,10 @@ from .settings import Settings
 # %% ../../nbs/tools/rows.ipynb #e5cf28f3
 def _commit() -> str | None:
     "The commit of the project's checkout, with a plus sign if files differ from it; None outside it."
-    root = project_root()
-    quiet: dict[str, Any] = {"cwd": root, "text": True, "stderr": subprocess.DEVNULL}
-    git = lambda *words: subprocess.check_output(["git", *words], **quiet).strip()
-    with suppress(OSError, subprocess.CalledProcessError):
-        if (root / "nbs").is_dir() and (root / "settings.ini").is_file():  # else another project's
-            return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    root, words = project_root(), ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    if (root / "nbs").is_dir() and (root / "settings.ini").is_file():  # else another project's
+        with suppress(OSError, subprocess.CalledProcessError):
+            return subprocess.check_output(words, cwd=root, text=True, stderr=subprocess.DEVNULL).strip()
     return None
 
 
@@ -82,12 +79,11 @@ def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
 
 # %% ../../nbs/tools/rows.ipynb #5f78bafc
 def make_runs(
-    plan: Sequence[tuple],  # what each run is given
-    run: Callable[..., pd.DataFrame],  # returns its tidy rows
-    folder: Path,  # for a file a run; its name should say what all of them have in common
-    reverse: bool = False,  # begin at the end, for a second process beside the first
+    plan: Sequence[tuple], run: Callable[..., pd.DataFrame], folder: Path, reverse: bool = False
 ) -> pd.DataFrame:
-    "The rows of all runs of an experiment's `plan`, one after another; those that have a file are not made again."
+    """The rows of all runs of an experiment, one after another: `run` makes its tidy rows of what `plan` gives it. Those that
+    have a file in `folder`, whose name should say what all of them have in common, are not made again. `reverse` begins at
+    the end, for a second process beside the first."""
     path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}.csv"
     for what in tqdm(plan[::-1] if reverse else plan, desc="runs"):
         make_once(path(what), partial(run, *what))

@@ -109,17 +109,13 @@ class Range:
     whole: bool = False  # whole numbers only
 
 
-def setting(
-    default: object,  # its value where nobody says another
-    help: str,  # what it is, in one line, with its unit
-    low: float = -math.inf,  # the least number
-    high: float = math.inf,  # the largest
-    **more: object,  # own, paper, search, choices, of: see the text above and below
-) -> Any:
-    "A field of `Settings` or `Request`; `more` are the further words above and below."
+def setting(default: object, help: str, low: float = -math.inf, high: float = math.inf, **more: object) -> Any:
+    """A field of `Settings` or `Request`: its `default` where nobody says another, what it is in one line with its unit
+    (`help`), the least and the largest number (`low`, `high`); `more` are own, paper, search, choices and of, as explained
+    where they are used."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, **more})
 
-
+# %% ../../nbs/tools/settings.ipynb #6c575a2a
 class Declared:
     "A frozen dataclass whose fields are made by `setting`. ValueError for a value of another type, out of bounds, or not among its choices."
 
@@ -134,6 +130,11 @@ class Declared:
     def names(cls) -> tuple[str, ...]:
         "The names of the fields."
         return tuple(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
+
+    @classmethod
+    def search_space(cls) -> dict[str, Range]:
+        "The bounds within which a search may move the fields that it moves."
+        return {f.name: f.metadata["search"] for f in dataclasses.fields(cls) if "search" in f.metadata}  # type: ignore[arg-type]
 
 # %% ../../nbs/tools/settings.ipynb #f99e73fe
 _RENAMED = {
@@ -161,6 +162,10 @@ def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
         choose(kind, name, known)
 
 # %% ../../nbs/tools/settings.ipynb #26a60e24
+_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.1, 0.6)  # of a search: m in the first stage, and in the second
+_WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
+
+
 @dataclass(frozen=True)
 class _Forgetting(Declared):
     "The settings of the first stage."
@@ -180,18 +185,11 @@ class _Forgetting(Declared):
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     batch: int = setting(64, "images of each kind a step, in both stages that train", 1, in_run=False)
     margin: float = setting(
-        0.05,
-        "m: how far below the best other caption a forget image must fall (cosine)",
-        -2,
-        2,
-        search=Range(0.02, 0.2, log=True),
+        0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2, search=_MARGIN
     )
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
 
 # %% ../../nbs/tools/settings.ipynb #e7f45ea0
-_BOTH = Range(3.0, 30.0, log=True)  # of the two weights that a search moves
-
-
 @dataclass(frozen=True)
 class _Reminding(_Forgetting):
     "And of the second stage."
@@ -204,7 +202,7 @@ class _Reminding(_Forgetting):
     remind_steps: int = setting(150, "steps of stage 2", 1, own={"cifar10": 800})
     contrastive: float = setting(0.1, "weight of the contrastive loss", 0, own={"cifar10": 0.25})
     distillation: float = setting(
-        10.0, "weight of the distillation", 0, own={"cifar10": 30.0, "style": 30.0}, search=_BOTH
+        10.0, "weight of the distillation", 0, own={"cifar10": 30.0, "style": 30.0}, search=_WEIGHT
     )
     forget_weight: float = setting(
         10.0,
@@ -212,15 +210,10 @@ class _Reminding(_Forgetting):
         0,
         own={"cifar10": 100.0, "style": 100.0},
         paper=0.0,
-        search=_BOTH,
+        search=_WEIGHT,
     )
     remind_margin: float = setting(
-        0.4,
-        "m of the forget loss in stage 2 (cosine)",
-        -2,
-        2,
-        own={"cifar10": 0.2, "style": 0.2},
-        search=Range(0.1, 0.6),
+        0.4, "m of the forget loss in stage 2 (cosine)", -2, 2, own={"cifar10": 0.2, "style": 0.2}, search=_LATER
     )
     retries: int = setting(0, "repeats of stage 2, each at thrice the forget weight", 0, own={"cifar10": 2, "style": 2})
     feature_transfer: bool = setting(False, "forget images with the siblings' variety, too", own={"style": True})
@@ -241,13 +234,7 @@ class Settings(_Reminding):
 
     soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1)
     allowed_risk: float = setting(
-        1e-5,
-        "estimated risk (%) that the soup may leave",
-        0,
-        100,
-        own={"cifar10": 0.3},
-        paper=GATE,
-        search=Range(1e-6, 1.0, log=True),
+        1e-5, "estimated risk (%) that the soup may leave", 0, 100, own={"cifar10": 0.3}, paper=GATE, search=_RISK
     )
 
     @classmethod
@@ -270,11 +257,6 @@ class Settings(_Reminding):
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     @classmethod
-    def search_space(cls) -> dict[str, Range]:
-        "The bounds within which a search may move the settings that it moves."
-        return {f.name: f.metadata["search"] for f in dataclasses.fields(cls) if "search" in f.metadata}
-
-    @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the data sets' own values, and what it is."
         parts: dict[str, type[Declared]] = {"forgetting": _Forgetting, "reminding": _Reminding, "restoring": cls}
@@ -282,7 +264,6 @@ class Settings(_Reminding):
         for f in dataclasses.fields(cls):
             stage = next(stage for stage, part in parts.items() if f.name in part.names())
             own = {dataset: f.metadata.get("own", {}).get(dataset, "") for dataset in ("cifar10", "style")}
-            rows.append(
-                {"setting": f.name, "stage": stage, "default": f.default, **own, "what it is": f.metadata["help"]}
-            )
+            told = {"default": f.default, **own, "what it is": f.metadata["help"]}
+            rows.append({"setting": f.name, "stage": stage, **told})
         return rows

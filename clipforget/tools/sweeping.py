@@ -18,7 +18,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -31,9 +31,6 @@ from .files import short_hash, short_path, slug, write_atomic
 from .command_line import notebook_parameters
 from .request import read_request
 from .settings import check_names, check_value
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 # %% ../../nbs/tools/sweeping.ipynb #0fa30e47
 def _names_once(pairs: list[tuple[str, object]]) -> dict:
@@ -60,16 +57,6 @@ def _parse_grid(grid: str | Mapping) -> dict[str, list]:
     return values
 
 # %% ../../nbs/tools/sweeping.ipynb #09845b2d
-_RESERVED = {
-    "results": "every run gets a folder of its own",
-    "publish": "runs at the same time would overwrite each other's rows",
-    **dict.fromkeys(
-        ("run", "status", "error", "seconds", "executed", "code"), "the table of runs has a column of that name"
-    ),
-}
-"Parameters that no grid may set, each with the reason."
-
-
 @dataclass(frozen=True)
 class Run:
     "One execution of a notebook."
@@ -102,13 +89,20 @@ class Run:
             return False
 
 # %% ../../nbs/tools/sweeping.ipynb #15726589
-def plan(
-    notebook: str,  # a notebook of nbs/, by its name
-    grid: str | Mapping,  # values of its parameters: JSON, or what it would be read as
-    results: str = "",  # runs get folders below this one; results/sweep/NOTEBOOK in the project if empty
-    root: Path | None = None,  # the project; that of the current folder by default
-) -> list[Run]:
-    "The runs of a grid, the last parameter changing fastest, none twice. ValueError for any wrong input, before anything starts."
+_RESERVED = {
+    "results": "every run gets a folder of its own",
+    "publish": "runs at the same time would overwrite each other's rows",
+    **dict.fromkeys(
+        ("run", "status", "error", "seconds", "executed", "code"), "the table of runs has a column of that name"
+    ),
+}
+"Parameters that no grid may set, each with the reason."
+
+
+def plan(notebook: str, grid: str | Mapping, results: str = "", root: Path | None = None) -> list[Run]:
+    """The runs of a `notebook` of nbs/ (of the project around `root`, by its name) with a `grid` of values of its parameters
+    (JSON, or what it would be read as), the last parameter changing fastest, none twice. They get folders below `results`, or
+    results/sweep/NOTEBOOK in the project. ValueError for any wrong input, before anything starts."""
     path, given = find_page(notebook, root), _parse_grid(grid)
     annotations, defaults = notebook_parameters(path)
     if not annotations:
@@ -186,7 +180,7 @@ def _execute(run: Run) -> dict[str, Any]:
     return _row(run, "failed" if error else "finished", error, round(time.perf_counter() - started, 1))
 
 # %% ../../nbs/tools/sweeping.ipynb #f6554760
-def _outside_client(scheduler: str, timeout: float = 10) -> "Client":
+def _outside_client(scheduler: str, timeout: float = 10) -> Any:
     "A client of the scheduler at an address; ValueError where none answers in `timeout` seconds, it has no worker, or a worker takes two runs at once."
     from distributed import Client
 
@@ -207,7 +201,7 @@ def _outside_client(scheduler: str, timeout: float = 10) -> "Client":
 
 # %% ../../nbs/tools/sweeping.ipynb #62a143b5
 @contextmanager
-def _connected(scheduler: str, workers: int, threads: int) -> Iterator["Client"]:
+def _connected(scheduler: str, workers: int, threads: int) -> Iterator[Any]:
     "A Dask client for the block, of another's `scheduler`, or with `workers` processes on this machine, whose libraries use `threads` each."
     try:
         import dask
@@ -229,7 +223,7 @@ def _connected(scheduler: str, workers: int, threads: int) -> Iterator["Client"]
         yield client
 
 # %% ../../nbs/tools/sweeping.ipynb #263cf6a4
-def _hand_out(client: "Client", runs: Sequence[Run], attempts: int, pause: float = 1.0) -> Iterator[dict[str, Any]]:
+def _hand_out(client: Any, runs: Sequence[Run], attempts: int, pause: float = 1.0) -> Iterator[dict[str, Any]]:
     """The rows of `runs` in the order in which they end. As many are out at a time as `client` has workers, looked at every
     `pause` seconds; a run that kills so many workers as there are `attempts` is given up."""
     from distributed import KilledWorker, wait
@@ -303,11 +297,8 @@ def sweep(
     return table
 
 # %% ../../nbs/tools/sweeping.ipynb #27dcdbbc
-def collect_rows(
-    runs: Sequence[Run],  # what `plan` returned
-    name: str = "results.parquet",  # a CSV or parquet file that the notebook leaves somewhere in its results folder
-) -> pd.DataFrame:
-    "The rows of all files of that name in the folders of finished runs, with the columns `run` and the parameters where the file has none of that name."
+def collect_rows(runs: Sequence[Run], name: str = "results.parquet") -> pd.DataFrame:
+    "The rows of all files called `name`, CSV or parquet, anywhere in the folders of finished `runs`, with the columns `run` and the parameters where the file has none of that name."
     frames = []
     for run in runs:
         for path in sorted(run.folder.rglob(name)) if run.finished else ():
