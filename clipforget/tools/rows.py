@@ -49,7 +49,7 @@ def provenance(clip: Clip) -> dict[str, object]:
 
 def stamp(rows: pd.DataFrame, clip: Clip, settings: Settings) -> pd.DataFrame:
     """The `rows` of an experiment with columns `code`, `settings` and `model`, as far as they have none: hashes of the
-    present code of the stages, of the settings where the experiment does not change them, and of the original model."""
+    present code of the stages, of the settings where the experiment does not change them, and of `clip`, the original model."""
     hashes = {"code": code_hash("method.methods"), "settings": short_hash(dataclasses.asdict(settings))}
     hashes["model"] = weights_hash(clip.model)[:8]
     return rows.assign(**{name: value for name, value in hashes.items() if name not in rows})
