@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clipforget.tools.code import code_hash
+from clipforget.tools.files import code_hash
 
 MEASURED = Path(__file__).resolve().parents[1] / "nbs" / "experiments" / "measured"
 

@@ -17,8 +17,7 @@ import pytest
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget.tools.code import code_hash
-from clipforget.tools.files import find_page
+from clipforget.tools.files import code_hash, find_page
 from clipforget.tools.request import run_folder
 from clipforget.tools.rows import read_rows
 

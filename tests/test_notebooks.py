@@ -20,8 +20,9 @@ from nbdev.showdoc import show_doc
 
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.tools.files import pages
-from clipforget.tools.request import Request, parameter_defaults, parameters_cell
-from clipforget.tools.settings import Settings, names_of
+from clipforget.tools.request import Request, parameter_defaults
+from clipforget.tools.settings import Settings
+from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [*pages(ROOT), ROOT / "nbs" / "index.ipynb"]
@@ -263,6 +264,6 @@ def test_the_main_jobs_parameters_are_what_is_declared():
     assert block == parameters_cell()
     there = [line.target.id for line in ast.parse(block).body]
     outside = ["layer_choice", "batch", "aligned", "random_control"]  # what experiments alone change
-    declared = [*names_of(Request), *names_of(Settings)]
+    declared = [*Request.names(), *Settings.names()]
     assert there == [n for n in declared if n not in outside] and len(set(declared)) == len(declared)
     assert notebook_parameters(ROOT / "nbs" / "run.ipynb")[1] == parameter_defaults()

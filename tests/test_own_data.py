@@ -17,8 +17,8 @@ from clipforget.data.requests import _proposal_collection, check_data, make_task
 from clipforget.method.methods import three_stages
 from clipforget.tools.settings import Settings
 from clipforget.data.photos import image_files, open_rgb
-from clipforget.tools.corpora import make_corpus
-from clipforget.tools.plots import pick_examples, plot_embedding, plot_history, plot_stages
+from clipforget.tools.corpora import load_corpus
+from clipforget.tools.report import _pick_examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
 from views import write_views
 
@@ -42,7 +42,7 @@ def of(clip, root, **more):
 def test_without_other_things_everything_can_be_drawn(clip, own):
     task = of(clip, own)
     assert not task.suite
-    assert [name for name, *_ in pick_examples(task)] == ["target", "siblings"]
+    assert [name for name, *_ in _pick_examples(task)] == ["target", "siblings"]
     assert len(plot_embedding(clip, task, {"original": clip.model.visual}).axes) == 1
     assert plot_history(pd.DataFrame(), "no steps").axes
     many = pd.DataFrame({"stage": "original", "column": [f"set {k}" for k in range(12)], "value": 50.0, "n": 9})
@@ -252,10 +252,10 @@ def test_the_suite_of_pictograms_can_be_limited(clip):
 
 def test_nonsense_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'turtle'"):
-        make_corpus(leave_out=["trutle"])
+        load_corpus("emoji", leave_out=["trutle"])
     for wrong in ({"fraction": 1.5}, {"fraction": -0.5}, {"limit": -5}):
         with pytest.raises(ValueError, match="held_out="):
-            make_corpus(**wrong)
+            load_corpus("emoji", **wrong)
     with pytest.raises(ValueError, match="limit=-5"):
         zero_shot_suite(tmp_path, 64, ["stl10"], limit=-5)
 

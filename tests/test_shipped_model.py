@@ -27,7 +27,6 @@ from clipforget.method.loading import (
     save_local_dir,
 )
 from clipforget.tools.settings import DATASETS, Settings
-from clipforget.tools.pretraining import PRETRAIN_STEPS, pretrain_steps
 from clipforget.method.methods import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate
@@ -132,18 +131,24 @@ def test_weights_of_other_pictures_are_refused_before_the_download(monkeypatch, 
         load_clip(backbone, torch.device("cpu"))
 
 
+def cells_of(name):
+    """The cells of a page of experiments."""
+    return json.loads((ROOT / "nbs" / "experiments" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+
+
 def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it():
     wanted = {d.backbone.partition(":")[2] for d in DATASETS.values() if d.backbone.startswith("pretrained:")}
-    assert wanted | {"emoji; cifar10; pacs"} == set(PRETRAIN_STEPS)
+    made = "".join(line for cell in cells_of("pretrain") for line in cell["source"])
+    (known,) = re.findall(r"^PRETRAIN_STEPS = (\{.*\})", made, re.MULTILINE)
+    assert wanted | {"emoji; cifar10; pacs"} == set(json.loads(known))
     page = (ROOT / "nbs" / "experiments" / "photographs.ipynb").read_text()
-    for name, steps in PRETRAIN_STEPS.items():
+    for name in json.loads(known):
         said = str(_missing_model(name))
         command = said.partition("Make it: ")[2].partition(". DIR")[0]
         words = ["papermill", "nbs/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
         assert shlex.split(command) == words  # as a shell reads it: a semicolon ends no command
-        assert pretrain_steps(name) == steps and re.search(rf"-p dataset \W*{name}\W*`", page)
-    made = (ROOT / "nbs" / "experiments" / "pretrain.ipynb").read_text()
-    assert "steps: int = 0 " in made and "steps = steps or pretrain_steps(dataset)" in made
+        assert re.search(rf"-p dataset \W*{name}\W*`", page)
+    assert "steps: int = 0 " in made and "PRETRAIN_STEPS.get(dataset, " in made
 
 
 def test_truncated_weights_are_one_clear_error(tmp_path):

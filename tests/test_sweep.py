@@ -14,8 +14,8 @@ import pytest
 from distributed import LocalCluster
 
 from clipforget.tools import sweeping
-from clipforget.tools.code import code_hash
-from clipforget.tools.sweeping import collect_rows, execute, is_finished, _outside_client, plan, sweep, table_path
+from clipforget.tools.files import code_hash
+from clipforget.tools.sweeping import _execute, _outside_client, collect_rows, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = (
@@ -154,12 +154,12 @@ def test_finished_runs_are_not_repeated(swept, project):
 
 def test_a_run_of_another_version_of_the_package_is_made_anew(swept, project, monkeypatch, tmp_path):
     (run,) = plan("tiny", {"what": "plain", "rate": 5}, str(tmp_path), root=project)
-    assert execute(run)["status"] == "finished" and execute(run)["status"] == "skipped"
+    assert _execute(run)["status"] == "finished" and _execute(run)["status"] == "skipped"
     monkeypatch.setattr(sweeping, "code_hash", lambda: "what the code is after a repair")
-    assert not is_finished(run) and collect_rows([run], "seen.json").empty
-    assert execute(run)["status"] == "finished" and is_finished(run) and tries(run) == 2
+    assert not run.finished and collect_rows([run], "seen.json").empty
+    assert _execute(run)["status"] == "finished" and run.finished and tries(run) == 2
     monkeypatch.undo()
-    assert not is_finished(run)
+    assert not run.finished
 
 
 def test_another_scheduler(project, tmp_path):

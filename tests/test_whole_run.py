@@ -23,8 +23,9 @@ from clipforget.method.clip import encode_images, normalise
 from clipforget.method.loading import load_clip
 from clipforget.tools.command_line import notebook_parameters
 from clipforget.tools.files import results_folder
-from clipforget.tools.request import parameter_defaults, parameters_cell, read_request
+from clipforget.tools.request import parameter_defaults, read_request
 from clipforget.tools.settings import Settings
+from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERMILL = Path(sys.executable).parent / "papermill"

@@ -20,8 +20,7 @@ from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, loa
 from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..method.clip import has_bfloat16, kept_tensor, weights_hash
 from ..method.task import ImageSet, Task, join_sets
-from ..tools.code import code_hash
-from ..tools.files import choose
+from ..tools.files import choose, code_hash
 
 # %% ../../nbs/data/emoji.ipynb #63abb9d0
 def known_names(clip: Clip, pictograms: Pictograms) -> list[str]:

@@ -30,7 +30,7 @@ from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images
 from ..method.task import ImageSet, Task
 from ..tools.figures import show_images
 from ..tools.files import choose, short_path, write_atomic
-from ..tools.request import NAMED, Request, listed, request_for
+from ..tools.request import NAMED, Request, request_for, split_names
 from ..tools.settings import DATASETS
 
 # %% ../../nbs/data/requests.ipynb #86391331
@@ -194,7 +194,7 @@ def _own_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
 # %% ../../nbs/data/requests.ipynb #b0855a89
 def _style(request: Request) -> str:
     "The style to forget in, of a data set of styles. ValueError if there are several."
-    named = listed(request.styles) or [DATASETS["style"].style]
+    named = split_names(request.styles) or [DATASETS["style"].style]
     if len(named) > 1:
         raise ValueError(f"styles={request.styles!r}: a class is forgotten in one style at a time here; name one.")
     return named[0]
@@ -237,7 +237,7 @@ def make_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
     dataset, root, goal, seed = request.dataset, request.root, request.goal, request.seed
     lines, absent, suite = list[str](), list[str](), dict[str, ImageSet]()
     if dataset == "emoji":
-        task = emoji_task(clip, goal, request.labels, seed, listed(request.styles) or STYLES, request.kept)
+        task = emoji_task(clip, goal, request.labels, seed, split_names(request.styles) or STYLES, request.kept)
     elif dataset == "imagenet":
         task = wordnet_task(clip, root, goal, request.labels, seed, request.kept)
     elif dataset == "cifar10":
@@ -310,7 +310,7 @@ def named_targets(dataset: str, judge: str, data_root: str, make: bool, publish:
     or are to be committed (`publish`)."""
     if choose("data set", dataset, ("emoji", *NAMED)) == "emoji":
         return []
-    targets = listed(judge)
+    targets = split_names(judge)
     if publish or not make or len(targets) < least:
         wanted = f"-p make true and {least} or more targets with -p judge"
         raise ValueError(f"On {dataset} give {wanted}; nothing of it is published.")

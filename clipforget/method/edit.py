@@ -26,8 +26,8 @@ from .loading import save_local_dir
 from .task import Task
 from ..tools.figures import save_figure
 from ..tools.files import choose, slug, write_json
-from ..tools.plots import plot_embedding, plot_examples, plot_history, plot_soup, plot_stages, suite_curve
-from ..tools.report import compare_with_paper, gate_sentence, write_report
+from ..tools.report import plot_embedding, plot_examples, plot_history, plot_soup, plot_stages, suite_curve
+from ..tools.report import gate_sentence, write_report
 from ..tools.rows import provenance, save_rows
 from ..tools.settings import Range, Settings, check_names
 
@@ -82,9 +82,9 @@ def _write_edit(edit: "Edit", folder: Path, record: Mapping[str, object], notes:
     said = {**record, **edit.info, "siblings used": list(task.siblings), **provenance(original), **took}
     notes = [*notes, *(f"Alignment: {s.info['alignment']}." for s in edit.stages if "alignment" in s.info)]
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in edit.figures.items()}
-    save_rows(rows, folder)
+    save_rows(rows, folder / "results.parquet")
     write_json(folder / "settings.json", said)
-    return write_report(folder, rows, last, task, saved, said, notes, compare_with_paper(rows, last))
+    return write_report(folder, rows, last, task, saved, said, notes)
 
 # %% ../../nbs/method/edit.ipynb #137dd01b
 @dataclass

@@ -24,8 +24,7 @@ from .forgetting import Stage, forget
 from .reminding import Pools, remind
 from .restoring import restore
 from .task import Task, image_keys
-from ..tools.code import code_hash
-from ..tools.files import short_hash
+from ..tools.files import code_hash, short_hash
 from ..tools.settings import Settings
 
 # %% ../../nbs/method/methods.ipynb #fdccbfe7

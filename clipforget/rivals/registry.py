@@ -27,7 +27,7 @@ from .regularised import REGULARISED
 from .saliency import SALIENCY
 from .text_edits import TEXT_EDITS
 from ..tools.files import choose
-from ..tools.settings import GATE, Range, Settings, search_space
+from ..tools.settings import GATE, PAPER, Range, Settings
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -39,12 +39,12 @@ METHODS: dict[str, Method] = {
         ("names", "forget images", "siblings"),
         "image tower",
         "Zhang et al., CVPR 2025; our choices",
-        search_space(),
+        Settings.search_space(),
         lambda clip, task: {"pools": make_pools(clip, task)},
         calibrates="the strength",
         stages=Settings(),
     ),
-    "as in the paper": Method(
+    PAPER: Method(
         three_stages,
         ("names", "forget images", "siblings"),
         "image tower",

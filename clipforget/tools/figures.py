@@ -65,16 +65,8 @@ def assign_colours(names: Iterable[Hashable]) -> dict[Hashable, str]:
 def use_style() -> None:
     """Set the one seaborn style of the project; every notebook calls it once. In a notebook,
     figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."""
-    sns.set_theme(context="notebook", style="whitegrid", font_scale=0.95)
-    plt.rcParams.update(
-        {
-            "figure.figsize": (7, 3.6),
-            "figure.dpi": 80,
-            "savefig.bbox": "tight",
-            "svg.hashsalt": "clipforget",
-            "axes.titlelocation": "left",
-        }
-    )
+    look = {"figure.figsize": (7, 3.6), "figure.dpi": 80, "savefig.bbox": "tight", "axes.titlelocation": "left"}
+    sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look | {"svg.hashsalt": "clipforget"})
     set_matplotlib_formats("svg", metadata={"Date": None})
     if (shell := get_ipython()) and (display := shell.display_formatter):
         shown = display.formatters

@@ -1,0 +1,27 @@
+"""The parameters cell of the main job, written from what is declared."""
+
+import dataclasses
+import json
+
+from clipforget.tools.request import Request
+from clipforget.tools.settings import Settings
+
+
+def parameters_cell():
+    """The text of the parameters cell of run.ipynb: where a data set has a value of its own, it says None and names them."""
+    words = {True: "yes", False: "no", None: "the upper half"}
+    show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
+    lines = []
+    for f in (*dataclasses.fields(Request), *dataclasses.fields(Settings)):
+        if not f.metadata.get("in_run", True):
+            continue
+        kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
+        own, help, default = f.metadata.get("own"), f.metadata["help"], f.default
+        if own:
+            default = None
+            kind = kind if "None" in kind else f"{kind} | None"
+            told = ", ".join(f"{dataset}: {show(value)}" for dataset, value in own.items())
+            help = f"{help.partition('; None')[0]}; None: {show(f.default)} ({told})"
+        written = json.dumps(default) if isinstance(default, str) else repr(default)
+        lines.append(f"{f.name}: {kind} = {written}  # {help}")
+    return "\n".join(lines)
