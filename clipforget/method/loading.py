@@ -56,8 +56,8 @@ def _check_config(file: Path) -> None:
     refused = sorted(set(settings) - set(_TOKENIZER_SETTINGS))
     if refused or not isinstance(settings, dict):
         raise ValueError(
-            f"{file} gives its tokenizer {', '.join(map(repr, refused)) or repr(settings)}, by which foreign code could "
-            f"run. Allowed in tokenizer_kwargs: {', '.join(_TOKENIZER_SETTINGS)}. Take the others out of the file."
+            f"{file} gives its tokenizer {', '.join(map(repr, refused)) or repr(settings)}, by which foreign code "
+            f"could run. Allowed in tokenizer_kwargs: {', '.join(_TOKENIZER_SETTINGS)}. Take the others out of the file."
         )
     _check_preprocessing(f"local-dir:{file.parent}", config.get("preprocess_cfg") or {})
 
@@ -133,7 +133,7 @@ def _check_local_dir(folder: Path) -> None:
     if not found or (pickled and not first):  # open_clip would take a pickle before weights of another name
         raise FileNotFoundError(
             f"{folder} has no weights as safetensors that come first (other weights: {', '.join(pickled) or 'none'}). "
-            f"Pickled weights can run code and are not opened: save them with safetensors.torch.save_file as {names[0]}."
+            f"Pickles can run code and are not opened: save them with safetensors.torch.save_file as {names[0]}."
         )
     for file in found:
         try:

@@ -81,10 +81,10 @@ def three_stages(
     first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
     for k in range(settings.retries + 1):
         tried, mark = settings.replace(forget_weight=settings.forget_weight * 3**k), f"-{k}" if k else ""
-        second = stage(
-            f"2-reminding{mark}", lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
-        )
-        third = stage(f"3-restoring{mark}", lambda second=second: restore(clip, task, second, settings))
+        make = lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
+        second = stage(f"2-reminding{mark}", make)
+        last = lambda second=second: restore(clip, task, second, settings)
+        third = stage(f"3-restoring{mark}", last)
         if third.info["gate on calibration"] == "passed":
             break
     third.info |= {"forget_weight": tried.forget_weight} if k else {}
