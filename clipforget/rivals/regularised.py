@@ -19,9 +19,17 @@ from ..method.edit import Edit, Method
 from ..method.reminding import contrastive_loss
 from ..method.task import Task
 from ..method.training import trainable_tower
-from .finetune import RATE, RISK, STEPS, calibrate, descend, finish_edit, other_names
-from .saliency import diagonal_fisher
-from .text_edits import encode_hidden
+from clipforget.rivals.finetune import (
+    RATE,
+    RISK,
+    STEPS,
+    calibrate,
+    descend,
+    diagonal_fisher,
+    encode_hidden,
+    finish_edit,
+    other_names,
+)
 from ..tools.settings import Range
 
 # %% ../../nbs/rivals/regularised.ipynb #bdbcd718
