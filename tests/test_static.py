@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["index.ipynb", *(str(p) for p in sorted((ROOT / "nbs").rglob("*.ipynb")) if not p.is_symlink())]
 
 
 def check(*words):
@@ -17,9 +18,13 @@ def test_ruff():
     check("ruff", "check", "clipforget", "docs", "tests")
 
 
+def test_pages_name_what_is_there():
+    """Undefined names: pages that take hours are executed by no test."""
+    check("ruff", "check", "--select", "F821,F822,F823", *PAGES)
+
+
 def test_format():
-    pages = [str(p) for p in sorted((ROOT / "nbs").rglob("*.ipynb")) if not p.is_symlink()]
-    check("ruff", "format", "--check", "--quiet", "--diff", "index.ipynb", "docs", "tests", *pages)
+    check("ruff", "format", "--check", "--quiet", "--diff", "docs", "tests", *PAGES)
 
 
 def test_mypy():
