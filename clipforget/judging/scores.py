@@ -12,9 +12,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 import torch
-from scipy.stats import binomtest
-from scipy.stats import t as student
-from torch import nn
+from scipy import stats
+
 from tqdm import tqdm
 
 from ..method.activations import encode_above, frozen_activations
@@ -26,7 +25,8 @@ from ..tools.settings import GATE
 def evaluate(
     clip: Clip,  # the original model, or one whose text tower was changed
     task: Task,  # its evaluation sets and suite
-    towers: Mapping[str, nn.Module] | None = None,  # image towers by the stage that goes into the rows; its own if None
+    towers: Mapping[str, torch.nn.Module]
+    | None = None,  # image towers by the stage that goes into the rows; its own if None
     method: str = "do nothing",  # goes into the rows
     depth: int = 0,  # how many parts of the towers are those of `clip`; see `frozen_depth`
 ) -> pd.DataFrame:
@@ -55,15 +55,14 @@ def wilson_interval(percent: float, n: float) -> tuple[float, float]:
         return math.nan, math.nan
     if n < 1:
         raise ValueError(f"An interval needs at least one image, not {n}.")
-    found = binomtest(round(percent * n / 100), int(n)).proportion_ci(0.95, method="wilson")
+    found = stats.binomtest(round(percent * n / 100), int(n)).proportion_ci(0.95, method="wilson")
     return 100 * found.low, 100 * found.high
 
 # %% ../../nbs/judging/scores.ipynb #5ab90c02
 def half_interval(values: pd.Series, targets: pd.Series | None = None) -> float:
-    """Half the 95 % interval of the mean of `values`, by Student's t, over the
-    means of each of `targets` if they are given; NaN of fewer than two."""
+    "Half the 95 % interval, by Student's t, of the mean of `values`, or of means by `targets`; NaN of fewer than two."
     means = values if targets is None else values.groupby(targets.to_numpy()).mean()
-    return float(student.ppf(0.975, len(means) - 1) * means.sem()) if len(means) > 1 else math.nan
+    return float(stats.t.ppf(0.975, len(means) - 1) * means.sem()) if len(means) > 1 else math.nan
 
 # %% ../../nbs/judging/scores.ipynb #d8ce0abe
 _NOT_KEPT = ("target", "target, other style")  # no run is asked to keep these
@@ -137,18 +136,15 @@ def summarise_runs(rows: pd.DataFrame) -> pd.DataFrame:
         original = group[group["method"] == "do nothing"].set_index("column")["value"].to_dict()
         for (method, seed), run in group.groupby(["method", "seed"], sort=False):
             told = {"target name": target, "labels": labels, "method": method, "seed": seed}
-            found = summarise(run.set_index("column")["value"].to_dict(), original)
-            out.append({**told, "seconds": run["seconds"].iloc[0], **found})
+            told["seconds"] = run["seconds"].iloc[0]
+            out.append(told | summarise(run.set_index("column")["value"].to_dict(), original))
     return pd.DataFrame(out)
 
 # %% ../../nbs/judging/scores.ipynb #492af72a
-def method_table(
-    runs: pd.DataFrame,  # from `summarise_runs`
-    parts: Mapping[str, str] | None = None,  # further means: a name, and how the names of its columns begin
-    best_first: bool = False,  # those that pass most often first, then by Score; else in the order of the runs
-) -> pd.DataFrame:
-    """One row a method, by kind of labels: runs, gate, target, retention of siblings, suite and `parts`
-    (mean and worst), Score with half its 95 % interval over targets, seconds."""
+def method_table(runs: pd.DataFrame, parts: Mapping[str, str] | None = None, best_first: bool = False) -> pd.DataFrame:
+    """One row a method, by kind of labels, of the `runs` from `summarise_runs`: runs, gate, target, retention of
+    siblings, suite and `parts` (further means: a name, and how its columns begin), mean and worst, Score with half its
+    95 % interval over targets, seconds. They stand in the order of the runs, or by passes and Score, `best_first`."""
     table = {}
     for key, g in runs.groupby(["labels", "method"], sort=False):
         kept = g.filter(regex="^retention, ").dropna(axis=1, how="all")
@@ -172,7 +168,5 @@ def method_table(
             "seconds": g["seconds"].median(),
         }
     found = pd.DataFrame(list(table.values()), index=pd.MultiIndex.from_tuples(table, names=["labels", "method"]))
-    if not best_first:
-        return found
-    share = found["gate passed"] / found["runs"]
-    return found.assign(share=share).sort_values(["share", "Score, mean"], ascending=False).drop(columns="share")
+    ranks = found.assign(share=found["gate passed"] / found["runs"])[["share", "Score, mean"]]
+    return found.loc[ranks.sort_values(["share", "Score, mean"], ascending=False).index] if best_first else found
