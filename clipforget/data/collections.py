@@ -40,9 +40,6 @@ class Collection:
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     own: bool = False  # sorted by a user: every file is looked at before there is a task
 
-    def __len__(self) -> int:
-        return len(self.groups)
-
     @property
     def unseen(self) -> torch.Tensor:
         "bool [n]: neither held out nor pre-trained on, as far as anybody knows."
@@ -153,10 +150,6 @@ def image_tones(images: torch.Tensor) -> torch.Tensor:
     return torch.cdist(mean, torch.tensor(list(TONES.values()), dtype=torch.float32)).argmin(1)
 
 # %% ../../nbs/data/collections.ipynb #23dbac12
-_EVALUATION, _CALIBRATION = 0.4, 0.25  # shares of a subgroup
-_UNSEEN = 0.5  # to calibrate with, of what pre-training never saw, where what it saw trains, too
-
-
 def _shuffled(index: torch.Tensor, seed: int) -> torch.Tensor:
     return index[torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))]
 
@@ -168,14 +161,13 @@ def _split(collection: Collection, group: str, seed: int, learned: bool) -> tupl
     held, free = collection.held_out[mine], collection.unseen[mine]
     evaluation, rest, seen = mine[held], mine[free], mine[~held & ~free]
     if not len(evaluation) or not len(rest):
-        order, cut = _shuffled(mine, 9_000), round(_EVALUATION * len(mine))
+        order, cut = _shuffled(mine, 9_000), round(0.4 * len(mine))
         evaluation, rest, seen = order[:cut].sort().values, order[cut:], order[:0]
     if len(mine) < Collection.fewest or len(rest) < 4:
         has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
-        why = "to train on some, calibrate with some and keep some for the evaluation"
-        raise ValueError(f"{has}; at least {Collection.fewest} are needed, {why}.")
+        raise ValueError(f"{has}; at least {Collection.fewest} are needed, some to calibrate with and to evaluate on.")
     order, seen = _shuffled(rest.sort().values, 10_000 + seed), seen if learned else seen[:0]
-    cut = max(2, round((_UNSEEN if len(seen) else _CALIBRATION) * len(rest)))
+    cut = max(2, round((0.5 if len(seen) else 0.25) * len(rest)))  # more where what pre-training saw trains, too
     return torch.cat([order[cut:], _shuffled(seen, 12_000 + seed)]), order[:cut], evaluation
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194

@@ -263,9 +263,9 @@ def draw_targets(clip: Clip, kind: str, count: int, seed: int, taken: Sequence[s
     90 % of them, of a cluster's 80 %. ValueError if there are not so many."""
     things, of_clusters = load_pictograms(), choose("kind of subgroup", kind, KINDS) == "cluster"
     names, members, drawn = known_names(clip, things), dict[str, list[str]](), list[str]()
-    for name, sub in zip(things.names, things.subcategories):
-        if name in names:
-            members.setdefault(sub, []).append(name)
+    of = dict(zip(things.names, things.subcategories))
+    for name in names:
+        members.setdefault(of[name], []).append(name)
     classes = sorted(members) if of_clusters else names
     tuned, text = {t.partition("/")[0] for t in TUNED_ON["cluster"]}, class_embeddings(clip, classes)
     enough = lambda sub, n: n >= 12 and sub not in tuned if of_clusters else n > 5

@@ -30,6 +30,7 @@ from ..tools.files import choose, read_json
 # %% ../../nbs/data/formats.ipynb #dc060651
 _Names = Sequence[str]
 _Naming = Callable[[_Names], _Names]  # from what somebody calls classes to what we do
+_in_words: _Naming = lambda found: tuple(map(to_words, found))  # as a prompt says them
 _IMAGES = tuple(s[1:] for s in SUFFIXES)
 _PARTS = ("test", "validation", "val")  # to judge by
 
@@ -58,8 +59,7 @@ def folder_set(name: str, root: Path, size: int, classes: _Names = (), rename: C
     to its class's (None leaves it out); those are the names to choose among if there are no `classes`."""
     found: dict[str, list[Path]] = {}
     for folder, some in class_folders(root).items():
-        c = rename(folder)
-        if c in found:
+        if (c := rename(folder)) in found:
             raise ValueError(f"Two folders in {root} mean the class {c!r}, one is {folder!r}. Give each class one.")
         if c is not None:
             found[c] = some
@@ -100,11 +100,6 @@ def _check_within(paths: Sequence[Path], folder: Path) -> list[Path]:
     return [Path(p) for p in paths]
 
 # %% ../../nbs/data/formats.ipynb #468a4dd2
-def _in_words(found: _Names) -> tuple[str, ...]:
-    "The names of classes as a prompt says them."
-    return tuple(map(to_words, found))
-
-
 def _named_labels(
     name: str, found: Sequence[int | str], classes: _Names, naming: _Naming
 ) -> tuple[list[int], tuple[str, ...]]:
@@ -211,10 +206,12 @@ def _read_saved(data: Any, column: str, where: str, k: int) -> Image.Image:
         raise ValueError(f"{what}. Save the data set with its pictures inside.")
     return open_rgb(BytesIO(cell["bytes"]), f"in row {k} of {where}")
 
-
-def _saved_part(name: str, folder: Path, parts: _Names) -> tuple[Any, Path]:
-    """A Hugging Face data set without its format (of one in parts the first of `parts` that is there), and the folder
-    where it lies. ValueError if it is damaged."""
+# %% ../../nbs/data/formats.ipynb #ebdfb2e5
+def _huggingface_set(
+    name: str, folder: Path, size: int, parts: _Names = ("test",), classes: _Names = (), naming: _Naming = _in_words
+) -> ImageSet:
+    """A Hugging Face data set that `save_to_disk` put into `folder` (of one in parts the first of `parts` that is
+    there). ValueError if it is damaged, and with what it has if a part, the images or the classes are missing."""
     library = _library("datasets", "Hugging Face data sets")
     if not _is_saved(folder):
         raise FileNotFoundError(f"{folder} is no data set that save_to_disk wrote: it lacks dataset_info.json.")
@@ -225,18 +222,9 @@ def _saved_part(name: str, folder: Path, parts: _Names) -> tuple[Any, Path]:
     try:
         tables = [folder / f["filename"] for f in read_json(folder / "state.json")["_data_files"]]
         _check_within([folder / "state.json", folder / "dataset_info.json", *tables], folder)
-        return library.Dataset.load_from_disk(str(folder.resolve())).with_format(None), folder
+        data = library.Dataset.load_from_disk(str(folder.resolve())).with_format(None)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the data set in {folder} is incomplete or damaged ({error})") from error
-
-# %% ../../nbs/data/formats.ipynb #ebdfb2e5
-def _huggingface_set(
-    name: str, folder: Path, size: int, parts: _Names = ("test",), classes: _Names = (), naming: _Naming = _in_words
-) -> ImageSet:
-    """A Hugging Face data set that `save_to_disk` put into `folder` (of one in parts the first of `parts` that is
-    there). ValueError with what it has if a part, the images or the classes are missing."""
-    data, home = _saved_part(name, folder, parts)
-    library = _library("datasets", "Hugging Face data sets")
     label = "fine_label" if "fine_label" in data.features and "label" not in data.features else "label"
     feature = data.features[choose(f"column of {name}", label, data.features)]
     images = [c for c, f in data.features.items() if isinstance(f, library.Image)]
@@ -250,7 +238,7 @@ def _huggingface_set(
         classes = tuple(classes) or called
         place = dict(enumerate(_positions(called, classes)))
         labels = [place.get(k, -1) for k in labels]
-    undecoded, where = data.cast_column(images[0], library.Image(decode=False)), str(home.resolve())
+    undecoded, where = data.cast_column(images[0], library.Image(decode=False)), str(folder.resolve())
     source = Made(range(len(data)), partial(_read_saved, undecoded, images[0], where))
     return image_set(name, Photos.of(source, size, where), labels, classes)
 

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from sklearn import datasets
 from torch import Tensor
 
 from ..tools.files import cache_dir, short_hash, write_atomic
@@ -151,9 +152,7 @@ def load_pictograms(flags: bool = False) -> Pictograms:
 # %% ../../nbs/data/pictograms.ipynb #42a3599d
 def load_digits(held_out: bool) -> Pictograms:
     "scikit-learn's handwritten digits as opaque masters of one style: the first thousand, or the 797 that are `held_out` of training."
-    from sklearn.datasets import load_digits as load
-
-    data = load()
+    data = datasets.load_digits()
     part = slice(1000, None) if held_out else slice(1000)
     ink = F.interpolate(torch.from_numpy(data.images[part]).float()[:, None] / 16, size=(_SIDE, _SIDE), mode="bilinear")
     masters = torch.cat([(1 - ink).expand(-1, 3, -1, -1), torch.ones_like(ink)], 1).mul(255).round().to(torch.uint8)
@@ -182,14 +181,12 @@ def _pattern(family: str, n: int, size: int, generator: torch.Generator) -> Tens
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     if family == "plain":
         return torch.zeros(n, size, size)
-    if family == "blobs":
-        coarse = draw_uniform(generator, n, 1, 4, 4)
-        return F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)[:, 0].clamp(0, 1)
-    if family == "corners":
-        corners = draw_uniform(generator, n, 1, 2, 2)
-        return F.interpolate(corners, size=(size, size), mode="bilinear", align_corners=True)[:, 0]
     if family == "mosaic":
         return F.interpolate(draw_uniform(generator, n, 1, 16, 16), size=(size, size))[:, 0]
+    if family in ("blobs", "corners"):
+        side, mode = (4, "bicubic") if family == "blobs" else (2, "bilinear")
+        coarse = draw_uniform(generator, n, 1, side, side)
+        return F.interpolate(coarse, size=(size, size), mode=mode, align_corners=True)[:, 0].clamp(0, 1)
     angle = draw_uniform(generator, n, 1, 1, high=2 * math.pi)
     shift = draw_uniform(generator, n, 1, 1, low=-0.5, high=0.5)
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()

@@ -272,8 +272,7 @@ def imagenet_task(
 ) -> Task:
     """Of the original model `clip`, forget one class of ImageNet, `target` (a name or WordNet id), and keep its
     siblings in WordNet. `root` has ImageNet, and the zero-shot sets beside it; with `labels` "coarse" class and
-    siblings have one caption; `seed` is of training and calibration images, and `asked` are further fields of a
-    `Request`: siblings, limit ... FileNotFoundError or ValueError as `check_data`."""
+    siblings have one caption; `seed` and `asked` (siblings, limit ...) as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("imagenet", target, seed, labels, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #7731de53
@@ -282,8 +281,7 @@ def cifar10_task(
 ) -> Task:
     """Of the original model `clip`, forget a `subgroup` (the number of a cluster, "query: TEXT" or "file: PATH" of
     positions) of a class of CIFAR-10, `target`, and keep the rest of the class. `root` has CIFAR-10, and the zero-shot
-    sets beside it; `seed` is of training and calibration images, and `asked` are further fields of a `Request`:
-    clusters, download, limit ... Errors as `check_data`."""
+    sets beside it; `seed` and `asked` (clusters, download, limit ...) as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("cifar10", target, seed, data_root=str(root), subgroup=subgroup, **asked))
 
 
@@ -291,8 +289,7 @@ def style_task(
     clip: Clip, root: Path | str, target: str = "dog", style: str = "cartoon", seed: int = 0, **asked: Any
 ) -> Task:
     """Of the original model `clip`, forget a class, `target`, in one `style`, and keep it in the others. `root` is
-    STYLE/CLASS/*.jpg, or what such a folder lies in; `seed` is of training and calibration images, and `asked` are
-    further fields of a `Request`: limit ... Errors as `check_data`."""
+    STYLE/CLASS/*.jpg, or what such a folder lies in; `seed` and `asked` as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("style", target, seed, styles=style, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #e3882e42

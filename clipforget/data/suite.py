@@ -150,8 +150,7 @@ class _KnownSet:
     load: Callable[[Path, int], ImageSet]  # from a root, at a size; FileNotFoundError if nothing is there
     layout: str  # where it is looked for below the root
     source: str  # how one gets it
-    # of archives and saved data sets: parts, names, naming, for `load_packed`
-    packed: dict = field(default_factory=dict)
+    packed: dict = field(default_factory=dict)  # of archives and saved sets: parts, known, naming for `load_packed`
 
 
 def _from_torchvision(name: str, folder: str, kind: type, **settings: object) -> _KnownSet:

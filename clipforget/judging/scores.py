@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import pandas as pd
 import torch
 from scipy import stats
+from torch import nn
 
 from tqdm import tqdm
 
@@ -23,14 +24,11 @@ from ..tools.settings import GATE
 
 # %% ../../nbs/judging/scores.ipynb #86678294
 def evaluate(
-    clip: Clip,  # the original model, or one whose text tower was changed
-    task: Task,  # its evaluation sets and suite
-    towers: Mapping[str, torch.nn.Module]
-    | None = None,  # image towers by the stage that goes into the rows; its own if None
-    method: str = "do nothing",  # goes into the rows
-    depth: int = 0,  # how many parts of the towers are those of `clip`; see `frozen_depth`
+    clip: Clip, task: Task, towers: Mapping[str, nn.Module] | None = None, method: str = "do nothing", depth: int = 0
 ) -> pd.DataFrame:
-    "Zero-shot top-1 accuracy (percent, float32) of every column after every stage: one tidy row each."
+    """Zero-shot top-1 accuracy (percent, float32) of every column of `task` after every stage: a tidy row each.
+    `clip` is the original model, or one whose text tower was changed, `towers` image towers by the stage that goes into
+    the rows (its own if None), beside the `method`; `depth` parts of them are those of `clip`, see `frozen_depth`."""
     towers = towers or {"original": clip.model.visual}
     run = {"dataset": task.dataset, "backbone": clip.name, "target": task.target, "labels": task.labels}
     found: dict[str, list[dict]] = {stage: [] for stage in towers}
@@ -118,8 +116,7 @@ def score_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../../nbs/judging/scores.ipynb #47c3024a
 def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
-    """One row a column, from the tidy `rows` of one run with the stage "original": original,
-    edited (the `stage`) with its 95 % interval, retention, n."""
+    'One row a column of the tidy `rows` of a run: "original", edited (`stage`) with its 95 % interval, retention, n.'
     original, edited = stage_accuracies(rows, "original"), stage_accuracies(rows, stage)
     table = pd.DataFrame({"original": original, "edited": edited}).rename_axis("column").loc[list(original)]
     n = rows.groupby("column")["n"].last().reindex(table.index)

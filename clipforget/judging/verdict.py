@@ -76,12 +76,10 @@ def _name_verdict(left: float, back: float, way: pd.Series, inside: pd.DataFrame
     brings back, the ways of the questions that tell one, the inner questions and the red lights."""
     if left > GATE:
         return "not forgotten"
-    if inside["distance"].isna().all():
+    if inside["distance"].isna().all() or (way.empty and not back):
         return "passes from outside"
     if back or way.median() < HALF_WAY:
         return "hidden"
-    if way.empty:
-        return "passes from outside"
     green = (inside["light"] == "green").sum()
     return "gone" if not red and green >= 0.75 * len(inside) else "forgotten, with traces"
 
