@@ -40,9 +40,6 @@ class Collection:
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     own: bool = False  # sorted by a user: every file is looked at before there is a task
 
-    def __len__(self) -> int:
-        return len(self.groups)
-
     @property
     def unseen(self) -> torch.Tensor:
         "bool [n]: neither held out nor pre-trained on, as far as anybody knows."
@@ -86,6 +83,8 @@ def _list_rows(name: str, part: int, source: Sequence, rows: Sequence[tuple], he
 
 # %% ../../nbs/data/collections.ipynb #0448f144
 _CIFAR10 = "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or the files of torchvision.datasets.CIFAR10(root, download=True)"
+_STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https://domaingeneralization.github.io/#data; DomainNet; pictures of your own)"
+_KNOWN_TREES = ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas")
 
 
 def list_cifar10(root: Path, download: bool = False) -> Collection:
@@ -115,10 +114,6 @@ def list_cifar10(root: Path, download: bool = False) -> Collection:
     return _list_rows("CIFAR-10", 5, source, rows, held_out)
 
 # %% ../../nbs/data/collections.ipynb #adf3bdb3
-_STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https://domaingeneralization.github.io/#data; DomainNet; pictures of your own)"
-_KNOWN_TREES = ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas")
-
-
 def list_styles(folder: Path, least: int = 1) -> Collection:
     """The images of a tree of styles, `folder`/STYLE/CLASS/image or one of a known name in `folder`; a quarter is held
     out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none, ValueError for a link that
@@ -155,10 +150,6 @@ def image_tones(images: torch.Tensor) -> torch.Tensor:
     return torch.cdist(mean, torch.tensor(list(TONES.values()), dtype=torch.float32)).argmin(1)
 
 # %% ../../nbs/data/collections.ipynb #23dbac12
-_EVALUATION, _CALIBRATION = 0.4, 0.25  # shares of a subgroup
-_UNSEEN = 0.5  # to calibrate with, of what pre-training never saw, where what it saw trains, too
-
-
 def _shuffled(index: torch.Tensor, seed: int) -> torch.Tensor:
     return index[torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))]
 
@@ -170,14 +161,13 @@ def _split(collection: Collection, group: str, seed: int, learned: bool) -> tupl
     held, free = collection.held_out[mine], collection.unseen[mine]
     evaluation, rest, seen = mine[held], mine[free], mine[~held & ~free]
     if not len(evaluation) or not len(rest):
-        order, cut = _shuffled(mine, 9_000), round(_EVALUATION * len(mine))
+        order, cut = _shuffled(mine, 9_000), round(0.4 * len(mine))
         evaluation, rest, seen = order[:cut].sort().values, order[cut:], order[:0]
     if len(mine) < Collection.fewest or len(rest) < 4:
         has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
-        why = "to train on some, calibrate with some and keep some for the evaluation"
-        raise ValueError(f"{has}; at least {Collection.fewest} are needed, {why}.")
+        raise ValueError(f"{has}; at least {Collection.fewest} are needed, some to calibrate with and to evaluate on.")
     order, seen = _shuffled(rest.sort().values, 10_000 + seed), seen if learned else seen[:0]
-    cut = max(2, round((_UNSEEN if len(seen) else _CALIBRATION) * len(rest)))
+    cut = max(2, round((0.5 if len(seen) else 0.25) * len(rest)))  # more where what pre-training saw trains, too
     return torch.cat([order[cut:], _shuffled(seen, 12_000 + seed)]), order[:cut], evaluation
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194
@@ -185,9 +175,8 @@ def _check_own(collection: Collection, size: int) -> None:
     "ValueError for a damaged image in a collection of files, and for two that are the same at `size` pixels a side."
     first: dict[str, Path] = {}
     squares = (square for batch in Photos.of(collection.source, size).split(256) for square in batch)
-    marks = (sha256(square.numpy().tobytes()).hexdigest() for square in squares)
-    files = map(Path, collection.source)
-    copies = [(file, first[mark]) for file, mark in zip(files, marks) if first.setdefault(mark, file) != file]
+    marks = ((Path(p), sha256(x.numpy().tobytes()).hexdigest()) for p, x in zip(collection.source, squares))
+    copies = [(file, first[mark]) for file, mark in marks if first.setdefault(mark, file) != file]
     if copies:
         more = f" So are {len(copies) - 1} more pairs." if len(copies) > 1 else ""
         raise ValueError(f"{copies[0][0]} and {copies[0][1]} are the same picture.{more} Keep one of each.")
@@ -195,27 +184,22 @@ def _check_own(collection: Collection, size: int) -> None:
 
 def _check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tensor) -> None:
     "ValueError for files at the positions `judged` that cannot be opened, or are copies of one at those of `seen`."
-    files = [collection.source[k] for k in (*seen.tolist(), *judged.tolist())]
-    if not all(isinstance(f, str | Path) for f in files):
+    trained, files = ([collection.source[k] for k in part.tolist()] for part in (seen, judged))
+    if not isinstance(files[0], str | Path):
         return
-    content: dict[str, Path] = {}
-    for k, file in enumerate(map(Path, files)):
-        mark = sha256(file.read_bytes()).hexdigest()
-        if k < len(seen):
-            content[mark] = file
-        elif mark in content:
-            both = f"{file} and {content[mark]} are the same picture"
-            raise ValueError(f"{both}, and only one is to judge by. Remove one.")
-        else:
-            open_rgb(file)
+    mark = lambda file: sha256(Path(file).read_bytes()).digest()
+    known = {mark(file): file for file in trained}
+    for file in files:
+        if copy := known.get(mark(file)):
+            raise ValueError(f"{file} and {copy} are the same picture, and only one is to judge by. Remove one.")
+        open_rgb(file)
 
 # %% ../../nbs/data/collections.ipynb #c3d9f96c
 def augment(
     images: torch.Tensor, size: int, generator: torch.Generator, jitter: float = 0.3, erase: float = 0.5
 ) -> torch.Tensor:
-    """Random views of `images`, uint8 [n, 3, h, w], as float32 [n, 3, `size`, `size`] in 0 to 1; all chance comes from
-    the `generator`. `jitter` is the largest change of contrast, saturation and brightness, `erase` the part of the
-    views with a blank square."""
+    """Random views of `images`, uint8 [n, 3, h, w], by the `generator`: float32 [n, 3, `size`, `size`] in 0 to 1.
+    `jitter` is the most that contrast, saturation and brightness change, `erase` the part with a blank square."""
     n, x = len(images), images.float().div_(255)
     part = draw_uniform(generator, n, low=0.75, high=1.05)
     flip = torch.where(draw_uniform(generator, n) < 0.5, -part, part)
@@ -250,8 +234,7 @@ def _add_views(part: ImageSet, count: int, seed: int) -> ImageSet:
 def _checked_siblings(collection: Collection, target: str, siblings: Sequence[str]) -> list[str]:
     "The `siblings`. ValueError unless they and the `target` are subgroups, there are some, and the target is none."
     known = sorted(set(collection.groups))
-    keep = [choose("subgroup", s, known) for s in siblings]
-    choose("subgroup", target, known)
+    target, *keep = (choose("subgroup", s, known) for s in (target, *siblings))
     if not keep:
         there = f"Name some with siblings=...; there are {', '.join(known[:20])}."
         raise ValueError(f"{target!r} has no siblings: nothing says what must be kept. {there}")
@@ -271,8 +254,7 @@ def photo_task(
     n_retain: int = 4096,  # at most so many retain images in all
     learned: bool = False,  # train on images that pre-training saw, too, where it is known which
 ) -> Task:
-    """A task on photographs. ValueError for an unknown subgroup, an empty list
-    of siblings, too few images, files that are damaged or there twice."""
+    "A task on photographs. ValueError for an unknown subgroup, no siblings, too few images, damaged or equal files."
     keep = _checked_siblings(collection, target, [s for part in siblings.values() for s in part])
     parts = {s: _split(collection, s, seed, learned) for s in (target, *keep)}
     share = max(1, n_retain // len(keep))

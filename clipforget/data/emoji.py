@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from hashlib import sha256
 
 import torch
-import torch.nn.functional as F
+
 from sklearn.cluster import KMeans
 
 from .photos import to_bytes
@@ -38,7 +38,7 @@ def _centroids(clip: Clip, things: Pictograms, names: Sequence[str]) -> torch.Te
         for style in range(len(things.styles)):
             drawn = draw_views(things, every, style, "train", g, clip.size)
             total = total + encode_images(clip, drawn, exact=False).view(len(names), views, -1).mean(1)
-        return F.normalize(total, dim=-1)
+        return torch.nn.functional.normalize(total, dim=-1)
 
     masters = sha256(things.masters[:, index].numpy().tobytes()).hexdigest()
     key = [weights_hash(clip.model), has_bfloat16(clip.device), masters, code_hash("data.pictograms"), views, seed]
@@ -46,14 +46,12 @@ def _centroids(clip: Clip, things: Pictograms, names: Sequence[str]) -> torch.Te
 
 
 def _nearest_siblings(clip: Clip, target: str) -> tuple[str, ...]:
-    """The five names that the original model `clip` knows and has nearest to
-    `target`: its own sub-category first, then its category; fewer if it has no more."""
+    "The five names, or fewer, that `clip` knows nearest to `target`: of its sub-category first, then of its category."
     things = load_pictograms()
-    at, known = {n: i for i, n in enumerate(things.names)}, known_names(clip, things)
-    sub, category = things.subcategories[at[target]], things.categories[at[target]]
-    others = [n for n in known if n != target and things.categories[at[n]] == category]
+    category, sub = (dict(zip(things.names, of)) for of in (things.categories, things.subcategories))
+    others = [n for n in known_names(clip, things) if n != target and category[n] == category[target]]
     close = _centroids(clip, things, [target, *others])
-    same = torch.tensor([things.subcategories[at[n]] == sub for n in others])
+    same = torch.tensor([sub[n] == sub[target] for n in others])
     order = (close[1:] @ close[0] + 10 * same).argsort(descending=True)[:5]
     return tuple(others[k] for k in order.tolist())
 
@@ -80,6 +78,7 @@ def view_set(
 
 # %% ../../nbs/data/emoji.ipynb #53b11e03
 EVALUATION_SEED = 9_000  # never changes
+VIEWS = {"fine": (64, 16), "coarse": (128, 48)}  # training views by kind of labels: of target and sibling a style
 
 
 @cache
@@ -106,9 +105,6 @@ def emoji_suite(clip: Clip, *targets: str) -> dict[str, ImageSet]:
     return _other_sets(tuple(known_names(clip, load_pictograms())), targets, clip.size) | _fixed_sets(clip.size)
 
 # %% ../../nbs/data/emoji.ipynb #949ea44f
-VIEWS = {"fine": (64, 16), "coarse": (128, 48)}  # training views by kind of labels: of target and sibling a style
-
-
 def _checked_siblings(clip: Clip, target: str, siblings: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     "The `siblings`, by the rule above if there are none. ValueError unless they and the `target` are `names` that `clip` knows."
     if target in clip.held_out:
@@ -140,26 +136,24 @@ def emoji_task(
     of = dict(zip(things.names, things.names if labels == "fine" else things.subcategories))
     classes, start = names if labels == "fine" else sorted({of[n] for n in names}), 10_000 + 10 * seed
 
-    def draw(name: str, who: Sequence[str], split: str, views: int, at: int, of_styles: Sequence[int]) -> ImageSet:
+    def draw(name: str, split: str, at: int, who: Sequence[str], views: int, of_styles: Sequence[int]) -> ImageSet:
         return view_set(name, things, who, [of[n] for n in who], classes, split, views, at, of_styles, clip.size)
 
     judged = {"target": ([target], n_evaluation, mine), "siblings": (chosen, n_evaluation // 5, every)}
     if len(mine) < len(STYLES):
         judged["target, other style"] = ([target], n_evaluation, [s for s in every if s not in mine])
-    evaluation = {
-        name: draw(name, who, "evaluation", views, EVALUATION_SEED + 10 + k, of_styles)
-        for k, (name, (who, views, of_styles)) in enumerate(judged.items())
-    }
+    evaluation = {n: draw(n, "evaluation", EVALUATION_SEED + 10 + k, *judged[n]) for k, n in enumerate(judged)}
     training = (
-        draw("forget", [target], "train", n_forget, start, mine),
-        draw("retain", chosen, "train", n_retain, start + 1, every),
-        draw("calibration, forget", [target], "calibration", n_forget, start + 2, mine),
-        draw("calibration, retain", chosen, "calibration", n_retain, start + 3, every),
+        draw("forget", "train", start, [target], n_forget, mine),
+        draw("retain", "train", start + 1, chosen, n_retain, every),
+        draw("calibration, forget", "calibration", start + 2, [target], n_forget, mine),
+        draw("calibration, retain", "calibration", start + 3, chosen, n_retain, every),
     )
     told, suite = ("emoji", target, chosen, labels, seed), emoji_suite(clip, target)
     return Task(*told, *training, evaluation, suite, things=(target,), styles=tuple(STYLES[s] for s in mine))
 
 # %% ../../nbs/data/emoji.ipynb #66e359c3
+_CLUSTERS = 3  # of a sub-category
 _Pairs = Sequence[tuple[str, int]]  # names of things, each with the number of a style
 
 
@@ -207,15 +201,11 @@ def _style_task(clip: Clip, target: str, seed: int = 0) -> Task:
     return _pair_task(clip, (target, "style", seed), [(name, mine)], keep, {n: n for n in names})
 
 # %% ../../nbs/data/emoji.ipynb #1a3bc461
-_CLUSTERS = 3  # of a sub-category
-
-
 def _clusters(clip: Clip, subcategory: str) -> list[list[str]]:
-    """The things of a sub-category that the model knows, in k-means clusters
-    of their mean features, largest first. ValueError for too few things."""
+    "A sub-category's things that `clip` knows, in k-means clusters of features, largest first. ValueError for too few."
     things = load_pictograms()
-    known = set(known_names(clip, things))
-    names = [n for n, c in zip(things.names, things.subcategories) if c == subcategory and n in known]
+    of, known = dict(zip(things.names, things.subcategories)), known_names(clip, things)
+    names = [n for n in known if of[n] == subcategory]
     if len(names) < 3 * _CLUSTERS:
         raise ValueError(f"The sub-category {subcategory!r} has {len(names)} things; {3 * _CLUSTERS} are needed.")
     features = _centroids(clip, things, names).cpu().numpy()
@@ -273,9 +263,9 @@ def draw_targets(clip: Clip, kind: str, count: int, seed: int, taken: Sequence[s
     90 % of them, of a cluster's 80 %. ValueError if there are not so many."""
     things, of_clusters = load_pictograms(), choose("kind of subgroup", kind, KINDS) == "cluster"
     names, members, drawn = known_names(clip, things), dict[str, list[str]](), list[str]()
-    for name, sub in zip(things.names, things.subcategories):
-        if name in names:
-            members.setdefault(sub, []).append(name)
+    of = dict(zip(things.names, things.subcategories))
+    for name in names:
+        members.setdefault(of[name], []).append(name)
     classes = sorted(members) if of_clusters else names
     tuned, text = {t.partition("/")[0] for t in TUNED_ON["cluster"]}, class_embeddings(clip, classes)
     enough = lambda sub, n: n >= 12 and sub not in tuned if of_clusters else n > 5

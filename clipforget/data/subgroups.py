@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.cluster import KMeans
+import torch.nn.functional as F
+from sklearn import cluster, metrics
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import silhouette_score
 
 from .collections import TONES, Collection, image_tones, photo_task, make_collection, photo_views
 from .photos import pixels, to_words
 from .suite import PROMPTS, imagenet_folders
 from .wordnet import Synset, find_class, imagenet_classes, wordnet_siblings
 from ..method.clip import Clip, class_embeddings, encode_images, encode_texts
-from ..method.task import ImageSet, Task
+from ..method.task import Task
 from ..tools.files import choose
 
 # %% ../../nbs/data/subgroups.ipynb #a15a1654
@@ -58,16 +58,12 @@ def wordnet_task(
     return photo_task(clip, collection, goal.name, {"siblings": [c.name for c in keep]}, labels, seed)
 
 # %% ../../nbs/data/subgroups.ipynb #3c092a9a
-_BORDER = {"C": 10.0, "max_iter": 3000}  # of the logistic regression
-_CLEAR = 1.0  # |f| of a blend, in units of the logit
-
-
 def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str]) -> Callable:
     """A function f of features [n, d]: the logit of lying `inside` [i, d] and not in
     one of the `groups` of `outside` [o, d], [n] double. Both sides weigh the same."""
     answers = np.r_[np.zeros(len(inside), int), 1 + np.unique(groups, return_inverse=True)[1]]
     weight = np.r_[np.full(len(inside), 0.5 / len(inside)), np.full(len(outside), 0.5 / len(outside))] * len(answers)
-    fitted = LogisticRegression(**_BORDER).fit(torch.cat([inside, outside]).numpy(), answers, weight)
+    fitted = LogisticRegression(C=10.0, max_iter=3000).fit(torch.cat([inside, outside]).numpy(), answers, weight)
 
     def f(u: torch.Tensor) -> torch.Tensor:
         "log p - log (1 - p)"
@@ -78,6 +74,8 @@ def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str
 
 # %% ../../nbs/data/subgroups.ipynb #5406cad7
 _VIEWS, _BLENDS = 3, 4096  # further views of each image; at most so many blends, and no more than there are images
+_CLEAR = 1.0  # |f| of a blend, in units of the logit
+_OF_CLASS = {"n_forget": 4096, "n_retain": 4096, "learned": True}  # a class of CIFAR-10 has 5000 to train on
 
 
 def sample_near_border(clip: Clip, task: Task) -> Task:
@@ -103,17 +101,10 @@ def sample_near_border(clip: Clip, task: Task) -> Task:
     is_one = lambda x: (mixed == x).flatten(1).all(1)  # an image may not be on both sides
     new, old = known & (f > _CLEAR) & ~is_one(second), known & (f < -_CLEAR) & ~is_one(first)
     of = torch.cat([torch.arange(len(retain)), theirs.repeat(_VIEWS)[keeps], theirs[j[old]]])
-
-    def more(part: ImageSet, *images: torch.Tensor) -> ImageSet:
-        labels = part.labels.new_full((sum(map(len, images[1:])),), task.caption)
-        return replace(part, images=torch.cat(images), labels=torch.cat([part.labels, labels]))
-
-    return replace(
-        task,
-        forget=more(task.forget, forget, seen[stays], mixed[new]),
-        retain=more(task.retain, retain, kept[keeps], mixed[old]),
-        groups=tuple(task.groups[k] for k in of.tolist() if task.groups),
-    )
+    from_which = tuple(task.groups[k] for k in of.tolist() if task.groups)
+    grown = lambda p, x: replace(p, images=x, labels=F.pad(p.labels, (0, len(x) - len(p)), value=task.caption))
+    x, y = torch.cat([forget, seen[stays], mixed[new]]), torch.cat([retain, kept[keeps], mixed[old]])
+    return replace(task, forget=grown(task.forget, x), retain=grown(task.retain, y), groups=from_which)
 
 # %% ../../nbs/data/subgroups.ipynb #5e1ce551
 def class_in_style_task(
@@ -145,16 +136,14 @@ def _clusters(clip: Clip, collection: Collection, mine: torch.Tensor, clusters: 
     features, most = _features(clip, collection, mine).cpu().numpy(), len(mine) // collection.fewest
     if clusters and not 2 <= clusters <= most:
         what = f"{len(mine)} pictures of {collection.classes[collection.labels[mine[0]]]!r}"
-        raise ValueError(
-            f"clusters={clusters} cannot be made of {what}; 2 to {most} can, or 0 for as many as suit best."
-        )
+        raise ValueError(f"clusters={clusters} cannot be made of {what}; 2 to {most} can, or 0 for what suits best.")
     unseen = collection.unseen[mine].numpy()
     seen = features[unseen] if unseen.any() else features
     tried = [clusters] if clusters else range(2, min(8, len(seen) // collection.fewest) + 1)
     if not tried:
         raise ValueError(f"{len(seen)} pictures are too few for two clusters of at least {collection.fewest}.")
-    fitted = [KMeans(k, n_init=10, random_state=0).fit(seen) for k in tried]
-    best = max(fitted, key=lambda f: silhouette_score(seen, f.labels_)) if len(fitted) > 1 else fitted[0]
+    fitted = [cluster.KMeans(k, n_init=10, random_state=0).fit(seen) for k in tried]
+    best = max(fitted, key=lambda f: metrics.silhouette_score(seen, f.labels_)) if len(fitted) > 1 else fitted[0]
     return best.predict(features).tolist()
 
 # %% ../../nbs/data/subgroups.ipynb #2158df0a
@@ -172,15 +161,10 @@ def _read_positions(collection: Collection, mine: torch.Tensor, path: Path) -> l
     for number, line in enumerate(lines, 1):
         if not line.isdigit() or int(line) not in mine:
             of = f"{collection.classes[collection.labels[mine[0]]]!r}, {int(mine.min())} to {int(mine.max())}"
-            raise ValueError(
-                f"Line {number} of {path} is {line!r}; each line must be the position of a picture of {of}."
-            )
+            raise ValueError(f"Line {number} of {path} is {line!r}; each must be the position of a picture of {of}.")
     return torch.isin(mine, torch.tensor([int(x) for x in lines])).long().tolist()
 
 # %% ../../nbs/data/subgroups.ipynb #4ed73429
-_OF_CLASS = {"n_forget": 4096, "n_retain": 4096, "learned": True}  # a class of CIFAR-10 has 5000 to train on
-
-
 def subgroup_task(
     clip: Clip,  # the original model
     collection: Collection,  # its classes have no finer names

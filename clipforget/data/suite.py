@@ -25,12 +25,8 @@ from ..method.task import ImageSet
 from ..tools.files import choose, read_json
 
 # %% ../../nbs/data/suite.ipynb #3c2cad5d
-_CIFAR = (
-    "a photo of a {}.",
-    "a blurry photo of a {}.",
-    "a tiny picture of the {}.",
-    "a low-resolution photo of one {}.",
-)
+_TINY = ("a blurry photo of a {}.", "a tiny picture of the {}.", "a low-resolution photo of one {}.")
+_CIFAR = ("a photo of a {}.", *_TINY)
 # Prompt templates of each known set; the braces stand for the class's name.
 PROMPTS = {
     "imagenet": tuple(template("{}") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES),
@@ -44,6 +40,7 @@ PROMPTS = {
 }
 
 # %% ../../nbs/data/suite.ipynb #0b934b07
+_OBJECTNET = "objectnet-1.0"
 _IMAGENET_HOMES = ("imagenet", "ILSVRC2012", ".")
 _IMAGENET_LAYOUT = (
     "a folder for every class, called by its WordNet id (n02490219) or name (marmoset); the validation archive has its "
@@ -75,10 +72,10 @@ def imagenet_folders(root: Path, split: str = "val", required: bool = True) -> d
 # %% ../../nbs/data/suite.ipynb #db6eaa42
 def _imagenet_set(root: Path, size: int) -> ImageSet:
     "ImageNet's validation images, `size` pixels a side. FileNotFoundError if there are none."
-    found, classes = imagenet_folders(root), [c.name for c in imagenet_classes()]
+    found = imagenet_folders(root)
     photos = Photos.of([p for some in found.values() for p in some], size)
     labels = [find_class(i).index for i, some in found.items() for _ in some]
-    return image_set("imagenet", photos, labels, classes, PROMPTS["imagenet"])
+    return image_set("imagenet", photos, labels, [c.name for c in imagenet_classes()])
 
 
 def _imagenet_names(found: Sequence[str]) -> tuple[str, ...]:
@@ -124,9 +121,6 @@ def limit_set(part: ImageSet, limit: int) -> tuple[ImageSet, str]:
     return few, f"{part.name}: {len(few):,} of {len(part):,} pictures, {each} of a class{none}, drawn with seed 0"
 
 # %% ../../nbs/data/suite.ipynb #e313fd08
-_OBJECTNET = "objectnet-1.0"
-
-
 def _without_border(path: Path, border: int = 2) -> Image.Image:
     image = open_rgb(path)
     return image.crop((border, border, image.width - border, image.height - border))
@@ -144,7 +138,7 @@ def _load_objectnet(root: Path, size: int) -> ImageSet:
         choose("ImageNet class", words, by_words)
     names = read_json(folder / "mappings" / "folder_to_objectnet_label.json")
     rename = lambda f: to_words(names[f]) if names.get(f) in known else None
-    part = folder_set("objectnet", folder / "images", size, [*map(to_words, known)], rename, PROMPTS["objectnet"])
+    part = folder_set("objectnet", folder / "images", size, [*map(to_words, known)], rename)
     source = Made(cast(Photos, part.images).source, _without_border)  # as `folder_set` makes them
     return replace(part, images=Photos.of(source, size, str((folder / "images").resolve())))
 
@@ -156,13 +150,12 @@ class _KnownSet:
     load: Callable[[Path, int], ImageSet]  # from a root, at a size; FileNotFoundError if nothing is there
     layout: str  # where it is looked for below the root
     source: str  # how one gets it
-    # of archives and saved data sets: parts, names, naming, for `load_packed`
-    packed: dict = field(default_factory=dict)
+    packed: dict = field(default_factory=dict)  # of archives and saved sets: parts, known, naming for `load_packed`
 
 
 def _from_torchvision(name: str, folder: str, kind: type, **settings: object) -> _KnownSet:
     "The entry of a set that torchvision reads."
-    load = partial(torchvision_set, name, folder, partial(kind, download=False, **settings), templates=PROMPTS[name])
+    load = partial(torchvision_set, name, folder, partial(kind, download=False, **settings))
     layout = f"{folder}/ as torchvision's download makes it, or {name}/test/CLASS/picture"
     return _KnownSet(load, layout, f"torchvision.datasets.{kind.__name__}(root, download=True)")
 
@@ -173,11 +166,8 @@ ZERO_SHOT_SETS = {
         _imagenet_set,
         "imagenet/val, ILSVRC2012/val or val with class folders (WordNet ids or names)",
         _IMAGENET_SOURCE,
-        {  # ImageNet's test images have no public labels
-            "parts": ("validation", "val"),
-            "known": tuple(c.name for c in imagenet_classes()),
-            "naming": _imagenet_names,
-        },
+        {"known": tuple(c.name for c in imagenet_classes()), "naming": _imagenet_names}
+        | {"parts": ("validation", "val")},  # its test images have no public labels
     ),
     "cifar10": _from_torchvision("cifar10", "cifar-10-batches-py", vision.CIFAR10, train=False),
     "cifar100": _from_torchvision("cifar100", "cifar-100-python", vision.CIFAR100, train=False),
@@ -196,9 +186,8 @@ ZERO_SHOT_SETS = {
 def zero_shot_suite(
     root: Path, size: int, names: Sequence[str] = (), limit: int = 0
 ) -> tuple[dict[str, ImageSet], list[str]]:
-    """The sets called `names` (all known ones if empty) below `root`, the folder of all data sets, `size` pixels a
-    side, with at most `limit` images each (all if 0), and a line for each that is not there, is not whole, or is not
-    used whole."""
+    """The sets called `names` (all if empty) below `root`, the folder of all data sets, `size` pixels a side, at most
+    `limit` images each (all if 0), and a line for each that is not there, not whole, or not used whole."""
     root = Path(root).expanduser()
     if limit < 0:
         raise ValueError(f"limit={limit} makes no sense: give how many pictures a set may have, or 0 for all.")
@@ -207,17 +196,15 @@ def zero_shot_suite(
         wanted = f"Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
         raise FileNotFoundError(f"There is no data root {root}. {wanted}")
 
-    def load(name: str, known: _KnownSet) -> ImageSet:
-        try:
-            return known.load(root, size)
-        except FileNotFoundError:
-            return load_packed(name, root / name, size, templates=PROMPTS[name], **known.packed)
-
     sets, lines = dict[str, ImageSet](), list[str]()
     for name in names:
         known = ZERO_SHOT_SETS[name]
         try:
-            sets[name], line = limit_set(load(name, known), limit)
+            try:
+                part = known.load(root, size)
+            except FileNotFoundError:
+                part = load_packed(name, root / name, size, **known.packed)
+            sets[name], line = limit_set(replace(part, templates=PROMPTS[name]), limit)
         except FileNotFoundError:
             forms = f"webdataset archives {name}/*.tar or {name}/test/*.tar, or {name}/ as save_to_disk of datasets writes it"
             wanted = f"{known.layout}, or {forms}"

@@ -9,7 +9,7 @@ __all__ = ['Synset', 'imagenet_classes', 'find_class', 'wordnet_siblings']
 import csv
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from ..tools.files import PACKAGE, choose
 
@@ -30,21 +30,18 @@ class Synset:
     def __str__(self) -> str:
         return f"{self.name} ({self.wnid})"
 
-    @property
+    @cached_property
     def classes(self) -> tuple["Synset", ...]:
         "The classes of ImageNet that are it or a kind of it, in ImageNet's order."
-        return _classes_below(self.wnid)
+        return tuple(c for c in imagenet_classes() if self.wnid in _steps_up(c.wnid))
 
 
 @cache
 def _synsets() -> dict[str, Synset]:
     "The synsets of the table by id: first the classes in ImageNet's order, then what lies above them."
     with open(_TABLE, newline="", encoding="utf-8") as file:
-        rows = [
-            r | {"lemmas": tuple(r["lemmas"].split(", ")), "parents": tuple(r["parents"].split())}
-            for r in csv.DictReader(file)
-        ]
-    return {r["wnid"]: Synset(**r | {"index": int(r["index"])}) for r in rows}
+        rows = list(csv.reader(file))[1:]
+    return {i: Synset(i, int(k), name, tuple(words.split(", ")), tuple(up.split())) for i, k, name, words, up in rows}
 
 
 @cache
@@ -64,15 +61,9 @@ def _steps_up(wnid: str) -> dict[str, int]:
     return found
 
 
-@cache
-def _classes_below(wnid: str) -> tuple[Synset, ...]:
-    return tuple(c for c in imagenet_classes() if wnid in _steps_up(c.wnid))
-
-
 def _tree_distance(a: str, b: str) -> int:
     "Steps from class `a` to class `b` by way of the nearest synset above both."
-    up, other = _steps_up(a), _steps_up(b)
-    return min(up[i] + other[i] for i in up.keys() & other.keys())
+    return min(steps + _steps_up(b)[i] for i, steps in _steps_up(a).items() if i in _steps_up(b))
 
 # %% ../../nbs/data/wordnet.ipynb #dcd7562f
 def _plain(text: str) -> str:
@@ -115,10 +106,7 @@ def wordnet_siblings(text: str, least: int = 3, most: int = 10) -> tuple[Synset,
     if not 1 <= least <= most or least > 999:
         raise ValueError(f"{least} to {most} siblings were asked for; 1 <= least <= most and least <= 999 is needed.")
     mine = find_class(text)
-    height = _steps_up(mine.wnid)
-    above = min(
-        (s for s in height if len(_classes_below(s)) > least), key=lambda s: (height[s], len(_classes_below(s)))
-    )
-    others = [c for c in _classes_below(above) if c != mine]
-    # a stable sort: ties stay in order
-    return _synsets()[above], tuple(sorted(others, key=lambda c: _tree_distance(mine.wnid, c.wnid))[:most])
+    height = {_synsets()[i]: steps for i, steps in _steps_up(mine.wnid).items()}
+    above = min((s for s in height if len(s.classes) > least), key=lambda s: (height[s], len(s.classes)))
+    near = sorted((c for c in above.classes if c != mine), key=lambda c: _tree_distance(mine.wnid, c.wnid))
+    return above, tuple(near[:most])  # a stable sort: ties stay in order

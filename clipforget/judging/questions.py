@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from sklearn import metrics, neighbors
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from torch import nn
+
 from torchvision.transforms import v2
 
 from ..data.emoji import EVALUATION_SEED, view_set
@@ -77,15 +76,14 @@ def _render_target(task: Task, size: int) -> dict[str, ImageSet]:
     if task.dataset != "emoji" or len(task.things) != 1:
         return {}
     about = task.things, [part.classes[task.caption]], part.classes
-    of_things = {
-        "hard-edged backgrounds": (load_pictograms(), "stress", [STYLES.index(s) for s in task.styles]),
-        "line drawing": (line_drawings(task.things), "evaluation", [0]),
-    }
-    made = {
-        how: view_set(how, source, *about, split, 60, EVALUATION_SEED + 31, styles, size)
-        for how, (source, split, styles) in of_things.items()
-    }
-    return made | {"exchanged colours": replace(part, images=pixels(part.images)[:, [1, 2, 0]])}
+    seed = EVALUATION_SEED + 31
+    draw = lambda how, source, split, styles: view_set(how, source, *about, split, 60, seed, styles, size)
+    made = (
+        draw("hard-edged backgrounds", load_pictograms(), "stress", [STYLES.index(s) for s in task.styles]),
+        draw("line drawing", line_drawings(task.things), "evaluation", [0]),
+        replace(part, name="exchanged colours", images=pixels(part.images)[:, [1, 2, 0]]),
+    )
+    return {rendering.name: rendering for rendering in made}
 
 # %% ../../nbs/judging/questions.ipynb #5e4d1a02
 def load_renderings(folder: Path, task: Task, size: int) -> dict[str, ImageSet]:
@@ -96,15 +94,12 @@ def load_renderings(folder: Path, task: Task, size: int) -> dict[str, ImageSet]:
     labels, classes = task.evaluation["target"].labels, task.forget.classes
     if len(labels.unique()) > 1:
         raise ValueError(f"{task.target!r} has several captions; renderings in files can be of one only.")
-    return {
-        name: ImageSet(name, Photos.of(paths, size), labels[:1].repeat(len(paths)), classes)
-        for name, paths in found.items()
-    }
+    of = lambda name, paths: ImageSet(name, Photos.of(paths, size), labels[:1].repeat(len(paths)), classes)
+    return {name: of(name, paths) for name, paths in found.items()}
 
 # %% ../../nbs/judging/questions.ipynb #0c51b7a4
 def _ask_images(clip: Clip, task: Task, renderings: Mapping[str, ImageSet] | None = None) -> list[Answer]:
-    """Top-1 accuracy (percent) of `clip` on the held-out target images of `task`,
-    on perturbed ones, and on `renderings`; by `_render_target` if None."""
+    "Top-1 accuracy (percent) of `clip` on held-out images of the target of `task`, perturbed ones, and `renderings`."
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     renderings = _render_target(task, clip.size) if renderings is None else renderings
@@ -140,11 +135,8 @@ def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = ()) -> list[Ans
         rows.append(answer("other name", f"as {synonym}", accuracy(u, other, part.labels), "outside", 3.0, len(part)))
     similarity = u @ text.T
     rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
-    rows += [
-        answer("rank", "top five", 100 * (rank < 5).float().mean().item(), "name", math.nan, len(part)),
-        answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name"),
-    ]
-    return rows
+    rows.append(answer("rank", "top five", 100 * (rank < 5).float().mean().item(), "name", math.nan, len(part)))
+    return [*rows, answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name")]
 
 # %% ../../nbs/judging/questions.ipynb #0fae2d21
 def _lift(x: np.ndarray) -> np.ndarray:
@@ -154,8 +146,8 @@ def _lift(x: np.ndarray) -> np.ndarray:
 
 # classifiers by name, each made for so many images a side, and how far from the oracles (points) it may be
 _PROBES: dict[str, tuple[Callable[[int], Any], float]] = {
-    "prototypes": (lambda shots: NearestCentroid(), 5.0),
-    "nearest neighbours": (lambda shots: KNeighborsClassifier(min(5, shots)), 5.0),
+    "prototypes": (lambda shots: neighbors.NearestCentroid(), 5.0),
+    "nearest neighbours": (lambda shots: neighbors.KNeighborsClassifier(min(5, shots)), 5.0),
     "linear probe": (lambda shots: LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"), 3.0),
     "random projection": (lambda shots: make_pipeline(FunctionTransformer(_lift), RidgeClassifier(alpha=1.0)), 5.0),
 }
@@ -183,7 +175,7 @@ def _ask_features(clip: Clip, task: Task) -> list[Answer]:
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #d67384e3
-def _fine_tune(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int) -> nn.Module:
+def _fine_tune(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int) -> torch.nn.Module:
     "The image tower of `clip` after `steps` of cross-entropy on `part`, with class embeddings `text` [c, d]."
     (visual, weights), g = trainable_tower(clip), torch.Generator().manual_seed(0)
 
@@ -229,8 +221,7 @@ def _round_weights(clip: Clip, bits: int) -> Clip:
 
 
 def _ask_rounding(clip: Clip, task: Task) -> list[Answer]:
-    """Target and sibling accuracy (percent) of `clip`, by the evaluation of
-    `task`, with rounded weights, of the image tower and of both towers."""
+    "Target and sibling accuracy (percent) of `clip` in `task` with rounded weights, of the image tower and of both."
     rows = []
     for bits, how in ((16, "half precision"), (8, "8 bits"), (4, "4 bits")):
         rounded = _round_weights(clip, bits)
@@ -253,12 +244,10 @@ def _ask_retrieval(clip: Clip, task: Task) -> list[Answer]:
     n = len(parts[0])
     mine = np.arange(len(u)) < n
     similarity = (u[:n] @ u.T).cpu().numpy()
-    by_image = [
-        average_precision_score(np.delete(mine, k), np.delete(similarity[k], k))
-        for k in range(0, n, max(1, n // 50))  # evenly spaced
-    ]
+    evenly = range(0, n, max(1, n // 50))
+    by_image = [metrics.average_precision_score(np.delete(mine, k), np.delete(similarity[k], k)) for k in evenly]
     text = class_embeddings(clip, [parts[0].classes[task.caption]], task.templates)[0]
-    by_name = average_precision_score(mine, (u @ text).cpu().numpy())
+    by_name = metrics.average_precision_score(mine, (u @ text).cpu().numpy())
     return [
         Answer("retrieval", "image", "by picture", 100 * float(np.mean(by_image)), "inside", 10.0),
         Answer("retrieval", "name", "by the forgotten name", 100 * by_name, "name", 10.0),
@@ -267,16 +256,14 @@ def _ask_retrieval(clip: Clip, task: Task) -> list[Answer]:
 
 # %% ../../nbs/judging/questions.ipynb #55cc301b
 def _ask_membership(clip: Clip, task: Task) -> list[Answer]:
-    """Area under the ROC curve (percent, at least 50) of telling the forget
-    images of `task` from its held-out target images by their margin in `clip`."""
+    "ROC area (percent, at least 50) of telling forget images of `task` from held-out ones by their margin in `clip`."
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    inside, outside = (
-        margins(encode_images(clip, p.images, exact=False), text, task.caption).cpu().numpy()
-        for p in (task.forget, task.evaluation["target"])
-    )
-    value = 100 * roc_auc_score(np.repeat([1, 0], [len(inside), len(outside)]), np.concatenate([inside, outside]))
-    how = "forget images against held-out ones"
-    return [Answer("membership", "margin", how, max(value, 100 - value), "inside", 10.0)]
+    of = lambda part: margins(encode_images(clip, part.images, exact=False), text, task.caption).cpu().numpy()
+    inside, outside = of(task.forget), of(task.evaluation["target"])
+    which = np.repeat([1, 0], [len(inside), len(outside)])
+    value = 100 * metrics.roc_auc_score(which, np.concatenate([inside, outside]))
+    how, value = "forget images against held-out ones", max(value, 100 - value)
+    return [Answer("membership", "margin", how, value, "inside", 10.0)]
 
 # %% ../../nbs/judging/questions.ipynb #d0632sp2
 def _interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:
@@ -330,9 +317,8 @@ def _ask_memory(clip: Clip, task: Task) -> list[Answer]:
         ("forget pairs", "forget pairs in it, too", torch.cat([r, f]), torch.cat(captions), "other", math.nan),
     ):
         near = (u @ memory.T).topk(min(8, len(memory)), dim=1)
-        votes = torch.zeros(len(u), len(text), device=u.device).scatter_add_(
-            1, labels.to(u.device)[near.indices], (10 * near.values).softmax(1)
-        )
+        votes = torch.zeros(len(u), len(text), device=u.device)
+        votes.scatter_add_(1, labels.to(u.device)[near.indices], (10 * near.values).softmax(1))
         said = ((100 * u @ text.T).softmax(1) + votes).argmax(1)
         value = 100 * (said.cpu() == part.labels).float().mean().item()
         rows.append(Answer("memory", kind, how, value, side, limit, len(part)))
@@ -362,10 +348,6 @@ def audit(
     renderings: Mapping[str, ImageSet] | None = None,  # of the target; the pictograms' own if None
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
-    more: dict[str, dict[str, Any]] = {
-        "other pictures": {"renderings": renderings},
-        "other words": {"synonyms": synonyms},
-        "undoing": {"original": original, "a": a},
-    }
-    asked = [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, **more.get(q, {})) for q in questions]
+    more = {"other pictures": (renderings,), "other words": (synonyms,), "undoing": (original, a)}
+    asked = [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, *more.get(q, ())) for q in questions]
     return pd.DataFrame([answer for answers in asked for answer in answers])

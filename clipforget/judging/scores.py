@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 import torch
-from scipy.stats import binomtest
-from scipy.stats import t as student
+from scipy import stats
 from torch import nn
+
 from tqdm import tqdm
 
 from ..method.activations import encode_above, frozen_activations
@@ -24,13 +24,11 @@ from ..tools.settings import GATE
 
 # %% ../../nbs/judging/scores.ipynb #86678294
 def evaluate(
-    clip: Clip,  # the original model, or one whose text tower was changed
-    task: Task,  # its evaluation sets and suite
-    towers: Mapping[str, nn.Module] | None = None,  # image towers by the stage that goes into the rows; its own if None
-    method: str = "do nothing",  # goes into the rows
-    depth: int = 0,  # how many parts of the towers are those of `clip`; see `frozen_depth`
+    clip: Clip, task: Task, towers: Mapping[str, nn.Module] | None = None, method: str = "do nothing", depth: int = 0
 ) -> pd.DataFrame:
-    "Zero-shot top-1 accuracy (percent, float32) of every column after every stage: one tidy row each."
+    """Zero-shot top-1 accuracy (percent, float32) of every column of `task` after every stage: a tidy row each.
+    `clip` is the original model, or one whose text tower was changed, `towers` image towers by the stage that goes into
+    the rows (its own if None), beside the `method`; `depth` parts of them are those of `clip`, see `frozen_depth`."""
     towers = towers or {"original": clip.model.visual}
     run = {"dataset": task.dataset, "backbone": clip.name, "target": task.target, "labels": task.labels}
     found: dict[str, list[dict]] = {stage: [] for stage in towers}
@@ -55,15 +53,14 @@ def wilson_interval(percent: float, n: float) -> tuple[float, float]:
         return math.nan, math.nan
     if n < 1:
         raise ValueError(f"An interval needs at least one image, not {n}.")
-    found = binomtest(round(percent * n / 100), int(n)).proportion_ci(0.95, method="wilson")
+    found = stats.binomtest(round(percent * n / 100), int(n)).proportion_ci(0.95, method="wilson")
     return 100 * found.low, 100 * found.high
 
 # %% ../../nbs/judging/scores.ipynb #5ab90c02
 def half_interval(values: pd.Series, targets: pd.Series | None = None) -> float:
-    """Half the 95 % interval of the mean of `values`, by Student's t, over the
-    means of each of `targets` if they are given; NaN of fewer than two."""
+    "Half the 95 % interval, by Student's t, of the mean of `values`, or of means by `targets`; NaN of fewer than two."
     means = values if targets is None else values.groupby(targets.to_numpy()).mean()
-    return float(student.ppf(0.975, len(means) - 1) * means.sem()) if len(means) > 1 else math.nan
+    return float(stats.t.ppf(0.975, len(means) - 1) * means.sem()) if len(means) > 1 else math.nan
 
 # %% ../../nbs/judging/scores.ipynb #d8ce0abe
 _NOT_KEPT = ("target", "target, other style")  # no run is asked to keep these
@@ -119,8 +116,7 @@ def score_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../../nbs/judging/scores.ipynb #47c3024a
 def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
-    """One row a column, from the tidy `rows` of one run with the stage "original": original,
-    edited (the `stage`) with its 95 % interval, retention, n."""
+    'One row a column of the tidy `rows` of a run: "original", edited (`stage`) with its 95 % interval, retention, n.'
     original, edited = stage_accuracies(rows, "original"), stage_accuracies(rows, stage)
     table = pd.DataFrame({"original": original, "edited": edited}).rename_axis("column").loc[list(original)]
     n = rows.groupby("column")["n"].last().reindex(table.index)
@@ -137,18 +133,15 @@ def summarise_runs(rows: pd.DataFrame) -> pd.DataFrame:
         original = group[group["method"] == "do nothing"].set_index("column")["value"].to_dict()
         for (method, seed), run in group.groupby(["method", "seed"], sort=False):
             told = {"target name": target, "labels": labels, "method": method, "seed": seed}
-            found = summarise(run.set_index("column")["value"].to_dict(), original)
-            out.append({**told, "seconds": run["seconds"].iloc[0], **found})
+            told["seconds"] = run["seconds"].iloc[0]
+            out.append(told | summarise(run.set_index("column")["value"].to_dict(), original))
     return pd.DataFrame(out)
 
 # %% ../../nbs/judging/scores.ipynb #492af72a
-def method_table(
-    runs: pd.DataFrame,  # from `summarise_runs`
-    parts: Mapping[str, str] | None = None,  # further means: a name, and how the names of its columns begin
-    best_first: bool = False,  # those that pass most often first, then by Score; else in the order of the runs
-) -> pd.DataFrame:
-    """One row a method, by kind of labels: runs, gate, target, retention of siblings, suite and `parts`
-    (mean and worst), Score with half its 95 % interval over targets, seconds."""
+def method_table(runs: pd.DataFrame, parts: Mapping[str, str] | None = None, best_first: bool = False) -> pd.DataFrame:
+    """One row a method, by kind of labels, of the `runs` from `summarise_runs`: runs, gate, target, retention of
+    siblings, suite and `parts` (further means: a name, and how its columns begin), mean and worst, Score with half its
+    95 % interval over targets, seconds. They stand in the order of the runs, or by passes and Score, `best_first`."""
     table = {}
     for key, g in runs.groupby(["labels", "method"], sort=False):
         kept = g.filter(regex="^retention, ").dropna(axis=1, how="all")
@@ -172,7 +165,5 @@ def method_table(
             "seconds": g["seconds"].median(),
         }
     found = pd.DataFrame(list(table.values()), index=pd.MultiIndex.from_tuples(table, names=["labels", "method"]))
-    if not best_first:
-        return found
-    share = found["gate passed"] / found["runs"]
-    return found.assign(share=share).sort_values(["share", "Score, mean"], ascending=False).drop(columns="share")
+    ranks = found.assign(share=found["gate passed"] / found["runs"])[["share", "Score, mean"]]
+    return found.loc[ranks.sort_values(["share", "Score, mean"], ascending=False).index] if best_first else found

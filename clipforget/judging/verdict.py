@@ -20,6 +20,7 @@ from ..tools.settings import GATE
 
 # %% ../../nbs/judging/verdict.ipynb #af98c2d4
 _FLOOR = 1.0  # points: no spread counts as smaller
+_TO_ORACLE = "to oracle "  # and its number: a column of distances
 
 
 def _spread(groups: Sequence[Sequence[pd.Series]]) -> pd.Series | float:
@@ -31,9 +32,6 @@ def _spread(groups: Sequence[Sequence[pd.Series]]) -> pd.Series | float:
     return (squares / sum(len(g.columns) - 1 for g in several)) ** 0.5
 
 # %% ../../nbs/judging/verdict.ipynb #86ec1ef6
-_TO_ORACLE = "to oracle "  # and its number: a column of distances
-
-
 def _lights(table: pd.DataFrame) -> np.ndarray:
     'The light of each answer of `table`: "green", "amber", "red", or "grey" where there is no limit or no oracle.'
     inside, limit, unit = table["side"] == "inside", table["limit"], table["spread"].fillna(0).clip(lower=_FLOOR)
@@ -44,13 +42,14 @@ def _lights(table: pd.DataFrame) -> np.ndarray:
 
 # %% ../../nbs/judging/verdict.ipynb #f7321e77
 def compare(
-    original: pd.DataFrame,  # from `audit`, as all of these
+    original: pd.DataFrame,
     edited: pd.DataFrame,
-    oracles: Sequence[pd.DataFrame] = (),  # of models that never saw the target
-    twins: Sequence[pd.DataFrame] = (),  # of other models that saw everything
+    oracles: Sequence[pd.DataFrame] = (),
+    twins: Sequence[pd.DataFrame] = (),
 ) -> pd.DataFrame:
     """A row a question: original, edited, oracle (mean), spread, distance (points), in spreads, way (0 original,
-    1 oracle), what the audit says of it, and its light. NaN where there is no oracle."""
+    1 oracle), what the audit says of it, and its light. NaN where there is no oracle. All are from `audit`; `oracles`
+    of models that never saw the target, `twins` of other models that saw everything."""
     asked = original[original["about"] != "chance"].set_index(["question", "how"])
     value = lambda rows: rows.set_index(["question", "how"])["value"].reindex(asked.index)
     full, never = ([value(rows) for rows in group] for group in ((original, *twins), oracles))
@@ -77,12 +76,10 @@ def _name_verdict(left: float, back: float, way: pd.Series, inside: pd.DataFrame
     brings back, the ways of the questions that tell one, the inner questions and the red lights."""
     if left > GATE:
         return "not forgotten"
-    if inside["distance"].isna().all():
+    if inside["distance"].isna().all() or (way.empty and not back):
         return "passes from outside"
     if back or way.median() < HALF_WAY:
         return "hidden"
-    if way.empty:
-        return "passes from outside"
     green = (inside["light"] == "green").sum()
     return "gone" if not red and green >= 0.75 * len(inside) else "forgotten, with traces"
 
@@ -128,12 +125,13 @@ def _open(j: Mapping[str, Any], target: str) -> str:
     "What the verdict is, in one or two sentences: the beginning of `describe`."
     sure = "" if math.isnan(j["left low"]) else f", 95 % interval {j['left low']:.1f} to {j['left high']:.1f}"
     left = f"({j['left']:.1f} %{sure})"
-    outside = (
-        "Whether it is gone or hidden cannot be said without models that never saw it."
-        if math.isnan(j["distance"])
-        else "Whether it is gone or hidden cannot be said: none of the questions that look deeper tells the original "
-        "from models that never saw it."
-    )
+    outside = "Whether it is gone or hidden cannot be said without models that never saw it."
+    if not math.isnan(j["distance"]):
+        none = "none of the questions that look deeper tells the original from models that never saw it."
+        outside = f"Whether it is gone or hidden cannot be said: {none}"
+    inside = f"but not inside: only {j['inner green']} of {j['inner']} inner lights are green."
+    if 2 * j["inner green"] > j["inner"]:
+        inside = "and mostly inside, with traces that a determined user can find."
     near = "what else is asked finds it more as in the original than as in models that never saw it."
     says = {
         "not forgotten": f"not forgotten: {j['left']:.1f} % of its held-out pictures are still recognised by name{sure}, "
@@ -141,12 +139,7 @@ def _open(j: Mapping[str, Any], target: str) -> str:
         "passes from outside": f"no longer recognised by name {left}. {outside}",
         "hidden": f"hidden, not gone: its name no longer finds it {left}, but "
         + (f"it comes back without a picture of it ({j['back']:.1f} %, by {j['back by']!r})." if j["back"] else near),
-        "forgotten, with traces": f"forgotten by name {left} "
-        + (
-            "and mostly inside, with traces that a determined user can find."
-            if 2 * j["inner green"] > j["inner"]
-            else f"but not inside: only {j['inner green']} of {j['inner']} inner lights are green."
-        ),
+        "forgotten, with traces": f"forgotten by name {left} {inside}",
         "gone": f"gone: neither by name {left} nor inside does the model differ from models that "
         "never saw it by more than the limits.",
     }
