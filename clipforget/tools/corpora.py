@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -53,21 +53,6 @@ class _Batch:
         return [c.text for c in different], torch.tensor([rows[f] for f in self.facts])
 
 # %% ../../nbs/tools/corpora.ipynb #0bdc1160
-class Corpus(Protocol):
-    "What a model may learn from."
-
-    @property
-    def held_out(self) -> tuple[str, ...]:
-        "Names that pre-training never sees."
-
-    def draw_batch(self, step: int, batch: int, seed: int) -> _Batch:
-        """At most `batch` pairs for the step numbered `step` (from 0),
-        a function of that, of `seed` and of `batch` alone."""
-
-    def texts(self) -> set[str]:
-        "Every sentence that a batch or a zero-shot classifier may use."
-
-
 def _chance(seed: int, step: int) -> tuple[np.random.Generator, torch.Generator]:
     "All chance of a step: NumPy's and torch's."
     return np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
@@ -149,14 +134,7 @@ def _pictogram_corpus(fraction: float = 0.1, leave_out: Sequence[str] = (), limi
     return PictogramCorpus((things, flags, digits), tuple(sorted(hidden)), tuple(items))
 
 # %% ../../nbs/tools/corpora.ipynb #b746f009
-_PHOTO = (
-    "{n}",
-    "a picture of {n}",
-    "a small picture of the {n}",
-    "a {s} of a {n}",
-    "a {s} of the {n}",
-    "a small {s} of a {n}",
-)
+_PHOTO = (*(t.format("{n}") for t in TEMPLATES), "a {s} of a {n}", "a {s} of the {n}", "a small {s} of a {n}")
 # for sets of one style
 _TONED = (*_PHOTO, "a {t} {s} of a {n}", "a {t} picture of the {n}", "a {n} in {t}", "a small {n} in {t}")
 
@@ -225,9 +203,8 @@ def _photo_corpus(dataset: str, root: Path, limit: int = 0) -> _PhotoCorpus:
     if limit:
         learn = torch.cat([learn[(known[learn] == pair).all(1)][:limit] for pair in known.unique(dim=0)])
     if not len(learn) or not len(judge):
-        raise ValueError(
-            f"{dataset} in {root} has {len(learn)} pictures to learn from and {len(judge)} held out; both are needed."
-        )
+        there = f"{len(learn)} pictures to learn from and {len(judge)} held out"
+        raise ValueError(f"{dataset} in {root} has {there}; both are needed.")
     own = min(*load_item(found.source, 0).size, 80)  # at most so many pixels of a kept image's side
     name = "" if isinstance(found.source, tuple) else dataset
     decode = lambda which, size: pixels(Photos(found.source, tuple(which.tolist()), size, name))
@@ -239,7 +216,7 @@ def _photo_corpus(dataset: str, root: Path, limit: int = 0) -> _PhotoCorpus:
 class _JointCorpus:
     "Several corpora in every batch, in the order of their `parts`."
 
-    parts: tuple[Corpus, ...]
+    parts: tuple["Corpus", ...]
     shares: tuple[int, ...]  # how much of a batch each part fills, as a proportion
 
     @property
@@ -266,6 +243,9 @@ class _JointCorpus:
         facts = tuple(f | {self._kinds[n] for n in f if n in self._kinds} for d in drawn for f in d.facts)
         return _Batch(torch.cat([d.images for d in drawn]), tuple(c for d in drawn for c in d.captions), facts)
 
+
+Corpus = PictogramCorpus | _PhotoCorpus | _JointCorpus  # what a model may learn from
+
 # %% ../../nbs/tools/corpora.ipynb #d3be6fa7
 def load_corpus(dataset: str, root: Path = Path(), limit: int = 0, **emoji: Any) -> Corpus:
     """The corpus of a `dataset`: "emoji", "cifar10", "pacs", another folder below `root`, where the photographs lie, or several
@@ -274,10 +254,8 @@ def load_corpus(dataset: str, root: Path = Path(), limit: int = 0, **emoji: Any)
     FileNotFoundError or ValueError before anything is decoded."""
     names = split_names(dataset)
     if not names or len(set(names)) < len(names):
-        raise ValueError(
-            f"dataset={dataset!r} names {'a data set twice' if names else 'no data set'}; "
-            "wanted: names such as emoji, cifar10 or pacs with semicolons between them."
-        )
+        wrong, wanted = "a data set twice" if names else "no data set", "names such as emoji, cifar10 or pacs"
+        raise ValueError(f"dataset={dataset!r} names {wrong}; wanted: {wanted} with semicolons between them.")
     for name in set(names) - {"emoji"}:
         _list_photos(name, root)
     parts = tuple(

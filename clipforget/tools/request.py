@@ -89,18 +89,15 @@ class Request(_Run):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clusters and self.subgroup.startswith(("query:", "file:")):
-            raise ValueError(
-                f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters. "
-                "Leave one of them out, or give the number of a cluster as subgroup."
-            )
+            both = f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters."
+            raise ValueError(f"{both} Leave one of them out, or give the number of a cluster as subgroup.")
         which = _POOL if self.dataset == "folder" and self.pool else self.dataset
         allowed = {f.name for f in dataclasses.fields(self) if which in f.metadata.get("of", ())}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if "of" in f.metadata and f.name not in allowed and value != f.default:
-                raise ValueError(
-                    f"{f.name}={value!r} means nothing for a {which} data set; it takes {', '.join(sorted(allowed))}."
-                )
+                takes = ", ".join(sorted(allowed))
+                raise ValueError(f"{f.name}={value!r} means nothing for a {which} data set; it takes {takes}.")
 
     @property
     def goal(self) -> str:
@@ -168,7 +165,7 @@ def check_parameters(namespace: MutableMapping[str, Any]) -> None:
 def parameter_defaults() -> dict[str, object]:
     "Every parameter of the main job with its default in run.ipynb: None for a setting that a data set has a value of its own for."
     both = (*dataclasses.fields(Request), *dataclasses.fields(Settings))
-    return {f.name: None if f.metadata.get("own") else f.default for f in both if f.metadata.get("in_run", True)}
+    return {f.name: None if DATASETS.keys() & f.metadata else f.default for f in both if f.metadata.get("in_run", True)}
 
 
 def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:

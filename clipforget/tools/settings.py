@@ -24,10 +24,9 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: 
 
 def _kinds(annotation: object) -> set[object]:
     "The types in an annotation, which may be a text such as 'float | None', as a notebook has it; none if any of them is not of `_KINDS`."
-    kinds = set(get_args(annotation)) or {annotation}
-    if isinstance(annotation, str):
-        named = {"None": NoneType, **{kind.__name__: kind for kind in _KINDS}}
-        kinds = {named.get(part.strip()) for part in annotation.split("|")}
+    named = {"None": NoneType, **{kind.__name__: kind for kind in _KINDS}}
+    texts = annotation.split("|") if isinstance(annotation, str) else ()
+    kinds = {named.get(part.strip()) for part in texts} or set(get_args(annotation)) or {annotation}
     return kinds if kinds <= {*_KINDS, NoneType} else set()
 
 
@@ -45,15 +44,12 @@ def _typed(text: str, kinds: set[object]) -> Any:
 
 # %% ../../nbs/tools/settings.ipynb #a4be4d2a
 def check_value(
-    name: str,  # of a parameter
-    value: object,  # what was given for it
-    annotation: object,  # its type, such as `bool`, `float | None` or the text "float | None"; any other allows everything
-    low: float = -math.inf,  # the least number
-    high: float = math.inf,  # the largest
-    typed: bool = False,  # `value` is a text that stands behind `-p name` on a command line
+    name: str, value: object, annotation: object, low: float = -math.inf, high: float = math.inf, typed: bool = False
 ) -> Any:
-    """`value` if it is of that type and within the bounds; a whole number becomes a float where that is wanted, and a
-    text, since papermill makes a number of whatever looks like it. ValueError for any other value."""
+    """The `value` of the parameter `name` if it is of the type `annotation` (such as `bool`, `float | None` or the text
+    "float | None"; any other allows everything) and a number from `low` to `high`; a whole number becomes a float where
+    that is wanted, and a text, since papermill makes a number of whatever looks like it. A `typed` one is a text that
+    stands behind `-p name` on a command line. ValueError for any other value."""
     kinds = _kinds(annotation)
     value = _typed(str(value), kinds) if typed else value
     if not kinds or (value is None and NoneType in kinds):
@@ -111,8 +107,8 @@ class Range:
 
 def setting(default: object, help: str, low: float = -math.inf, high: float = math.inf, **more: object) -> Any:
     """A field of `Settings` or `Request`: its `default` where nobody says another, what it is in one line with its unit
-    (`help`), the least and the largest number (`low`, `high`); `more` are own, paper, search, choices and of, as explained
-    where they are used."""
+    (`help`), the least and the largest number (`low`, `high`); `more` are a data set's own value, paper, search, choices
+    and of, as explained where they are used."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, **more})
 
 # %% ../../nbs/tools/settings.ipynb #6c575a2a
@@ -170,17 +166,14 @@ _WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
 class _Forgetting(Declared):
     "The settings of the first stage."
 
-    layers: int = setting(6, "k: how many layers get adapters", 1, own={"cifar10": 4, "style": 1})
+    layers: int = setting(6, "k: how many layers get adapters", 1, cifar10=4, style=1)
     layer_choice: str = setting(
-        "fisher",
-        "how they are chosen: fisher (paper), last or random",
-        in_run=False,
-        choices=("fisher", "last", "random"),
+        "fisher", "how chosen: fisher (paper), last or random", in_run=False, choices=("fisher", "last", "random")
     )
     lowest_part: int | None = setting(
-        None, "adapters from this part on; None: the upper half", 0, own={"cifar10": 5, "style": 6}, paper=0
+        None, "adapters from this part on; None: the upper half", 0, cifar10=5, style=6, paper=0
     )
-    rank: int = setting(16, "r of every adapter", 1, own={"style": 4})
+    rank: int = setting(16, "r of every adapter", 1, style=4)
     forget_rate: float = setting(0.003, "learning rate of stage 1 (Adam)", 0)
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     batch: int = setting(64, "images of each kind a step, in both stages that train", 1, in_run=False)
@@ -199,24 +192,17 @@ class _Reminding(_Forgetting):
     random_control: bool = setting(False, "a random perturbation of the alignment's size in its place", in_run=False)
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
-    remind_steps: int = setting(150, "steps of stage 2", 1, own={"cifar10": 800})
-    contrastive: float = setting(0.1, "weight of the contrastive loss", 0, own={"cifar10": 0.25})
-    distillation: float = setting(
-        10.0, "weight of the distillation", 0, own={"cifar10": 30.0, "style": 30.0}, search=_WEIGHT
-    )
+    remind_steps: int = setting(150, "steps of stage 2", 1, cifar10=800)
+    contrastive: float = setting(0.1, "weight of the contrastive loss", 0, cifar10=0.25)
+    distillation: float = setting(10.0, "weight of the distillation", 0, cifar10=30.0, style=30.0, search=_WEIGHT)
     forget_weight: float = setting(
-        10.0,
-        "weight of the forget loss while reminding",
-        0,
-        own={"cifar10": 100.0, "style": 100.0},
-        paper=0.0,
-        search=_WEIGHT,
+        10.0, "weight of the forget loss while reminding", 0, cifar10=100.0, style=100.0, paper=0.0, search=_WEIGHT
     )
     remind_margin: float = setting(
-        0.4, "m of the forget loss in stage 2 (cosine)", -2, 2, own={"cifar10": 0.2, "style": 0.2}, search=_LATER
+        0.4, "m of the forget loss in stage 2 (cosine)", -2, 2, cifar10=0.2, style=0.2, search=_LATER
     )
-    retries: int = setting(0, "repeats of stage 2, each at thrice the forget weight", 0, own={"cifar10": 2, "style": 2})
-    feature_transfer: bool = setting(False, "forget images with the siblings' variety, too", own={"style": True})
+    retries: int = setting(0, "repeats of stage 2, each at thrice the forget weight", 0, cifar10=2, style=2)
+    feature_transfer: bool = setting(False, "forget images with the siblings' variety, too", style=True)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
@@ -234,7 +220,7 @@ class Settings(_Reminding):
 
     soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1)
     allowed_risk: float = setting(
-        1e-5, "estimated risk (%) that the soup may leave", 0, 100, own={"cifar10": 0.3}, paper=GATE, search=_RISK
+        1e-5, "estimated risk (%) that the soup may leave", 0, 100, cifar10=0.3, paper=GATE, search=_RISK
     )
 
     @classmethod
@@ -246,8 +232,7 @@ class Settings(_Reminding):
         if isinstance(given, str):
             given = _read_json(given)
         check_names("setting", given or {}, cls.names())
-        own = lambda f: f.metadata.get("paper") if paper else f.metadata.get("own", {}).get(dataset)
-        found: dict[str, Any] = {f.name: own(f) for f in dataclasses.fields(cls)}
+        found: dict[str, Any] = {f.name: f.metadata.get("paper" if paper else dataset) for f in dataclasses.fields(cls)}
         found |= {name: value for name, value in (given or {}).items() if value is not None}
         return cls(**{name: value for name, value in found.items() if value is not None})
 
@@ -259,11 +244,11 @@ class Settings(_Reminding):
     @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the data sets' own values, and what it is."
-        parts: dict[str, type[Declared]] = {"forgetting": _Forgetting, "reminding": _Reminding, "restoring": cls}
+        stages: dict[str, str] = dict.fromkeys(cls.names(), "restoring")
+        stages |= dict.fromkeys(_Reminding.names(), "reminding") | dict.fromkeys(_Forgetting.names(), "forgetting")
         rows = []
         for f in dataclasses.fields(cls):
-            stage = next(stage for stage, part in parts.items() if f.name in part.names())
-            own = {dataset: f.metadata.get("own", {}).get(dataset, "") for dataset in ("cifar10", "style")}
+            own = {dataset: f.metadata.get(dataset, "") for dataset in ("cifar10", "style")}
             told = {"default": f.default, **own, "what it is": f.metadata["help"]}
-            rows.append({"setting": f.name, "stage": stage, **told})
+            rows.append({"setting": f.name, "stage": stages[f.name], **told})
         return rows
