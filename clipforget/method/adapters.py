@@ -93,8 +93,8 @@ def merge(original: nn.Module, visual: nn.Module) -> nn.Module:
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:
     """Write the adapters of `visual` with the hash of `base`'s weights
     to the safetensors file `path`; `notes` are kept as JSON."""
-    parts = [(n, x, k) for n, x in adapters(visual).items() for k in ("A", "B", "a")]
-    tensors = {f"{n}/{k}": getattr(x, k).detach().cpu().contiguous() for n, x, k in parts}
+    parts = {f"{n}/{k}": v for n, adapter in adapters(visual).items() for k, v in adapter.state_dict().items()}
+    tensors = {name: value.cpu().contiguous() for name, value in parts.items()}
     header = {"format": "clipforget-patch-1", "base": weights_hash(base.model), "notes": json.dumps(notes or {})}
     with write_atomic(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=header)
@@ -128,8 +128,6 @@ def load_patch(base: Clip, path: Path) -> nn.Module:
     names = sorted({k.rpartition("/")[0] for k in tensors})
     rank = max(len(tensors[f"{n}/A"]) for n in names)
     visual = add_adapters(base.model.visual, names, rank, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for name, adapter in adapters(visual).items():
-            for k in ("A", "B", "a"):
-                getattr(adapter, k).copy_(tensors[f"{name}/{k}"])
+    for name, adapter in adapters(visual).items():
+        adapter.load_state_dict({k: tensors[f"{name}/{k}"] for k in ("A", "B", "a")})
     return visual

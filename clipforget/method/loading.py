@@ -170,8 +170,7 @@ def _load_named(backbone: str) -> tuple[CLIP, dict]:
 # %% ../../nbs/method/loading.ipynb #92698353
 def _default_device() -> torch.device:
     "cuda, else mps, else cpu."
-    other = "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device("cuda" if torch.cuda.is_available() else other)
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def load_clip(backbone: str = "emoji-rn", device: torch.device | None = None) -> Clip:
@@ -225,9 +224,8 @@ def _config_of(model: CLIP) -> dict:
         blocks, width = visual.transformer.resblocks, visual.conv1.out_channels
         vision |= {"layers": len(blocks), "width": width, "patch_size": visual.conv1.kernel_size[0]}
         vision |= {"head_width": width // blocks[0].attn.num_heads}
-    context, width = model.positional_embedding.shape
+    (context, width), blocks = model.positional_embedding.shape, model.transformer.resblocks
     words = {"context_length": context, "vocab_size": model.vocab_size, "width": width}
-    blocks = model.transformer.resblocks
     words |= {"heads": blocks[0].attn.num_heads, "layers": len(blocks)}
     config = {"embed_dim": model.text_projection.shape[1], "vision_cfg": vision, "text_cfg": words}
     if any(isinstance(m, QuickGELU) for m in model.modules()):

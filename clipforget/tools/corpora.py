@@ -8,7 +8,6 @@ __all__ = ['SIZE', 'Corpus', 'PictogramCorpus', 'load_corpus']
 # %% ../../nbs/tools/corpora.ipynb #d8cd1527
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,8 +134,13 @@ def _pictogram_corpus(fraction: float = 0.1, leave_out: Sequence[str] = (), limi
 
 # %% ../../nbs/tools/corpora.ipynb #b746f009
 _PHOTO = (*(t.format("{n}") for t in TEMPLATES), "a {s} of a {n}", "a {s} of the {n}", "a small {s} of a {n}")
-# for sets of one style
-_TONED = (*_PHOTO, "a {t} {s} of a {n}", "a {t} picture of the {n}", "a {n} in {t}", "a small {n} in {t}")
+_TONED = (
+    *_PHOTO,
+    "a {t} {s} of a {n}",
+    "a {t} picture of the {n}",
+    "a {n} in {t}",
+    "a small {n} in {t}",
+)  # of one style
 
 
 def _in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
@@ -189,8 +193,7 @@ def _list_photos(dataset: str, root: Path) -> Collection:
     if dataset == "cifar10":
         return list_cifar10(root)
     folders = [d.name for d in Path(root).iterdir() if d.is_dir()] if Path(root).is_dir() else []
-    if dataset not in folders and dataset != "pacs":
-        choose("data set", dataset, ["emoji", "cifar10", "pacs", *folders])
+    choose("data set", dataset, ["emoji", "cifar10", "pacs", *folders])
     return list_styles(Path(root) / dataset)
 
 
@@ -225,12 +228,6 @@ class _JointCorpus:
         shown = {n for p in self.parts if isinstance(p, _PhotoCorpus) for n in p.classes}
         return tuple(sorted({n for p in self.parts for n in p.held_out} - shown))
 
-    @cached_property
-    def _kinds(self) -> dict[str, str]:
-        "Sub-category by name, of every pictogram."
-        things = [p.sources[0] for p in self.parts if isinstance(p, PictogramCorpus)]
-        return {n: c for thing in things for n, c in zip(thing.names, thing.subcategories)}
-
     def texts(self) -> set[str]:
         "Those of all parts."
         return set().union(*(p.texts() for p in self.parts))
@@ -240,7 +237,9 @@ class _JointCorpus:
         pairs in all; the part numbered k draws by `seed` + k."""
         ends = np.round(np.cumsum((0, *self.shares)) * batch / sum(self.shares)).astype(int)
         drawn = [p.draw_batch(step, b, seed + k) for k, (p, b) in enumerate(zip(self.parts, np.diff(ends).tolist()))]
-        facts = tuple(f | {self._kinds[n] for n in f if n in self._kinds} for d in drawn for f in d.facts)
+        things = [p.sources[0] for p in self.parts if isinstance(p, PictogramCorpus)]
+        kinds = {n: c for thing in things for n, c in zip(thing.names, thing.subcategories)}
+        facts = tuple(f | {kinds[n] for n in f if n in kinds} for d in drawn for f in d.facts)
         return _Batch(torch.cat([d.images for d in drawn]), tuple(c for d in drawn for c in d.captions), facts)
 
 
@@ -258,8 +257,7 @@ def load_corpus(dataset: str, root: Path = Path(), limit: int = 0, **emoji: Any)
         raise ValueError(f"dataset={dataset!r} names {wrong}; wanted: {wanted} with semicolons between them.")
     for name in set(names) - {"emoji"}:
         _list_photos(name, root)
-    parts = tuple(
-        _pictogram_corpus(limit=limit, **emoji) if n == "emoji" else _photo_corpus(n, root, limit) for n in names
-    )
+    load = lambda name: _photo_corpus(name, root, limit) if name != "emoji" else _pictogram_corpus(limit=limit, **emoji)
+    parts = tuple(map(load, names))
     shares = {"emoji": 3, "cifar10": 3}  # 2 of any other
     return parts[0] if len(parts) == 1 else _JointCorpus(parts, tuple(shares.get(n, 2) for n in names))

@@ -24,7 +24,7 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: 
 
 def _kinds(annotation: object) -> set[object]:
     "The types in an annotation, which may be a text such as 'float | None', as a notebook has it; none if any of them is not of `_KINDS`."
-    named = {"None": NoneType, **{kind.__name__: kind for kind in _KINDS}}
+    named: dict[str, object] = {"None": NoneType, **{kind.__name__: kind for kind in _KINDS}}
     texts = annotation.split("|") if isinstance(annotation, str) else ()
     kinds = {named.get(part.strip()) for part in texts} or set(get_args(annotation)) or {annotation}
     return kinds if kinds <= {*_KINDS, NoneType} else set()
@@ -111,6 +111,10 @@ def setting(default: object, help: str, low: float = -math.inf, high: float = ma
     and of, as explained where they are used."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, **more})
 
+
+_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.1, 0.6)  # of a search: m in the first stage, and in the second
+_WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
+
 # %% ../../nbs/tools/settings.ipynb #6c575a2a
 class Declared:
     "A frozen dataclass whose fields are made by `setting`. ValueError for a value of another type, out of bounds, or not among its choices."
@@ -126,11 +130,6 @@ class Declared:
     def names(cls) -> tuple[str, ...]:
         "The names of the fields."
         return tuple(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
-
-    @classmethod
-    def search_space(cls) -> dict[str, Range]:
-        "The bounds within which a search may move the fields that it moves."
-        return {f.name: f.metadata["search"] for f in dataclasses.fields(cls) if "search" in f.metadata}  # type: ignore[arg-type]
 
 # %% ../../nbs/tools/settings.ipynb #f99e73fe
 _RENAMED = {
@@ -158,13 +157,9 @@ def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
         choose(kind, name, known)
 
 # %% ../../nbs/tools/settings.ipynb #26a60e24
-_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.1, 0.6)  # of a search: m in the first stage, and in the second
-_WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
-
-
 @dataclass(frozen=True)
-class _Forgetting(Declared):
-    "The settings of the first stage."
+class _Trained(Declared):
+    "The settings of the first stage and of the second."
 
     layers: int = setting(6, "k: how many layers get adapters", 1, cifar10=4, style=1)
     layer_choice: str = setting(
@@ -181,12 +176,6 @@ class _Forgetting(Declared):
         0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2, search=_MARGIN
     )
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-
-# %% ../../nbs/tools/settings.ipynb #e7f45ea0
-@dataclass(frozen=True)
-class _Reminding(_Forgetting):
-    "And of the second stage."
-
     align_steps: int = setting(20, "steps of the distribution alignment; 0 leaves it out", 0)
     aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, in_run=False)
     random_control: bool = setting(False, "a random perturbation of the alignment's size in its place", in_run=False)
@@ -215,7 +204,7 @@ def _read_json(text: str) -> dict[str, Any]:
 
 # %% ../../nbs/tools/settings.ipynb #be7baefa
 @dataclass(frozen=True)
-class Settings(_Reminding):
+class Settings(_Trained):
     "The settings of the three stages. ValueError for a value of another type or out of bounds."
 
     soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1)
@@ -244,11 +233,11 @@ class Settings(_Reminding):
     @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the data sets' own values, and what it is."
-        stages: dict[str, str] = dict.fromkeys(cls.names(), "restoring")
-        stages |= dict.fromkeys(_Reminding.names(), "reminding") | dict.fromkeys(_Forgetting.names(), "forgetting")
-        rows = []
+        starts = {"layers": "forgetting", "align_steps": "reminding", "soup_points": "restoring"}
+        stage, rows = "", []
         for f in dataclasses.fields(cls):
+            stage = starts.get(f.name, stage)
             own = {dataset: f.metadata.get(dataset, "") for dataset in ("cifar10", "style")}
             told = {"default": f.default, **own, "what it is": f.metadata["help"]}
-            rows.append({"setting": f.name, "stage": stages[f.name], **told})
+            rows.append({"setting": f.name, "stage": stage, **told})
         return rows
