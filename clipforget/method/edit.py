@@ -8,7 +8,7 @@ __all__ = ['WALK', 'Edit', 'apply_patch', 'Method']
 # %% ../../nbs/method/edit.ipynb #87fc78f8
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -189,21 +189,15 @@ class Method:
     @property
     def defaults(self) -> dict[str, Any]:
         "Its settings where nobody says another, by name."
-        return (
-            asdict(self.stages)
-            if self.stages
-            else {k: p.default for k, p in [*signature(self.run).parameters.items()][2:]}
-        )
+        given = [*signature(self.run).parameters.values()][2:]
+        return asdict(self.stages) if self.stages else {one.name: one.default for one in given}
 
-    def __call__(
-        self, clip: Clip, task: Task, settings: Settings | Mapping[str, Any] | None = None, **more: Any
-    ) -> Edit:
-        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is what
-        `prepare` gives, and of them folder, reference, cache_gb, cache. ValueError for a setting that it does not have."""
+    def __call__(self, clip: Clip, task: Task, settings: Settings | Mapping | None = None, **more: Any) -> Edit:
+        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is
+        what `prepare` gives, and of them folder, reference, cache_gb, cache. ValueError for a setting that it has not."""
         if self.stages:
             whole = settings if isinstance(settings, Settings) else self.stages.replace(**(settings or {}))
             return self.run(clip, task, whole, **more)
-        if isinstance(settings, Settings):  # what is at its default was not asked for
-            settings = {f.name: v for f in fields(settings) if (v := getattr(settings, f.name)) != f.default}
-        check_names("setting", settings or {}, self.defaults)
-        return self.run(clip, task, **{**(settings or {}), **more})
+        given = vars(settings).items() - vars(Settings()).items() if isinstance(settings, Settings) else settings or ()
+        check_names("setting", asked := dict(given), self.defaults)  # of whole settings what is not at its default
+        return self.run(clip, task, **asked, **more)
