@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 from clipforget.tools.request import Request
-from clipforget.tools.settings import Settings
+from clipforget.tools.settings import DATASETS, Settings
 
 
 def parameters_cell():
@@ -16,7 +16,8 @@ def parameters_cell():
         if not f.metadata.get("in_run", True):
             continue
         kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
-        own, help, default = f.metadata.get("own"), f.metadata["help"], f.default
+        own = {dataset: f.metadata[dataset] for dataset in f.metadata if dataset in DATASETS}
+        help, default = f.metadata["help"], f.default
         if own:
             default = None
             kind = kind if "None" in kind else f"{kind} | None"

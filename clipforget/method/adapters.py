@@ -52,13 +52,9 @@ def adapters(visual: nn.Module) -> dict[str, _LowRank]:
     return found
 
 
-def add_adapters(
-    visual: nn.Module,  # the original image tower; it is not changed
-    names: Sequence[str],  # which layers, as `layers` names them
-    rank: int,  # of every adapter, at most the layer's own
-    generator: torch.Generator,  # of A's random start
-) -> nn.Module:
-    "A copy of `visual` in eval mode whose only trainable parameters are the adapters' A and B."
+def add_adapters(visual: nn.Module, names: Sequence[str], rank: int, generator: torch.Generator) -> nn.Module:
+    """A copy of the image tower `visual` in eval mode whose only trainable parameters are A and B of adapters of the
+    layers `names` (as `layers` names them), of `rank` or the layer's own if that is less; `generator` draws A."""
     visual = deepcopy(visual).requires_grad_(False).eval()
     found = layers(visual)
     for name in names:
@@ -83,11 +79,8 @@ def scaled(visual: nn.Module, a: float) -> nn.Module:
     return visual
 
 
-def merge(
-    original: nn.Module,  # the tower that the adapters were added to
-    visual: nn.Module,  # its copy with adapters
-) -> nn.Module:
-    "A copy of `original` with the changed weights of `visual`: an ordinary open_clip tower."
+def merge(original: nn.Module, visual: nn.Module) -> nn.Module:
+    "A copy of the tower `original` with the changed weights of `visual`, its copy with adapters: an ordinary one."
     merged = deepcopy(original).requires_grad_(False).eval()
     places, sources = layers(merged), layers(visual)
     with torch.no_grad():
@@ -100,8 +93,8 @@ def merge(
 def save_patch(visual: nn.Module, base: Clip, path: Path, notes: dict | None = None) -> None:
     """Write the adapters of `visual` with the hash of `base`'s weights
     to the safetensors file `path`; `notes` are kept as JSON."""
-    parts = [(n, x, k) for n, x in adapters(visual).items() for k in ("A", "B", "a")]
-    tensors = {f"{n}/{k}": getattr(x, k).detach().cpu().contiguous() for n, x, k in parts}
+    parts = {f"{n}/{k}": v for n, adapter in adapters(visual).items() for k, v in adapter.state_dict().items()}
+    tensors = {name: value.cpu().contiguous() for name, value in parts.items()}
     header = {"format": "clipforget-patch-1", "base": weights_hash(base.model), "notes": json.dumps(notes or {})}
     with write_atomic(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=header)
@@ -125,23 +118,16 @@ def _read_patch(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     return header, tensors
 
 
-def load_patch(
-    base: Clip,  # the model that the patch was made for
-    path: Path,  # patch.safetensors
-) -> nn.Module:
-    """The image tower of `base` with the patch's adapters. ValueError
-    for another base, a damaged file or one that is no patch."""
+def load_patch(base: Clip, path: Path) -> nn.Module:
+    """The image tower of `base`, the model that the patch in the file `path` was made for, with the patch's adapters.
+    ValueError for another base, a damaged file or one that is no patch."""
     header, tensors = _read_patch(path)
     if header["base"] != weights_hash(base.model):
-        raise ValueError(
-            f"{path} belongs to weights {header['base'][:12]}, but {base.name!r} has {weights_hash(base.model)[:12]}. "
-            "Load the model that it was made from."
-        )
+        both = f"{path} belongs to weights {header['base'][:12]}, but {base.name!r} has {weights_hash(base.model)[:12]}"
+        raise ValueError(f"{both}. Load the model that it was made from.")
     names = sorted({k.rpartition("/")[0] for k in tensors})
     rank = max(len(tensors[f"{n}/A"]) for n in names)
     visual = add_adapters(base.model.visual, names, rank, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for name, adapter in adapters(visual).items():
-            for k in ("A", "B", "a"):
-                getattr(adapter, k).copy_(tensors[f"{name}/{k}"])
+    for name, adapter in adapters(visual).items():
+        adapter.load_state_dict({k: tensors[f"{name}/{k}"] for k in ("A", "B", "a")})
     return visual

@@ -181,13 +181,9 @@ def tokenizer_of(clip: Clip) -> Callable[[Sequence[str]], torch.Tensor]:
     return open_clip.get_tokenizer(name, trust_remote_code=False)
 
 # %% ../../nbs/method/clip.ipynb #827df814
-def truncated_text_features(
-    model: CLIP,  # with a causal mask
-    tokens: torch.Tensor,  # long [n, context]
-    transformer: nn.Module | None = None,  # a copy in another precision
-) -> torch.Tensor:
-    """`model.encode_text` [n, d] without the columns behind the
-    last end of text, which a causal mask keeps from mattering."""
+def truncated_text_features(model: CLIP, tokens: torch.Tensor, transformer: nn.Module | None = None) -> torch.Tensor:
+    """`model.encode_text` [n, d] of `tokens` (long [n, context]) without the columns behind the last end of text, which
+    a causal mask keeps from mattering; `transformer` may be a copy of the model's in another precision."""
     end = tokens.argmax(1)  # the end of text has the highest id
     length = int(end.max()) + 1
     transformer = transformer or model.transformer
@@ -224,12 +220,9 @@ _MANY, _KEPT = 5000, 500
 "More prompts than _MANY are encoded in bfloat16; a classifier of more than _KEPT prompts is kept on disk."
 
 
-def kept_tensor(
-    name: str,  # what it is, at the head of its file's name
-    key: Sequence,  # whatever it depends on
-    make: Callable[[], torch.Tensor],  # computes it where there is no copy
-) -> torch.Tensor:
-    "What `make` returns, on the CPU: computed once and kept in `cache_dir`. ValueError if the copy on disk is damaged."
+def kept_tensor(name: str, key: Sequence, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """What `make` returns, on the CPU: computed once and kept in `cache_dir`, in a file called by `name` and a hash of `key`,
+    whatever it depends on. ValueError if the copy on disk is damaged."""
     file = cache_dir() / f"{name}-{short_hash(list(key), 20)}.safetensors"
     if file.exists():
         try:
@@ -242,13 +235,9 @@ def kept_tensor(
     return made
 
 # %% ../../nbs/method/clip.ipynb #17af09fb
-def class_embeddings(
-    clip: Clip,  # whose text tower to use
-    names: Sequence[str],  # of the c classes
-    templates: Sequence[str] = TEMPLATES,  # prompts with braces for the name
-) -> torch.Tensor:
-    """The zero-shot classifier: for each name the unit mean of its prompts'
-    embeddings, [c, d]. ValueError if its copy on disk is damaged."""
+def class_embeddings(clip: Clip, names: Sequence[str], templates: Sequence[str] = TEMPLATES) -> torch.Tensor:
+    """The zero-shot classifier: for each of the c `names` the unit mean of the embeddings by `clip` of its prompts, which
+    are `templates` with braces for the name, [c, d]. ValueError if its copy on disk is damaged."""
     prompts = [t.format(n) for t in templates for n in names]
 
     def encoded() -> torch.Tensor:
@@ -261,21 +250,14 @@ def class_embeddings(
     return kept_tensor("classes", [clip.texts.key, list(names), list(templates)], encoded).to(clip.device)
 
 # %% ../../nbs/method/clip.ipynb #8afabbdc
-def accuracy(
-    features: torch.Tensor,  # [n, d], unit features of pictures
-    classes: torch.Tensor,  # [c, d], class embeddings
-    labels: torch.Tensor,  # long [n], the right class of each picture, 0 to c - 1
-) -> float:
-    "Top-1 accuracy in percent."
+def accuracy(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:
+    """Top-1 accuracy in percent, from unit `features` of pictures [n, d], embeddings of the `classes` [c, d] and the right
+    class of each picture, `labels` (long [n], 0 to c - 1)."""
     return 100 * (features @ classes.T).argmax(1).eq(labels.to(features.device)).float().mean().item()
 
 
-def top_names(
-    features: torch.Tensor,  # [n, d], unit features of pictures
-    classes: torch.Tensor,  # [c, d], class embeddings
-    names: Sequence[str],  # of the c classes
-    k: int = 5,  # names a picture; all if there are fewer
-) -> list[list[tuple[str, float]]]:
-    "For each picture the `k` best names with their cosine, best first."
+def top_names(features: torch.Tensor, classes: torch.Tensor, names: Sequence[str], k: int = 5) -> list[list]:
+    """For each picture, of unit `features` [n, d], the `k` best `names` of the `classes`, whose embeddings are [c, d], with
+    their cosine, best first: (name, cosine); all if there are fewer."""
     best = (features @ classes.T).topk(min(k, len(names)), dim=1)
     return [[(names[j], s) for j, s in zip(js, ss)] for js, ss in zip(best.indices.tolist(), best.values.tolist())]

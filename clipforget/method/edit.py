@@ -6,11 +6,11 @@
 __all__ = ['WALK', 'Edit', 'apply_patch', 'Method']
 
 # %% ../../nbs/method/edit.ipynb #87fc78f8
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -156,21 +156,19 @@ class Edit(_Judged):
         return Path(file)
 
 # %% ../../nbs/method/edit.ipynb #applied1
-def apply_patch(
-    clip: Clip,  # the model that the patch was made from
-    file: Path | str,  # from `Edit.save_patch`
-) -> Clip:
-    "A copy of `clip` with the changes in a patch merged. ValueError for a patch of another model, and for a damaged file."
+def apply_patch(clip: Clip, file: Path | str) -> Clip:
+    """A copy of `clip`, the model that a patch was made from, with the changes in `file` (from `Edit.save_patch`)
+    merged. ValueError for a patch of another model, and for a damaged file."""
     return clip.with_visual(merge(clip.model.visual, load_patch(clip, Path(file))))
 
 # %% ../../nbs/method/edit.ipynb #7b7d8d0d
 @dataclass(frozen=True)
-class _Declared:
+class Method:
     "A method as it is called, and what it needs and moves."
 
     run: Callable[..., Edit]  # (clip, task, settings, ...) with the three stages, else (clip, task, **settings)
-    needs: tuple[str, ...]  # of _NEEDS
-    moves: str  # one of _MOVES
+    needs: tuple[str, ...]  # of names, forget images, siblings
+    moves: str  # what its weights belong to, or nothing
     source: str  # who proposed it
     space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds or choices of each setting
     prepare: Callable[[Clip, Task], dict] | None = None  # arguments that no searched setting changes
@@ -178,44 +176,28 @@ class _Declared:
     stages: Settings | None = None  # what the three stages are at where nobody says another; None: it has none
 
     def __post_init__(self) -> None:
-        for need in self.needs:
-            choose("need", need, _NEEDS)
-        choose("part that moves", self.moves, _MOVES)
+        check_names("need", self.needs, ("names", "forget images", "siblings"))
+        choose("part that moves", self.moves, ("nothing", "image tower", "text tower", "both towers"))
         check_names("setting", self.space, self.defaults)
 
     @property
     def about(self) -> dict[str, str]:
         "What it declares, in words."
-        needs, calibrates = (", ".join(self.needs) or "nothing"), self.calibrates or "nothing"
-        return {"needs": needs, "moves": self.moves, "calibrates": calibrates, "source": self.source}
+        told = {"needs": ", ".join(self.needs), "moves": self.moves, "calibrates": self.calibrates}
+        return {**{name: words or "nothing" for name, words in told.items()}, "source": self.source}
 
     @property
     def defaults(self) -> dict[str, Any]:
         "Its settings where nobody says another, by name."
-        given = list(inspect.signature(self.run).parameters.values())[2:]
+        given = [*signature(self.run).parameters.values()][2:]
         return asdict(self.stages) if self.stages else {one.name: one.default for one in given}
 
-# %% ../../nbs/method/edit.ipynb #7a9c2d82
-_NEEDS = ("names", "forget images", "siblings")
-_MOVES = ("nothing", "image tower", "text tower", "both towers")
-
-
-@dataclass(frozen=True)
-class Method(_Declared):
-    "A method with what it declares."
-
-    def __call__(
-        self,
-        clip: Clip,  # the original model
-        task: Task,  # what to forget and what to keep
-        settings: Settings | Mapping[str, Any] | None = None,  # all of the three stages, or some by name
-        **more: Any,  # what `prepare` gives; of the three stages also folder, reference, cache_gb, cache
-    ) -> Edit:
-        "The edit; `more` goes to the three stages. ValueError for a setting that the method does not have."
+    def __call__(self, clip: Clip, task: Task, settings: Settings | Mapping | None = None, **more: Any) -> Edit:
+        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is
+        what `prepare` gives, and of them folder, reference, cache_gb, cache. ValueError for a setting that it has not."""
         if self.stages:
             whole = settings if isinstance(settings, Settings) else self.stages.replace(**(settings or {}))
             return self.run(clip, task, whole, **more)
-        if isinstance(settings, Settings):  # what is at its default was not asked for
-            settings = {f.name: v for f in fields(settings) if (v := getattr(settings, f.name)) != f.default}
-        check_names("setting", settings or {}, self.defaults)
-        return self.run(clip, task, **{**(settings or {}), **more})
+        given = vars(settings).items() - vars(Settings()).items() if isinstance(settings, Settings) else settings or ()
+        check_names("setting", asked := dict(given), self.defaults)  # of whole settings what is not at its default
+        return self.run(clip, task, **asked, **more)

@@ -26,11 +26,9 @@ from ..tools.files import PACKAGE, choose, project_root, read_json, results_fold
 from ..tools.files import short_path, slug, write_atomic, write_json
 
 # %% ../../nbs/method/loading.ipynb #6ff655d4
+# how photographs are made square here, in open_clip's words (see `to_square`), and what a directory may tell its tokenizer
 _PREPARED = {"mode": "RGB", "interpolation": "bicubic", "resize_mode": "shortest"}
-"How photographs are made square here, in open_clip's words; see `to_square`."
-
 _TOKENIZER_SETTINGS = ("clean", "strip_sep_token", "language")
-"The settings that the configuration of a directory may give its tokenizer."
 
 
 def _check_preprocessing(name: str, asked: Mapping[str, Any]) -> None:
@@ -38,10 +36,8 @@ def _check_preprocessing(name: str, asked: Mapping[str, Any]) -> None:
     says; `asked` tells how, by open_clip's words, and None or nothing is its default, which is that."""
     for key, supported in _PREPARED.items():
         if asked.get(key) not in (None, supported):
-            raise ValueError(
-                f"{name} wants its pictures prepared with {key} {asked[key]!r}; supported is {supported!r} alone. "
-                "It would be judged on other pixels than its own: choose other weights."
-            )
+            wants = f"{name} wants its pictures prepared with {key} {asked[key]!r}; supported is {supported!r} alone."
+            raise ValueError(f"{wants} It would be judged on other pixels than its own: choose other weights.")
 
 
 def _check_config(file: Path) -> None:
@@ -55,43 +51,38 @@ def _check_config(file: Path) -> None:
     settings = text.get("tokenizer_kwargs") or {}
     refused = sorted(set(settings) - set(_TOKENIZER_SETTINGS))
     if refused or not isinstance(settings, dict):
-        raise ValueError(
-            f"{file} gives its tokenizer {', '.join(map(repr, refused)) or repr(settings)}, by which foreign code "
-            f"could run. Allowed in tokenizer_kwargs: {', '.join(_TOKENIZER_SETTINGS)}. Take the others out of the file."
-        )
+        given, allowed = ", ".join(map(repr, refused)) or repr(settings), ", ".join(_TOKENIZER_SETTINGS)
+        said = f"{file} gives its tokenizer {given}, by which foreign code could run. Allowed in tokenizer_kwargs:"
+        raise ValueError(f"{said} {allowed}. Take the others out of the file.")
     _check_preprocessing(f"local-dir:{file.parent}", config.get("preprocess_cfg") or {})
 
 # %% ../../nbs/method/loading.ipynb #332aedea
-_MODELS = PACKAGE / "models"
-_TOKENS = "token_embedding.weight"
+_MODELS, _CARD, _TOKENS = PACKAGE / "models", "open_clip_config.json", "token_embedding.weight"
 
 
 def shipped_models() -> list[str]:
     "Names of the models in the package."
-    return sorted(file.parent.name for file in _MODELS.glob("*/open_clip_config.json"))
+    return sorted(file.parent.name for file in _MODELS.glob(f"*/{_CARD}"))
 
 # %% ../../nbs/method/loading.ipynb #332aesp2
 def _load_compact(folder: Path) -> tuple[CLIP, dict]:
     """The full open_clip model (float32, every token row) from the compact form in `folder`, and the config
     file's content. ValueError if the two files are damaged or do not belong together."""
-    file, card = Path(folder) / "weights.safetensors", Path(folder) / "open_clip_config.json"
+    file, card = Path(folder) / "weights.safetensors", Path(folder) / _CARD
     config = read_json(card)
-    try:
-        state = load_file(file)
-    except (SafetensorError, OSError) as error:
-        said = f"The weights {file} are damaged or missing ({error}). Restore the file from the repository."
-        raise ValueError(said) from error
     model = CLIP(**config["model_cfg"])
     try:
+        state = load_file(file)
         ids, rows = state.pop("token_ids"), state.pop(_TOKENS)
         table = torch.zeros_like(model.token_embedding.weight).index_copy(0, ids, rows.float())
         every = {k: v.float() if v.is_floating_point() else v for k, v in state.items()} | {_TOKENS: table}
         model.load_state_dict(every)
+    except (SafetensorError, OSError) as error:
+        said = f"The weights {file} are damaged or missing ({error}). Restore the file from the repository."
+        raise ValueError(said) from error
     except (KeyError, IndexError, RuntimeError) as error:
-        raise ValueError(
-            f"{file} does not hold the weights of the model that {card} describes "
-            f"({str(error).splitlines()[0]}). Put the two files of one model into the folder."
-        ) from error
+        said = f"{file} does not hold the weights of the model that {card} describes ({str(error).splitlines()[0]})."
+        raise ValueError(f"{said} Put the two files of one model into the folder.") from error
     return model, config
 
 # %% ../../nbs/method/loading.ipynb #6ff655d5
@@ -109,32 +100,28 @@ def pretrained_folder(name: str, new: bool = False) -> Path:
 
 def _missing_model(name: str) -> FileNotFoundError:
     "What to say where there is no model `pretrained:name`: which there are, and the command that makes it."
-    tops = _model_folders()
-    there = sorted({p.name for top in tops for p in top.glob("*/")})
-    return FileNotFoundError(
-        f"There is no pre-trained model {name!r} in {' or '.join(map(short_path, tops))}; there are: {', '.join(there) or 'none'}. "
-        f"Make it: papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR. "
-        "DIR is where the photographs lie, as for the run itself."
-    )
+    places = " or ".join(map(short_path, _model_folders()))
+    there = ", ".join(sorted({p.name for top in _model_folders() for p in top.glob("*/")})) or "none"
+    command = f"papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR"
+    said = f"There is no pre-trained model {name!r} in {places}; there are: {there}. Make it: {command}."
+    return FileNotFoundError(f"{said} DIR is where the photographs lie, as for the run itself.")
 
 # %% ../../nbs/method/loading.ipynb #6ff655d6
 def _check_local_dir(folder: Path) -> None:
     """FileNotFoundError or ValueError unless `folder` has weights as
     safetensors and a configuration of open_clip's that is supported."""
-    names = "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"
-    config = folder / "open_clip_config.json"
+    names, config = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"), folder / _CARD
     if not config.is_file():
-        raise FileNotFoundError(
-            f"{folder} has no {config.name}. Wanted: a directory with {config.name} and {names[0]}."
-        )
+        raise FileNotFoundError(f"{folder} has no {_CARD}. Wanted: a directory with {_CARD} and {names[0]}.")
     found = sorted(folder.glob("*.safetensors"))
     pickled = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")]
     first = any((folder / name).is_file() for name in names)
     if not found or (pickled and not first):  # open_clip would take a pickle before weights of another name
-        raise FileNotFoundError(
-            f"{folder} has no weights as safetensors that come first (other weights: {', '.join(pickled) or 'none'}). "
-            f"Pickles can run code and are not opened: save them with safetensors.torch.save_file as {names[0]}."
+        said = (
+            f"{folder} has no weights as safetensors that come first (other weights: {', '.join(pickled) or 'none'})."
         )
+        advice = f"Pickles can run code and are not opened: save them with safetensors.torch.save_file as {names[0]}."
+        raise FileNotFoundError(f"{said} {advice}")
     for file in found:
         try:
             with safe_open(file, "pt") as stored:
@@ -155,9 +142,8 @@ def _create_open_clip(name: str, **settings: object) -> CLIP:
             first = str(error).splitlines()[1].strip()
             said = f"The weights of {name} belong to another architecture than its configuration: {first}"
             raise ValueError(said) from error
-        raise ConnectionError(
-            f"The weights of {name} could not be had ({error}). Without a network, give a directory: local-dir:PATH."
-        ) from error
+        advice = "Without a network, give a directory: local-dir:PATH."
+        raise ConnectionError(f"The weights of {name} could not be had ({error}). {advice}") from error
 
 # %% ../../nbs/method/loading.ipynb #48d260ae
 def _load_named(backbone: str) -> tuple[CLIP, dict]:
@@ -184,51 +170,41 @@ def _load_named(backbone: str) -> tuple[CLIP, dict]:
 # %% ../../nbs/method/loading.ipynb #92698353
 def _default_device() -> torch.device:
     "cuda, else mps, else cpu."
-    other = "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device("cuda" if torch.cuda.is_available() else other)
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load_clip(
-    backbone: str = "emoji-rn",  # a shipped model, `pretrained:NAME`, `local-dir:PATH`, or open_clip's NAME/TAG
-    device: torch.device | None = None,  # where to put it; the fastest device by default
-) -> Clip:
-    """A `Clip` in eval mode. ValueError with the allowed names for an unknown backbone, if weights are damaged, or
-    if they want pictures prepared in another way than CLIP's; FileNotFoundError where a model is not there."""
+def load_clip(backbone: str = "emoji-rn", device: torch.device | None = None) -> Clip:
+    """A `Clip` in eval mode of `backbone` (a shipped model, `pretrained:NAME`, `local-dir:PATH`, or open_clip's NAME/TAG)
+    on `device`, the fastest by default. ValueError with the allowed names for an unknown backbone, if weights are damaged,
+    or if they want pictures prepared in another way than CLIP's; FileNotFoundError where a model is not there."""
     kind, _, rest = backbone.partition(":")
-    extra: dict = {}
     if backbone in shipped_models() or kind == "pretrained":
         folder = _MODELS / backbone if kind != "pretrained" else pretrained_folder(rest)
         if not folder.is_dir():
             raise _missing_model(rest)
         model, config = _load_compact(folder)
-        model_cfg, pre, extra = config["model_cfg"], config["preprocess_cfg"], config.get("clipforget", {})
+    elif kind == "local-dir":
+        _check_local_dir(Path(rest))
+        model, config = _create_open_clip(backbone), {"model_cfg": open_clip.get_model_config(backbone)}
     else:
-        if kind == "local-dir":
-            _check_local_dir(Path(rest))
-            model, model_cfg = _create_open_clip(backbone), open_clip.get_model_config(backbone)
-        else:
-            model, model_cfg = _load_named(backbone)
-        pre = model.visual.preprocess_cfg
+        model, model_cfg = _load_named(backbone)
+        config = {"model_cfg": model_cfg}
+    pre, extra = config.get("preprocess_cfg") or model.visual.preprocess_cfg, config.get("clipforget", {})
     model = model.float().to(device or _default_device()).eval().requires_grad_(False)
-    return Clip(backbone, model, model_cfg, tuple(pre["mean"]), tuple(pre["std"]), tuple(extra.get("held_out", ())))
+    held_out, mean, std = tuple(extra.get("held_out", ())), tuple(pre["mean"]), tuple(pre["std"])
+    return Clip(backbone, model, config["model_cfg"], mean, std, held_out)
 
 # %% ../../nbs/method/loading.ipynb #84626181
-def from_open_clip(
-    model: CLIP,  # as from open_clip.create_model_and_transforms; it is not changed
-    preprocess: Callable,  # its transform for evaluation
-    tokenizer: Callable,  # its tokenizer
-    name: str = "in memory",  # what it is called in tables
-) -> Clip:
-    """A `Clip` of a model in memory. ValueError for a model that is not of open_clip's own ResNets and Vision
-    Transformers, or whose images are prepared in another way than CLIP's."""
+def from_open_clip(model: CLIP, preprocess: Callable, tokenizer: Callable, name: str = "in memory") -> Clip:
+    """A `Clip` of a `model` in memory, as from open_clip.create_model_and_transforms, with its transform for evaluation
+    (`preprocess`) and its `tokenizer`; tables call it `name`. The model is not changed. ValueError for one that is not of
+    open_clip's own ResNets and Vision Transformers, or whose images are prepared in another way than CLIP's."""
     steps = {type(step): step for step in getattr(preprocess, "transforms", ())}
     resize, normalize = steps.get(Resize), steps.get(Normalize)
     bicubic = resize is not None and resize.interpolation == InterpolationMode.BICUBIC
     if normalize is None or not bicubic or CenterCrop not in steps:
-        raise ValueError(
-            "preprocess is not CLIP's transform for evaluation: wanted are Resize (bicubic), CenterCrop and Normalize. "
-            "It is the third result of open_clip.create_model_and_transforms."
-        )
+        wanted = "CLIP's transform for evaluation: wanted are Resize (bicubic), CenterCrop and Normalize."
+        raise ValueError(f"preprocess is not {wanted} It is the third result of open_clip.create_model_and_transforms.")
     model = model.float().to(_default_device()).eval().requires_grad_(False)
     mean, std = tuple(map(float, normalize.mean)), tuple(map(float, normalize.std))
     return Clip(name, model, _config_of(model), mean, std, tokenizer=tokenizer)
@@ -248,9 +224,8 @@ def _config_of(model: CLIP) -> dict:
         blocks, width = visual.transformer.resblocks, visual.conv1.out_channels
         vision |= {"layers": len(blocks), "width": width, "patch_size": visual.conv1.kernel_size[0]}
         vision |= {"head_width": width // blocks[0].attn.num_heads}
-    context, width = model.positional_embedding.shape
+    (context, width), blocks = model.positional_embedding.shape, model.transformer.resblocks
     words = {"context_length": context, "vocab_size": model.vocab_size, "width": width}
-    blocks = model.transformer.resblocks
     words |= {"heads": blocks[0].attn.num_heads, "layers": len(blocks)}
     config = {"embed_dim": model.text_projection.shape[1], "vision_cfg": vision, "text_cfg": words}
     if any(isinstance(m, QuickGELU) for m in model.modules()):
@@ -266,13 +241,12 @@ def _config_of(model: CLIP) -> dict:
 def save_local_dir(clip: Clip, folder: Path) -> Path:
     """Write `clip` as an open_clip local directory (float32; with the
     tokenizer's files if it is Hugging Face's) and return the folder."""
-    folder = Path(folder)
-    tokenizer = tokenizer_of(clip)
+    folder, tokenizer = Path(folder), tokenizer_of(clip)
     if hasattr(tokenizer, "save_pretrained"):  # one of Hugging Face's
         tokenizer.save_pretrained(folder)
     state = {k: v.detach().cpu().contiguous() for k, v in clip.model.state_dict().items()}
     with write_atomic(folder / "open_clip_model.safetensors") as temporary:
         save_file(state, temporary)
     pre = {"mean": list(clip.mean), "std": list(clip.std), "size": clip.size, **_PREPARED}
-    write_json(folder / "open_clip_config.json", {"model_cfg": clip.config, "preprocess_cfg": pre})
+    write_json(folder / _CARD, {"model_cfg": clip.config, "preprocess_cfg": pre})
     return folder

@@ -33,20 +33,17 @@ def _finished_stage(path: Path | None, clip: Clip, make: Callable[[], Stage]) ->
     (not if `path` is None). `info` has the seconds that it took, now or then."""
     if path is not None and Path(path).exists():
         notes = read_notes(path)
-        history, importance = (
-            pd.read_json(StringIO(json.dumps(notes[k])), orient="split") if notes[k] else None
-            for k in ("history", "importance")
-        )
-        return Stage(notes["name"], load_patch(clip, path), history, notes["info"], importance)
+        table = lambda t: pd.read_json(StringIO(json.dumps(t)), orient="split") if t else None
+        tables = table(notes["history"]), table(notes["importance"])
+        return Stage(notes["name"], load_patch(clip, path), tables[0], notes["info"], tables[1])
     started = time.perf_counter()
     stage = make()
     stage.info["seconds"] = round(time.perf_counter() - started, 2)
     if path is not None:
         info = {k: v for k, v in stage.info.items() if not isinstance(v, pd.DataFrame | torch.Tensor)}
-        tables = {"history": stage.history, "importance": stage.importance}
-        stored = {k: None if t is None else json.loads(t.to_json(orient="split")) for k, t in tables.items()}
-        notes = {"name": stage.name, "info": info, **stored}
-        save_patch(stage.visual, clip, path, notes)
+        stored = lambda t: None if t is None else json.loads(t.to_json(orient="split"))
+        found = {"history": stored(stage.history), "importance": stored(stage.importance)}
+        save_patch(stage.visual, clip, path, {"name": stage.name, "info": info, **found})
     return stage
 
 
@@ -73,18 +70,14 @@ def three_stages(
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
     cache = cache or ActivationCache(cache_gb, folder)
     key = "" if folder is None else _stage_key(clip, task, settings, reference, *(pools.images if pools else ()))
-
-    def stage(name: str, make: Callable[[], Stage]) -> Stage:
-        "The stage of this name, which is kept in the folder if there is one."
-        return _finished_stage(None if folder is None else Path(folder) / f"{name}-{key}.safetensors", clip, make)
-
+    kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
+    stage = lambda name, make: _finished_stage(kept(name), clip, make)
     first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
     for k in range(settings.retries + 1):
         tried, mark = settings.replace(forget_weight=settings.forget_weight * 3**k), f"-{k}" if k else ""
-        make = lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
-        second = stage(f"2-reminding{mark}", make)
-        last = lambda second=second: restore(clip, task, second, settings)
-        third = stage(f"3-restoring{mark}", last)
+        reminded = lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
+        second = stage(f"2-reminding{mark}", reminded)
+        third = stage(f"3-restoring{mark}", lambda second=second: restore(clip, task, second, settings))
         if third.info["gate on calibration"] == "passed":
             break
     third.info |= {"forget_weight": tried.forget_weight} if k else {}

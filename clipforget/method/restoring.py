@@ -20,12 +20,10 @@ from .task import Task
 from ..tools.settings import GATE, Settings
 
 # %% ../../nbs/method/restoring.ipynb #11be13fe
-def recognition_risk(
-    margin: torch.Tensor,  # of calibration pictures of the target, [n]; above zero is recognised
-    captions: torch.Tensor | None = None,  # long [n], where the pictures have several: that of the most recognised one
-) -> float:
-    """Estimated chance, in percent, that a new picture is recognised:
-    the larger of the share above zero and a normal tail."""
+def recognition_risk(margin: torch.Tensor, captions: torch.Tensor | None = None) -> float:
+    """Estimated chance, in percent, that a new picture is recognised, from the `margin` [n] of calibration pictures of
+    the target: the larger of the share above zero and a normal tail. Where the pictures have several `captions`
+    (long [n]), that of the most recognised one."""
     if captions is not None:
         return max(recognition_risk(margin[captions == c]) for c in captions.unique())
     if len(margin) < 2:
@@ -54,26 +52,18 @@ def _soup_curve(clip: Clip, task: Task, visual: nn.Module, grid: list[float]) ->
     return pd.DataFrame(rows)
 
 # %% ../../nbs/method/restoring.ipynb #choose14
-def choose_scale(
-    curve: pd.DataFrame,  # columns a and risk
-    allowed: float,  # percent
-) -> tuple[float, float]:
-    """The smallest a such that its risk and that of every larger a is at most
-    `allowed`, or, if there is none, the a of least risk; and its risk."""
+def choose_scale(curve: pd.DataFrame, allowed: float) -> tuple[float, float]:
+    """The smallest a of `curve` (columns a and risk) such that its risk and that of every larger a is at most `allowed`
+    (percent), or, if there is none, the a of least risk; and its risk."""
     curve = curve.sort_values("a", ascending=False).reset_index(drop=True)
     passing = int((curve["risk"] <= allowed).cummin().sum())
     row = curve.loc[passing - 1 if passing else curve["risk"].idxmin()]
     return float(row["a"]), float(row["risk"])
 
 # %% ../../nbs/method/restoring.ipynb #c510720c
-def restore(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split chooses a
-    before: Stage,  # after stage 2
-    settings: Settings = Settings(),  # of stage 3
-) -> Stage:
-    """Stage 3 (paper: restoring): the smallest a whose estimated risk is allowed.
-    `info` says which, and whether the gate was passed on the calibration split."""
+def restore(clip: Clip, task: Task, before: Stage, settings: Settings = Settings()) -> Stage:
+    """Stage 3 (paper: restoring) of the original `clip`, `before` being the stage before: the smallest a whose estimated
+    risk on the calibration split of `task` is allowed by `settings`. `info` says which, and whether the gate was passed."""
     points = settings.soup_points
     grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
     curve = _soup_curve(clip, task, before.visual, grid)

@@ -18,9 +18,8 @@ from .clip import TEMPLATES, Images
 # %% ../../nbs/method/task.ipynb #8f66be42
 def image_keys(images: Images) -> list[str]:
     "One string for each of `images`, equal for the same image: a hash of the pixels of a tensor, `keys` of photographs."
-    if not isinstance(images, torch.Tensor):
-        return images.keys()
-    return [sha256(x.numpy().tobytes()).hexdigest() for x in images]
+    key = lambda image: sha256(image.numpy().tobytes()).hexdigest()
+    return list(map(key, images)) if isinstance(images, torch.Tensor) else images.keys()
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,7 @@ def fine_tune(
     learn = lambda x: contrastive_loss(x.u, text, x.labels)
     leave = lambda x: (x.u * text[x.labels]).sum(1).mean() if cosine else -learn(x)
     terms = [(w, side, term) for w, side, term in ((forget, "forget", leave), (retain, "retain", learn)) if w]
-
-    def loss(*drawn: _Drawn) -> torch.Tensor:
-        return torch.stack([w * term(x) for (w, _, term), x in zip(terms, drawn)]).sum()
-
+    loss = lambda *drawn: torch.stack([w * term(x) for (w, _, term), x in zip(terms, drawn)]).sum()
     sets = [getattr(task, side) for _, side, _ in terms]
     return visual, descend(clip, task, visual, weights.values(), loss, sets, learning_rate, steps, batch, stop_at)
 
@@ -143,10 +140,8 @@ def encode_hidden(clip: Clip, names: Sequence[str], templates: Sequence[str] = (
     """What the text tower of `clip` makes of each of `names` in each of `templates` in front of its
     last matrix, [n t, width]. ValueError for a tower without one."""
     if not isinstance(clip.model, CLIP) or not isinstance(clip.model.text_projection, nn.Parameter):
-        raise ValueError(
-            f"{clip.name!r} has no matrix at the end of its text tower; text edits need one, as "
-            "all CLIPs of OpenAI's kind have it."
-        )
+        said = f"{clip.name!r} has no matrix at the end of its text tower"
+        raise ValueError(f"{said}; text edits need one, as all CLIPs of OpenAI's kind have it.")
     bare = deepcopy(clip.model, {id(clip.model.visual): clip.model.visual})
     bare.text_projection = nn.Parameter(torch.eye(len(clip.model.text_projection), device=clip.device))
     with torch.no_grad():

@@ -7,7 +7,8 @@ __all__ = ['METHODS', 'list_methods', 'forget', 'objective', 'search']
 
 # %% ../../nbs/rivals/registry.ipynb #eec9f5c0
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,33 +34,18 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
 
 # %% ../../nbs/rivals/registry.ipynb #6e252be9
+_SPACE = {f.name: f.metadata["search"] for f in fields(Settings) if "search" in f.metadata}
+_POOLS = lambda clip, task: {"pools": make_pools(clip, task)}
+_STAGES = partial(
+    Method, three_stages, ("names", "forget images", "siblings"), "image tower", calibrates="the strength"
+)
+_OURS, _THEIRS = Settings(), Settings.for_dataset("emoji", paper=True)
 METHODS: dict[str, Method] = {
-    "clipforget": Method(
-        three_stages,
-        ("names", "forget images", "siblings"),
-        "image tower",
-        "Zhang et al., CVPR 2025; our choices",
-        Settings.search_space(),
-        lambda clip, task: {"pools": make_pools(clip, task)},
-        calibrates="the strength",
-        stages=Settings(),
-    ),
-    PAPER: Method(
-        three_stages,
-        ("names", "forget images", "siblings"),
-        "image tower",
-        "Zhang et al., CVPR 2025; as far as it is known",
-        calibrates="the strength",
-        stages=Settings.for_dataset("emoji", paper=True),
-    ),
+    "clipforget": _STAGES("Zhang et al., CVPR 2025; our choices", _SPACE, _POOLS, stages=_OURS),
+    PAPER: _STAGES("Zhang et al., CVPR 2025; as far as it is known", stages=_THEIRS),
     "do nothing": Method(lambda clip, task: Edit(clip), (), "nothing", "the original model"),
-    **ASCENT,
-    **INTERPOLATION,
-    **TEXT_EDITS,
-    **NOISE,
-    **SALIENCY,
-    **REGULARISED,
 }
+METHODS |= ASCENT | INTERPOLATION | TEXT_EDITS | NOISE | SALIENCY | REGULARISED
 "Every method by its name in tables and in `-p method`."
 
 
@@ -92,14 +78,11 @@ def _columns(model: Clip, task: Task, others: Sequence[ImageSet]) -> dict[str, f
 
 
 def objective(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split
-    edited: Clip,  # the model that is judged
-    others: Sequence[ImageSet] = (),  # images for the rest of the world
-    before: dict[str, float] | None = None,  # the original's columns, where they are known
+    clip: Clip, task: Task, edited: Clip, others: Sequence[ImageSet] = (), before: dict[str, float] | None = None
 ) -> dict[str, float]:
-    """J and its parts (percent): risk, and what the calibration siblings
-    and each set of `others` keep of the original's accuracy."""
+    """J and its parts (percent) of the model `edited` on the calibration split of `task`: risk, and what the siblings and
+    each set of `others`, images for the rest of the world, keep of the accuracy of the original `clip`. `before` are the
+    original's columns, where they are known."""
     before, after = before or _columns(clip, task, others), _columns(edited, task, others)
     kept = {name: 100 * after[name] / before[name] if before[name] else 100.0 for name in before if name != "target"}
     return {"J": score(after, before) - max(0.0, after["target"] - GATE), "risk": after["target"], **kept}

@@ -8,10 +8,9 @@ __all__ = ['SIZE', 'Corpus', 'PictogramCorpus', 'load_corpus']
 # %% ../../nbs/tools/corpora.ipynb #d8cd1527
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -53,21 +52,6 @@ class _Batch:
         return [c.text for c in different], torch.tensor([rows[f] for f in self.facts])
 
 # %% ../../nbs/tools/corpora.ipynb #0bdc1160
-class Corpus(Protocol):
-    "What a model may learn from."
-
-    @property
-    def held_out(self) -> tuple[str, ...]:
-        "Names that pre-training never sees."
-
-    def draw_batch(self, step: int, batch: int, seed: int) -> _Batch:
-        """At most `batch` pairs for the step numbered `step` (from 0),
-        a function of that, of `seed` and of `batch` alone."""
-
-    def texts(self) -> set[str]:
-        "Every sentence that a batch or a zero-shot classifier may use."
-
-
 def _chance(seed: int, step: int) -> tuple[np.random.Generator, torch.Generator]:
     "All chance of a step: NumPy's and torch's."
     return np.random.default_rng((seed, step)), torch.Generator().manual_seed(seed * 1_000_003 + step)
@@ -149,16 +133,14 @@ def _pictogram_corpus(fraction: float = 0.1, leave_out: Sequence[str] = (), limi
     return PictogramCorpus((things, flags, digits), tuple(sorted(hidden)), tuple(items))
 
 # %% ../../nbs/tools/corpora.ipynb #b746f009
-_PHOTO = (
-    "{n}",
-    "a picture of {n}",
-    "a small picture of the {n}",
-    "a {s} of a {n}",
-    "a {s} of the {n}",
-    "a small {s} of a {n}",
-)
-# for sets of one style
-_TONED = (*_PHOTO, "a {t} {s} of a {n}", "a {t} picture of the {n}", "a {n} in {t}", "a small {n} in {t}")
+_PHOTO = (*(t.format("{n}") for t in TEMPLATES), "a {s} of a {n}", "a {s} of the {n}", "a small {s} of a {n}")
+_TONED = (
+    *_PHOTO,
+    "a {t} {s} of a {n}",
+    "a {t} picture of the {n}",
+    "a {n} in {t}",
+    "a small {n} in {t}",
+)  # of one style
 
 
 def _in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
@@ -211,8 +193,7 @@ def _list_photos(dataset: str, root: Path) -> Collection:
     if dataset == "cifar10":
         return list_cifar10(root)
     folders = [d.name for d in Path(root).iterdir() if d.is_dir()] if Path(root).is_dir() else []
-    if dataset not in folders and dataset != "pacs":
-        choose("data set", dataset, ["emoji", "cifar10", "pacs", *folders])
+    choose("data set", dataset, ["emoji", "cifar10", "pacs", *folders])
     return list_styles(Path(root) / dataset)
 
 
@@ -225,9 +206,8 @@ def _photo_corpus(dataset: str, root: Path, limit: int = 0) -> _PhotoCorpus:
     if limit:
         learn = torch.cat([learn[(known[learn] == pair).all(1)][:limit] for pair in known.unique(dim=0)])
     if not len(learn) or not len(judge):
-        raise ValueError(
-            f"{dataset} in {root} has {len(learn)} pictures to learn from and {len(judge)} held out; both are needed."
-        )
+        there = f"{len(learn)} pictures to learn from and {len(judge)} held out"
+        raise ValueError(f"{dataset} in {root} has {there}; both are needed.")
     own = min(*load_item(found.source, 0).size, 80)  # at most so many pixels of a kept image's side
     name = "" if isinstance(found.source, tuple) else dataset
     decode = lambda which, size: pixels(Photos(found.source, tuple(which.tolist()), size, name))
@@ -239,7 +219,7 @@ def _photo_corpus(dataset: str, root: Path, limit: int = 0) -> _PhotoCorpus:
 class _JointCorpus:
     "Several corpora in every batch, in the order of their `parts`."
 
-    parts: tuple[Corpus, ...]
+    parts: tuple["Corpus", ...]
     shares: tuple[int, ...]  # how much of a batch each part fills, as a proportion
 
     @property
@@ -247,12 +227,6 @@ class _JointCorpus:
         "Names that no part shows."
         shown = {n for p in self.parts if isinstance(p, _PhotoCorpus) for n in p.classes}
         return tuple(sorted({n for p in self.parts for n in p.held_out} - shown))
-
-    @cached_property
-    def _kinds(self) -> dict[str, str]:
-        "Sub-category by name, of every pictogram."
-        things = [p.sources[0] for p in self.parts if isinstance(p, PictogramCorpus)]
-        return {n: c for thing in things for n, c in zip(thing.names, thing.subcategories)}
 
     def texts(self) -> set[str]:
         "Those of all parts."
@@ -263,8 +237,13 @@ class _JointCorpus:
         pairs in all; the part numbered k draws by `seed` + k."""
         ends = np.round(np.cumsum((0, *self.shares)) * batch / sum(self.shares)).astype(int)
         drawn = [p.draw_batch(step, b, seed + k) for k, (p, b) in enumerate(zip(self.parts, np.diff(ends).tolist()))]
-        facts = tuple(f | {self._kinds[n] for n in f if n in self._kinds} for d in drawn for f in d.facts)
+        things = [p.sources[0] for p in self.parts if isinstance(p, PictogramCorpus)]
+        kinds = {n: c for thing in things for n, c in zip(thing.names, thing.subcategories)}
+        facts = tuple(f | {kinds[n] for n in f if n in kinds} for d in drawn for f in d.facts)
         return _Batch(torch.cat([d.images for d in drawn]), tuple(c for d in drawn for c in d.captions), facts)
+
+
+Corpus = PictogramCorpus | _PhotoCorpus | _JointCorpus  # what a model may learn from
 
 # %% ../../nbs/tools/corpora.ipynb #d3be6fa7
 def load_corpus(dataset: str, root: Path = Path(), limit: int = 0, **emoji: Any) -> Corpus:
@@ -274,14 +253,11 @@ def load_corpus(dataset: str, root: Path = Path(), limit: int = 0, **emoji: Any)
     FileNotFoundError or ValueError before anything is decoded."""
     names = split_names(dataset)
     if not names or len(set(names)) < len(names):
-        raise ValueError(
-            f"dataset={dataset!r} names {'a data set twice' if names else 'no data set'}; "
-            "wanted: names such as emoji, cifar10 or pacs with semicolons between them."
-        )
+        wrong, wanted = "a data set twice" if names else "no data set", "names such as emoji, cifar10 or pacs"
+        raise ValueError(f"dataset={dataset!r} names {wrong}; wanted: {wanted} with semicolons between them.")
     for name in set(names) - {"emoji"}:
         _list_photos(name, root)
-    parts = tuple(
-        _pictogram_corpus(limit=limit, **emoji) if n == "emoji" else _photo_corpus(n, root, limit) for n in names
-    )
+    load = lambda name: _photo_corpus(name, root, limit) if name != "emoji" else _pictogram_corpus(limit=limit, **emoji)
+    parts = tuple(map(load, names))
     shares = {"emoji": 3, "cifar10": 3}  # 2 of any other
     return parts[0] if len(parts) == 1 else _JointCorpus(parts, tuple(shares.get(n, 2) for n in names))

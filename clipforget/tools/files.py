@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 def write_atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well,
     delete it when it does not. OSError, with the place, where nothing can be written."""
-    path = Path(path)
-    temporary = None
+    path, temporary = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -120,9 +119,8 @@ def write_atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         if temporary is not None and error.errno not in _FULL:
             raise  # of the block's own: what it reads, say
-        raise OSError(
-            f"Could not write {path}: {error.strerror or error}. Is the disk full, or the folder read-only or a file?"
-        ) from error
+        advice = "Is the disk full, or the folder read-only or a file?"
+        raise OSError(f"Could not write {path}: {error.strerror or error}. {advice}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -147,8 +145,10 @@ _NO_FIELDS = ("annotation", "returns", "type_comment", "kind", "simple")
 
 def _tree(node: object) -> object:
     "The syntax tree of `node` as lists and texts, without what decides no result. It is the same under all versions of Python."
+    text = lambda n: isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)  # documentation
+    names = lambda n: isinstance(n, ast.Assign) and any(getattr(t, "id", "") == "__all__" for t in n.targets)
     if isinstance(node, list):
-        return [_tree(part) for part in node if not _is_text(part)]
+        return [_tree(part) for part in node if not text(part) and not names(part)]
     if not isinstance(node, ast.AST):
         return repr(node)
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -160,25 +160,16 @@ def _tree(node: object) -> object:
     fields = {name: _tree(value) for name, value in ast.iter_fields(node) if name not in _NO_FIELDS}
     return [type(node).__name__, {name: value for name, value in fields.items() if value not in ("None", [])}]
 
-
-def _is_text(node: object) -> bool:
-    "Whether `node` is documentation: a text that stands alone, or the list of public names."
-    if isinstance(node, ast.Assign):
-        return any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
 # %% ../../nbs/tools/files.ipynb #a5b4fc2c
 @cache
-def _parsed(source: str) -> tuple[str, tuple[tuple[int, str, tuple[str, ...]], ...]]:
-    "The hash of a module's code, and its imports: dots, the module and the names."
-    tree = ast.parse(source)
-    found = [
-        (n.level, n.module or "", tuple(a.name for a in n.names))
-        for n in ast.walk(tree)
-        if isinstance(n, ast.ImportFrom)
-    ]
-    found += [(0, a.name, ()) for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
-    return short_hash(_tree(tree), 16), tuple(found)
+def _parsed(source: str) -> tuple[str, tuple[str, ...]]:
+    "The hash of a module's code, and what it imports: modules, and names in them; with dots in front where relative."
+    tree, found = ast.parse(source), []
+    for n in ast.walk(tree):
+        if isinstance(n, ast.Import | ast.ImportFrom):
+            within = "." * n.level + (f"{n.module}." if n.module else "") if isinstance(n, ast.ImportFrom) else ""
+            found += [within.rstrip("."), *(within + a.name for a in n.names)]
+    return short_hash(_tree(tree), 16), tuple(filter(None, found))
 
 
 def code_hash(*modules: str, folder: Path = PACKAGE, digits: int = 8) -> str:
@@ -194,10 +185,7 @@ def code_hash(*modules: str, folder: Path = PACKAGE, digits: int = 8) -> str:
         if not file(module).is_file():
             raise ValueError(f"There is no module {module!r} in {folder}.")
         hashes[module], imports = _parsed(file(module).read_text(encoding="utf-8"))
-        for dots, name, names in imports:
-            above = ["clipforget", *module.split(".")][:-dots] if dots else []
-            path = ".".join([*above, name]).strip(".").split(".")
-            if path[0] == "clipforget":
-                inside = [".".join(path[1:]), *(".".join([*path[1:], n]) for n in names)]
-                waiting += [m for m in inside if m and file(m).is_file()]
+        package = f"clipforget.{module}".rpartition(".")[0]
+        names = [resolve_name(name, package).partition("clipforget.") for name in imports]
+        waiting += [inside for before, _, inside in names if inside and not before and file(inside).is_file()]
     return short_hash(hashes, digits)

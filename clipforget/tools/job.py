@@ -135,22 +135,20 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
     check_data(request)
     files = image_files(Path(request.reference)) if request.reference else []
     if request.reference and not files:
-        raise ValueError(
-            f"reference={request.reference!r} has no pictures. Give a folder with pictures of the world that the model came from."
-        )
+        advice = "Give a folder with pictures of the world that the model came from."
+        raise ValueError(f"reference={request.reference!r} has no pictures. {advice}")
     folder, clip, started = run_folder(given), load_clip(request.model), time.perf_counter()
     asked = request
     if request.pool:
-        file = request.proposal or propose_pool(
-            clip, Path(request.pool), request.target, request.kept, folder / "proposal.csv"
-        )
+        pool, place = Path(request.pool), folder / "proposal.csv"
+        file = request.proposal or propose_pool(clip, pool, request.target, request.kept, place)
         asked = replace(request, proposal=str(file))
         print(f"The pool is sorted as {file} says. Look at it, change it, and run again with -p proposal FILE.")
-        plot_proposal(Path(file), Path(request.pool))
+        plot_proposal(Path(file), pool)
     task, lines = make_task(clip, asked)
     drawn, task = len(task.retain), apply_remedy(clip, task, request.remedy)
     if request.remedy != "none":
         lines = [f"{request.remedy}: {len(task.retain)} pictures of siblings in the place of {drawn}", *lines]
-    siblings, place = ", ".join(task.siblings), short_path(folder)
-    print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {place}", *lines, sep="\n")
+    siblings = ", ".join(task.siblings)
+    print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
     return Job(request, settings, clip, task, folder, lines, Photos.of(files, clip.size) if files else None, started)

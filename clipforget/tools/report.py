@@ -188,11 +188,10 @@ def plot_embedding(clip: Clip, task: Task, towers: Mapping[str, nn.Module]) -> F
 
 # %% ../../nbs/tools/report.ipynb #a3771942
 _PAPER_NOTE = (
-    "The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary "
-    "notes. Its Food and ObjectNet columns look odd for the original RN50 and may be "
-    "swapped at the source; which siblings it kept is not known. Its ImageNet column is of all 1,000 classes, "
-    "this run's leaves out the target and its siblings, which have columns of their own. Of RN101 and of the box "
-    "turtle the paper's original figures are not known."
+    "The paper's own figures (Zhang et al., CVPR 2025, arXiv 2506.03117), quoted from secondary notes. Its Food and "
+    "ObjectNet columns look odd for the original RN50 and may be swapped at the source; which siblings it kept is not "
+    "known. Its ImageNet column is of all 1,000 classes, this run's leaves out the target and its siblings, which have "
+    "columns of their own. Of RN101 and of the box turtle the paper's original figures are not known."
 )
 PAPER_COLUMNS = {
     "target": "target accuracy",
@@ -221,8 +220,7 @@ def compare_with_paper(rows: pd.DataFrame, stage: str) -> pd.DataFrame | None:
     known = known[(known["target"] == rows["target"].iloc[0]) & (known["backbone"] == backbone)].set_index("method")
     if "paper" not in known.index:
         return None
-    theirs = known[list(PAPER_COLUMNS.values())].T.reindex(columns=["original", "paper", *known.index]).T
-    theirs = theirs[~theirs.index.duplicated()].T
+    theirs = known.reindex(list(dict.fromkeys(["original", "paper", *known.index])))[list(PAPER_COLUMNS.values())].T
     same = _PAPER_METHODS.get(str(rows["method"].iloc[0]), "")
     mine = {f"this run: {when}": stage_accuracies(rows, s) for when, s in (("original", "original"), ("edited", stage))}
     own = pd.DataFrame({name: [of.get(c, float("nan")) for c in PAPER_COLUMNS] for name, of in mine.items()})

@@ -24,9 +24,7 @@ _CLASSES, _POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool
 class _Asked(Declared):
     "What is to be forgotten."
 
-    dataset: str = setting(
-        "emoji", "emoji, imagenet, cifar10, style or folder", choices=tuple(DATASETS), kind="data set"
-    )
+    dataset: str = setting("emoji", "emoji, imagenet, cifar10, style or folder", choices=DATASETS, kind="data set")
     target: str = setting(
         "", "the name (or WordNet id, or class) to forget; the data set's default if empty", of=(*_CLASSES, _POOL)
     )
@@ -38,9 +36,7 @@ class _Asked(Declared):
         kind="kind of labels",
         of=_CLASSES,
     )
-    styles: str = setting(
-        "", "forget in these styles only, separated by semicolons; all if empty", of=("emoji", "style")
-    )
+    styles: str = setting("", "forget in these styles, separated by semicolons; all if empty", of=("emoji", "style"))
     siblings: str = setting(
         "", "names to keep, separated by semicolons; by the documented rule if empty", of=("emoji", "imagenet", _POOL)
     )
@@ -72,12 +68,8 @@ class _Run(_Asked):
     proposal: str = setting("", "folder: that sorting as you edited it (a CSV)", of=(_POOL,))
     reference: str = setting("", "a folder of images that a tower without BatchNorm is aligned to")
     cache_gb: float = setting(4.0, "activations beyond so many gigabytes go to files", 0)
-    backbone: str = setting(
-        "", "shipped model, pretrained:NAME, local-dir:PATH or NAME/TAG; empty: the data set's default"
-    )
-    method: str = setting(
-        "clipforget", 'or "as in the paper", or a rival such as "SLUG" (rivals/registry.ipynb lists them)'
-    )
+    backbone: str = setting("", "shipped model, pretrained:NAME, local-dir:PATH or NAME/TAG; the data set's if empty")
+    method: str = setting("clipforget", 'or "as in the paper", or a rival such as "SLUG" (see rivals/registry.ipynb)')
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")
 
@@ -89,18 +81,15 @@ class Request(_Run):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clusters and self.subgroup.startswith(("query:", "file:")):
-            raise ValueError(
-                f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters. "
-                "Leave one of them out, or give the number of a cluster as subgroup."
-            )
+            both = f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters."
+            raise ValueError(f"{both} Leave one of them out, or give the number of a cluster as subgroup.")
         which = _POOL if self.dataset == "folder" and self.pool else self.dataset
         allowed = {f.name for f in dataclasses.fields(self) if which in f.metadata.get("of", ())}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if "of" in f.metadata and f.name not in allowed and value != f.default:
-                raise ValueError(
-                    f"{f.name}={value!r} means nothing for a {which} data set; it takes {', '.join(sorted(allowed))}."
-                )
+                takes = ", ".join(sorted(allowed))
+                raise ValueError(f"{f.name}={value!r} means nothing for a {which} data set; it takes {takes}.")
 
     @property
     def goal(self) -> str:
@@ -167,8 +156,8 @@ def check_parameters(namespace: MutableMapping[str, Any]) -> None:
 # %% ../../nbs/tools/request.ipynb #4c3784d6
 def parameter_defaults() -> dict[str, object]:
     "Every parameter of the main job with its default in run.ipynb: None for a setting that a data set has a value of its own for."
-    both = (*dataclasses.fields(Request), *dataclasses.fields(Settings))
-    return {f.name: None if f.metadata.get("own") else f.default for f in both if f.metadata.get("in_run", True)}
+    both = (f for part in (Request, Settings) for f in dataclasses.fields(part) if f.metadata.get("in_run", True))
+    return {f.name: None if DATASETS.keys() & f.metadata else f.default for f in both}
 
 
 def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:

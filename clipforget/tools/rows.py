@@ -78,9 +78,7 @@ def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     return read_rows(path)
 
 # %% ../../nbs/tools/rows.ipynb #5f78bafc
-def make_runs(
-    plan: Sequence[tuple], run: Callable[..., pd.DataFrame], folder: Path, reverse: bool = False
-) -> pd.DataFrame:
+def make_runs(plan: Sequence[tuple], run: Callable, folder: Path, reverse: bool = False) -> pd.DataFrame:
     """The rows of all runs of an experiment, one after another: `run` makes its tidy rows of what `plan` gives it. Those that
     have a file in `folder`, whose name should say what all of them have in common, are not made again. `reverse` begins at
     the end, for a second process beside the first."""

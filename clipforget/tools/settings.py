@@ -24,10 +24,9 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: 
 
 def _kinds(annotation: object) -> set[object]:
     "The types in an annotation, which may be a text such as 'float | None', as a notebook has it; none if any of them is not of `_KINDS`."
-    kinds = set(get_args(annotation)) or {annotation}
-    if isinstance(annotation, str):
-        named = {"None": NoneType, **{kind.__name__: kind for kind in _KINDS}}
-        kinds = {named.get(part.strip()) for part in annotation.split("|")}
+    named: dict[str, object] = {"None": NoneType, **{kind.__name__: kind for kind in _KINDS}}
+    texts = annotation.split("|") if isinstance(annotation, str) else ()
+    kinds = {named.get(part.strip()) for part in texts} or set(get_args(annotation)) or {annotation}
     return kinds if kinds <= {*_KINDS, NoneType} else set()
 
 
@@ -45,15 +44,12 @@ def _typed(text: str, kinds: set[object]) -> Any:
 
 # %% ../../nbs/tools/settings.ipynb #a4be4d2a
 def check_value(
-    name: str,  # of a parameter
-    value: object,  # what was given for it
-    annotation: object,  # its type, such as `bool`, `float | None` or the text "float | None"; any other allows everything
-    low: float = -math.inf,  # the least number
-    high: float = math.inf,  # the largest
-    typed: bool = False,  # `value` is a text that stands behind `-p name` on a command line
+    name: str, value: object, annotation: object, low: float = -math.inf, high: float = math.inf, typed: bool = False
 ) -> Any:
-    """`value` if it is of that type and within the bounds; a whole number becomes a float where that is wanted, and a
-    text, since papermill makes a number of whatever looks like it. ValueError for any other value."""
+    """The `value` of the parameter `name` if it is of the type `annotation` (such as `bool`, `float | None` or the text
+    "float | None"; any other allows everything) and a number from `low` to `high`; a whole number becomes a float where
+    that is wanted, and a text, since papermill makes a number of whatever looks like it. A `typed` one is a text that
+    stands behind `-p name` on a command line. ValueError for any other value."""
     kinds = _kinds(annotation)
     value = _typed(str(value), kinds) if typed else value
     if not kinds or (value is None and NoneType in kinds):
@@ -111,9 +107,13 @@ class Range:
 
 def setting(default: object, help: str, low: float = -math.inf, high: float = math.inf, **more: object) -> Any:
     """A field of `Settings` or `Request`: its `default` where nobody says another, what it is in one line with its unit
-    (`help`), the least and the largest number (`low`, `high`); `more` are own, paper, search, choices and of, as explained
-    where they are used."""
+    (`help`), the least and the largest number (`low`, `high`); `more` are a data set's own value, paper, search, choices
+    and of, as explained where they are used."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, **more})
+
+
+_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.1, 0.6)  # of a search: m in the first stage, and in the second
+_WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
 
 # %% ../../nbs/tools/settings.ipynb #6c575a2a
 class Declared:
@@ -130,11 +130,6 @@ class Declared:
     def names(cls) -> tuple[str, ...]:
         "The names of the fields."
         return tuple(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
-
-    @classmethod
-    def search_space(cls) -> dict[str, Range]:
-        "The bounds within which a search may move the fields that it moves."
-        return {f.name: f.metadata["search"] for f in dataclasses.fields(cls) if "search" in f.metadata}  # type: ignore[arg-type]
 
 # %% ../../nbs/tools/settings.ipynb #f99e73fe
 _RENAMED = {
@@ -162,25 +157,18 @@ def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
         choose(kind, name, known)
 
 # %% ../../nbs/tools/settings.ipynb #26a60e24
-_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.1, 0.6)  # of a search: m in the first stage, and in the second
-_WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
-
-
 @dataclass(frozen=True)
-class _Forgetting(Declared):
-    "The settings of the first stage."
+class _Trained(Declared):
+    "The settings of the first stage and of the second."
 
-    layers: int = setting(6, "k: how many layers get adapters", 1, own={"cifar10": 4, "style": 1})
+    layers: int = setting(6, "k: how many layers get adapters", 1, cifar10=4, style=1)
     layer_choice: str = setting(
-        "fisher",
-        "how they are chosen: fisher (paper), last or random",
-        in_run=False,
-        choices=("fisher", "last", "random"),
+        "fisher", "how chosen: fisher (paper), last or random", in_run=False, choices=("fisher", "last", "random")
     )
     lowest_part: int | None = setting(
-        None, "adapters from this part on; None: the upper half", 0, own={"cifar10": 5, "style": 6}, paper=0
+        None, "adapters from this part on; None: the upper half", 0, cifar10=5, style=6, paper=0
     )
-    rank: int = setting(16, "r of every adapter", 1, own={"style": 4})
+    rank: int = setting(16, "r of every adapter", 1, style=4)
     forget_rate: float = setting(0.003, "learning rate of stage 1 (Adam)", 0)
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     batch: int = setting(64, "images of each kind a step, in both stages that train", 1, in_run=False)
@@ -188,35 +176,22 @@ class _Forgetting(Declared):
         0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2, search=_MARGIN
     )
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-
-# %% ../../nbs/tools/settings.ipynb #e7f45ea0
-@dataclass(frozen=True)
-class _Reminding(_Forgetting):
-    "And of the second stage."
-
     align_steps: int = setting(20, "steps of the distribution alignment; 0 leaves it out", 0)
     aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, in_run=False)
     random_control: bool = setting(False, "a random perturbation of the alignment's size in its place", in_run=False)
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
-    remind_steps: int = setting(150, "steps of stage 2", 1, own={"cifar10": 800})
-    contrastive: float = setting(0.1, "weight of the contrastive loss", 0, own={"cifar10": 0.25})
-    distillation: float = setting(
-        10.0, "weight of the distillation", 0, own={"cifar10": 30.0, "style": 30.0}, search=_WEIGHT
-    )
+    remind_steps: int = setting(150, "steps of stage 2", 1, cifar10=800)
+    contrastive: float = setting(0.1, "weight of the contrastive loss", 0, cifar10=0.25)
+    distillation: float = setting(10.0, "weight of the distillation", 0, cifar10=30.0, style=30.0, search=_WEIGHT)
     forget_weight: float = setting(
-        10.0,
-        "weight of the forget loss while reminding",
-        0,
-        own={"cifar10": 100.0, "style": 100.0},
-        paper=0.0,
-        search=_WEIGHT,
+        10.0, "weight of the forget loss while reminding", 0, cifar10=100.0, style=100.0, paper=0.0, search=_WEIGHT
     )
     remind_margin: float = setting(
-        0.4, "m of the forget loss in stage 2 (cosine)", -2, 2, own={"cifar10": 0.2, "style": 0.2}, search=_LATER
+        0.4, "m of the forget loss in stage 2 (cosine)", -2, 2, cifar10=0.2, style=0.2, search=_LATER
     )
-    retries: int = setting(0, "repeats of stage 2, each at thrice the forget weight", 0, own={"cifar10": 2, "style": 2})
-    feature_transfer: bool = setting(False, "forget images with the siblings' variety, too", own={"style": True})
+    retries: int = setting(0, "repeats of stage 2, each at thrice the forget weight", 0, cifar10=2, style=2)
+    feature_transfer: bool = setting(False, "forget images with the siblings' variety, too", style=True)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
@@ -229,12 +204,12 @@ def _read_json(text: str) -> dict[str, Any]:
 
 # %% ../../nbs/tools/settings.ipynb #be7baefa
 @dataclass(frozen=True)
-class Settings(_Reminding):
+class Settings(_Trained):
     "The settings of the three stages. ValueError for a value of another type or out of bounds."
 
     soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1)
     allowed_risk: float = setting(
-        1e-5, "estimated risk (%) that the soup may leave", 0, 100, own={"cifar10": 0.3}, paper=GATE, search=_RISK
+        1e-5, "estimated risk (%) that the soup may leave", 0, 100, cifar10=0.3, paper=GATE, search=_RISK
     )
 
     @classmethod
@@ -246,8 +221,7 @@ class Settings(_Reminding):
         if isinstance(given, str):
             given = _read_json(given)
         check_names("setting", given or {}, cls.names())
-        own = lambda f: f.metadata.get("paper") if paper else f.metadata.get("own", {}).get(dataset)
-        found: dict[str, Any] = {f.name: own(f) for f in dataclasses.fields(cls)}
+        found: dict[str, Any] = {f.name: f.metadata.get("paper" if paper else dataset) for f in dataclasses.fields(cls)}
         found |= {name: value for name, value in (given or {}).items() if value is not None}
         return cls(**{name: value for name, value in found.items() if value is not None})
 
@@ -259,11 +233,11 @@ class Settings(_Reminding):
     @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the data sets' own values, and what it is."
-        parts: dict[str, type[Declared]] = {"forgetting": _Forgetting, "reminding": _Reminding, "restoring": cls}
-        rows = []
+        starts = {"layers": "forgetting", "align_steps": "reminding", "soup_points": "restoring"}
+        stage, rows = "", []
         for f in dataclasses.fields(cls):
-            stage = next(stage for stage, part in parts.items() if f.name in part.names())
-            own = {dataset: f.metadata.get("own", {}).get(dataset, "") for dataset in ("cifar10", "style")}
+            stage = starts.get(f.name, stage)
+            own = {dataset: f.metadata.get(dataset, "") for dataset in ("cifar10", "style")}
             told = {"default": f.default, **own, "what it is": f.metadata["help"]}
             rows.append({"setting": f.name, "stage": stage, **told})
         return rows

@@ -187,10 +187,9 @@ def _outside_client(scheduler: str, timeout: float = 10) -> Any:
     try:
         client = Client(scheduler, timeout=timeout)
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"No Dask scheduler answers at scheduler={scheduler!r} ({_last_line(error)}). Give the address that `dask "
-            "scheduler` prints, such as 'tcp://127.0.0.1:8786', or leave it empty for workers on this machine."
-        ) from error
+        said = f"No Dask scheduler answers at scheduler={scheduler!r} ({_last_line(error)}). Give the address that"
+        example = "such as 'tcp://127.0.0.1:8786', or leave it empty for workers on this machine."
+        raise ValueError(f"{said} `dask scheduler` prints, {example}") from error
     threads = max(client.nthreads().values(), default=0)
     if threads == 1:
         return client
@@ -267,14 +266,12 @@ def table_path(runs: Sequence[Run]) -> Path:
 
 
 def sweep(
-    runs: Sequence[Run],  # what `plan` returned
-    scheduler: str = "",  # address of a Dask scheduler; workers on this machine if empty
-    workers: int = 2,  # processes on this machine
-    threads: int = 1,  # that the libraries in each may use
-    attempts: int = 3,  # a run that kills so many workers is given up
+    runs: Sequence[Run], scheduler: str = "", workers: int = 2, threads: int = 1, attempts: int = 3
 ) -> pd.DataFrame:
-    """Do all runs that are not finished and return a row for each, in the order of the plan: finished, failed with its
-    error, or skipped. They stand in the file `table_path`, too. ValueError for wrong input."""
+    """Do all `runs` (of `plan`) that are not finished and return a row for each, in the order of the plan: finished, failed
+    with its error, or skipped. They stand in the file `table_path`, too. `scheduler` is the address of one of Dask's; if
+    empty, so many `workers` are processes on this machine, whose libraries may use `threads` each. A run that kills so
+    many workers as there are `attempts` is given up. ValueError for wrong input."""
     for name, number in {"workers": workers, "threads": threads, "attempts": attempts}.items():
         if number < 1:
             raise ValueError(f"{name}={number}: there must be at least one. Give a whole number from 1 up.")
