@@ -40,6 +40,9 @@ class Collection:
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     own: bool = False  # sorted by a user: every file is looked at before there is a task
 
+    def __len__(self) -> int:
+        return len(self.groups)
+
     @property
     def unseen(self) -> torch.Tensor:
         "bool [n]: neither held out nor pre-trained on, as far as anybody knows."

@@ -42,7 +42,7 @@ def image_set(name: str, images: Photos, labels: Sequence[int] | torch.Tensor, c
     numbers = torch.as_tensor(labels).long()
     if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(classes):
         found = f"labels from {numbers.min()} to {numbers.max()}" if len(numbers) else "no pictures"
-        raise ValueError(f"{name}: it has {found}; every picture needs a label from 0 to {len(classes) - 1}.")
+        raise ValueError(f"{name}: it has {found}, and {len(classes)} classes: labels go from 0 to {len(classes) - 1}.")
     return ImageSet(name, images, numbers, tuple(classes))
 
 
@@ -89,7 +89,7 @@ def _library(name: str, what: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{what} are read by {name!r}, which is missing: pip install {name}") from error
+        raise ModuleNotFoundError(f"{what} are read by {name!r}, which is not installed: pip install {name}") from error
 
 
 def _check_within(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -109,7 +109,7 @@ def _named_labels(
         raise ValueError(f"Every picture of {name} needs its class, a whole number or a name.")
     if all(isinstance(f, int) or f.isdecimal() for f in found):
         if not classes:
-            how = "give the names in order (the suite looks for them in classnames.txt beside the data, one a line)"
+            how = "give the names of the classes in order (the suite reads classnames.txt beside the data, a line each)"
             raise ValueError(f"The pictures of {name} have class numbers and no names; {how}.")
         return [int(f) for f in found], tuple(classes)
     kinds = sorted({*map(str, found)})
@@ -119,9 +119,8 @@ def _named_labels(
 
 # %% ../../nbs/data/formats.ipynb #f52a3c3e
 def _samples(shard: Path) -> list[dict]:
-    """The samples of a tar file by webdataset's own rules, with each file's place instead of its bytes. ValueError if
-    it is damaged, if a member's path leads outside, if there are no samples, or if two files have one name;
-    FileNotFoundError if there is no file."""
+    """A tar file's samples by webdataset's own rules, with each file's place instead of its bytes. FileNotFoundError
+    without it; ValueError if it is damaged, has no samples, a path that leads outside, or two files of one name."""
     tar, found = _library("webdataset", "tar files of samples").tariterators, list[dict]()
     if not shard.is_file():
         raise FileNotFoundError(f"There is no archive {shard}.")

@@ -294,10 +294,9 @@ def style_task(
 
 # %% ../../nbs/data/requests.ipynb #e3882e42
 def named_targets(dataset: str, judge: str, data_root: str, make: bool, publish: bool, least: int = 1) -> list[str]:
-    """The targets of an experiment on other data, out of `judge`, which has `least` or more, separated by semicolons;
-    none for pictograms, which are drawn. `dataset` is "emoji" or one whose targets can be told by one name, and lies in
-    `data_root`. ValueError for an unknown data set or target, for too few, and where runs are not to be made (`make`)
-    or are to be committed (`publish`)."""
+    """The targets of an experiment on other data, `least` or more, out of `judge`, split at semicolons; none for
+    pictograms, which are drawn. `dataset` is "emoji" or one whose targets one name tells, in `data_root`. ValueError
+    for an unknown data set or target, too few, and runs not to be made (`make`) or to be committed (`publish`)."""
     if choose("data set", dataset, ("emoji", *NAMED)) == "emoji":
         return []
     targets = split_names(judge)

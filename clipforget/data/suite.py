@@ -127,8 +127,7 @@ def _without_border(path: Path, border: int = 2) -> Image.Image:
 
 
 def _load_objectnet(root: Path, size: int) -> ImageSet:
-    """ObjectNet, the classes that ImageNet has too, in the order of its folders, without two pixels
-    on each side. FileNotFoundError if it is not there."""
+    "ObjectNet's classes that ImageNet has, in folder order, cut by two pixels a side. FileNotFoundError if absent."
     folder = root / _OBJECTNET
     if not folder.is_dir():
         raise FileNotFoundError(f"{root} has no {_OBJECTNET}")

@@ -262,7 +262,7 @@ def _ask_membership(clip: Clip, task: Task) -> list[Answer]:
     inside, outside = of(task.forget), of(task.evaluation["target"])
     which = np.repeat([1, 0], [len(inside), len(outside)])
     value = 100 * metrics.roc_auc_score(which, np.concatenate([inside, outside]))
-    how, value = "forget images against held-out ones", max(value, 100 - value)
+    value, how = max(value, 100 - value), "forget images against held-out ones"
     return [Answer("membership", "margin", how, value, "inside", 10.0)]
 
 # %% ../../nbs/judging/questions.ipynb #d0632sp2
