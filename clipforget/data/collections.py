@@ -65,7 +65,7 @@ class Collection:
 
 # %% ../../nbs/data/collections.ipynb #collect0
 def make_collection(name: str, source: Sequence, captions: Sequence[str], **more: Any) -> Collection:
-    """A collection from the caption of each image in `source`; `more` are further fields, those by image as lists or
+    """The collection called `name`, from the caption of each image in `source`; `more` are further fields, those by image as lists or
     tuples. Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is held out."""
     fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
     place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
@@ -221,7 +221,7 @@ def augment(
 
 # %% ../../nbs/data/collections.ipynb #af03fae3
 def photo_views(images: torch.Tensor, count: int, generator: torch.Generator, jitter: float) -> torch.Tensor:
-    "`count` views of each of the images, uint8 [n, 3, h, w]: [count * n, 3, h, w]."
+    "`count` views of each of the `images`, uint8 [n, 3, h, w], drawn by `generator` with colours changed by at most `jitter`: [count * n, 3, h, w]."
     drawn = [augment(images.clone(), images.shape[-1], generator, jitter=jitter, erase=0.0) for _ in range(count)]
     return torch.cat([images[:0], *map(to_bytes, drawn)])
 

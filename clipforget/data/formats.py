@@ -36,7 +36,7 @@ _PARTS = ("test", "validation", "val")  # to judge by
 
 
 def image_set(name: str, images: Photos, labels: Sequence[int] | torch.Tensor, classes: _Names) -> ImageSet:
-    "An `ImageSet` of `labels`, positions in `classes`. ValueError if two classes have one name, or if a label has no class."
+    "An `ImageSet` of `images` and their `labels`, positions in `classes`. ValueError if two classes have one name, or if a label has no class."
     if double := [c for k, c in enumerate(classes) if c in classes[:k]]:
         raise ValueError(f"{name}: two classes are called {double[0]!r}; a zero-shot classifier needs a name for each.")
     numbers = torch.as_tensor(labels).long()
@@ -55,7 +55,7 @@ def _positions(found: _Names, classes: _Names) -> list[int]:
 
 # %% ../../nbs/data/formats.ipynb #7fc339bc
 def folder_set(name: str, root: Path, size: int, classes: _Names = (), rename: Callable = to_words) -> ImageSet:
-    """The images of a tree `root`/CLASS/image, in the order of folders and files. `rename` leads from a folder's name
+    """The images of a tree `root`/CLASS/image, `size` pixels a side, in the order of folders and files. `rename` leads from a folder's name
     to its class's (None leaves it out); those are the names to choose among if there are no `classes`."""
     found: dict[str, list[Path]] = {}
     for folder, some in class_folders(root).items():
@@ -274,7 +274,7 @@ def load_packed(
 
 # %% ../../nbs/data/formats.ipynb #5a8dcca7
 def torchvision_set(name: str, folder: str, make: Callable[[Path], Any], root: Path, size: int) -> ImageSet:
-    """What torchvision's `make` reads in `root`, whose download is called `folder`, or class folders
+    """What torchvision's `make` reads in `root`, `size` pixels a side, whose download is called `folder`, or class folders
     `root`/`name`/test. FileNotFoundError if there is neither."""
     if not (root / folder).is_dir():
         for split in ("test", "val"):
