@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from clipforget.method.activations import (
     ActivationCache,
@@ -256,13 +257,13 @@ def _make_lesson(
     return _Lesson(kinds, teacher, text, captions.to(text.device), task.retain.labels.to(text.device), settings)
 
 # %% ../../nbs/method/reminding.ipynb #9527f342
-@torch.no_grad()
-def _follow(average: list[torch.Tensor], weights: list[nn.Parameter], step: int, decay: float) -> None:
-    """Move `average`, the running average of `weights`, on after the step of that number (from 0). The decay after
-    n steps is n / (n + 9), at most `decay`, so that the average soon forgets its beginning."""
-    n = step + 1
-    for mean, w in zip(average, weights):
-        mean.lerp_(w, 1 - min(decay, n / (n + 9)))
+def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
+    """torch's average of `weights`, at first a copy of them. The decay after n steps
+    is n / (n + 9), at most `decay`, so that it soon forgets its beginning."""
+    toward = lambda mean, w, n: mean.lerp(w, 1 - min(decay, n.item() / (n.item() + 9)))
+    average = AveragedModel(weights, avg_fn=toward)
+    average.update_parameters(weights)  # the first update copies
+    return average
 
 # %% ../../nbs/method/reminding.ipynb #99cd7f20
 def _lesson_losses(
@@ -293,8 +294,8 @@ def remind(
 ) -> Stage:
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
     visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
-    weights, depth = trainable(visual), frozen_depth(visual)
-    average, history = [w.detach().clone() for w in weights], list[dict]()
+    weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
+    average, history = _running_average(weights, settings.ema), list[dict]()
     lesson, g = _make_lesson(clip, task, pools, depth, settings, cache), torch.Generator().manual_seed(task.seed + 2)
 
     def losses(step: int) -> Iterator[torch.Tensor]:
@@ -302,9 +303,9 @@ def remind(
         history.append(dict.fromkeys(lesson.weight, 0.0))
         return _lesson_losses(visual, depth, lesson, clip.batch_size, g, history[-1])
 
-    follow = lambda step: _follow(average, weights, step, settings.ema)
+    follow = lambda step: average.update_parameters(weights)
     fit(weights, losses, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress="reminding")
     with torch.no_grad():
-        for w, mean in zip(weights, average):
+        for w, mean in zip(weights, average.module.parameters()):
             w.copy_(mean)
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), dict(pools.info))
