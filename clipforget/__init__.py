@@ -15,6 +15,7 @@ Every module below has a page of its own in nbs/.
 
 __version__ = "0.1.0"
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from .rivals.registry import list_methods as list_methods
     from .tools.settings import Settings as Settings
     from .tools.settings import list_datasets as list_datasets
+
+# Threads that wait for others shall sleep, not spin; PyTorch reads it when it is imported. See nbs/tools/threads.ipynb.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "load_clip": "method.loading",

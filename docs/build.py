@@ -32,7 +32,7 @@ PARTS = {
     "Data": ("data", "photos pictograms emoji collections subgroups requests wordnet suite formats remedies"),
     "Judging": ("judging", "scores questions verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
-    "Tools": ("tools", "files settings request job figures rows report command_line sweeping corpora"),
+    "Tools": ("tools", "files threads settings request job figures rows report command_line sweeping corpora"),
     "Experiments": (
         "experiments",
         "../run benchmark rivals audit ablation siblings continual photographs _executed/run-cifar10 "

@@ -43,10 +43,12 @@ stages = lambda *which, dataset="emoji": m.three_stages(*which, **(m.settings_fo
 paper = lambda *which: m.as_in_the_paper(*which, **STAGES)
 """
 NOW = """
+import torch
 import clipforget.method.loading as loading, clipforget.data.emoji as emoji, clipforget.rivals.registry as registry
 import clipforget.method.methods as m, clipforget.tools.settings as s, clipforget.method.clip
 
 weights_hash = clipforget.method.clip.weights_hash
+clipforget.method.clip.has_bfloat16 = lambda device: torch.cpu._is_amx_tile_supported()  # as that commit had it
 FEW["LIP"]["images"] = FEW["LIP"].pop("pictures")
 
 stages = lambda *which, dataset="emoji": m.three_stages(*which, s.Settings.for_dataset(dataset, STAGES))

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
+from ..tools.threads import share_cores
 from ..tools.files import cache_dir, short_hash, write_atomic
 
 # %% ../../nbs/method/clip.ipynb #a4e0097a
@@ -99,7 +100,7 @@ def has_bfloat16(device: torch.device) -> bool:
     "Whether `device` is fast at matrix products in bfloat16."
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def fast(device: torch.device):
@@ -162,7 +163,7 @@ def encode_images(
     visual = visual or clip.model.visual
     visual = visual if exact else fast_copy(visual, clip.device)
     with nullcontext() if exact else fast(clip.device):
-        parts = [image_features(clip, part, visual) for part in images.split(batch or clip.batch_size)]
+        parts = [image_features(clip, part, visual) for part in share_cores(images.split(batch or clip.batch_size))]
     return torch.cat(parts) if parts else torch.empty(0, 0)
 
 # %% ../../nbs/method/clip.ipynb #502f7b93

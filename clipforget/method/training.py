@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from .activations import layers
 from .clip import Clip
+from ..tools.threads import share_cores
 
 # %% ../../nbs/method/training.ipynb #99c7545c
 def fit(
@@ -32,7 +33,7 @@ def fit(
     weights, losses = list(weights), []
     moving = optimiser(weights, lr=learning_rate, **options)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(moving, steps) if cosine else None
-    for step in tqdm(range(steps), desc=progress, leave=False, disable=not progress):
+    for step in tqdm(share_cores(range(steps)), progress, steps, leave=False, disable=not progress):
         found = loss(step)
         if found is None:
             break
