@@ -9,7 +9,7 @@ from clipforget.tools.settings import DATASETS, Settings
 
 def parameters_cell():
     """The text of the parameters cell of run.ipynb: where a data set has a value of its own, it says None and names them."""
-    words = {True: "yes", False: "no", None: "the upper half"}
+    words = {True: "yes", False: "no", None: "the upper two fifths"}
     show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
     lines = []
     for f in (*dataclasses.fields(Request), *dataclasses.fields(Settings)):

@@ -53,9 +53,10 @@ def _attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
     matrix, for the one token that is used: [n, c, h, w] to [n, c]."""
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
-    q = pool.q_proj(x[:, 0])[:, None]  # a part of x with three dimensions would be multiplied picture by picture
-    q, k, v = (part.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2) for part in (q, pool.k_proj(x), pool.v_proj(x)))
-    return F.scaled_dot_product_attention(q, k, v).flatten(1)
+    q, k, v = pool.q_proj(x[:, 0])[:, None], pool.k_proj(x), pool.v_proj(x)
+    q, k, v = (part.unflatten(-1, (pool.num_heads, -1)) for part in (q, k, v))  # [n, tokens, heads, width]
+    share = ((q * k).sum(-1, dtype=torch.float32) / math.sqrt(q.shape[-1])).softmax(1)
+    return (share[..., None].to(v.dtype) * v).sum(1).flatten(1)
 
 
 def _project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:

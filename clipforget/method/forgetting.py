@@ -174,11 +174,11 @@ class Stage:
 def candidates(
     clip: Clip,  # the original model
     ranking: pd.DataFrame,  # from `relative_fisher`
-    lowest_part: int | None = None,  # the upper half if None
+    lowest_part: int | None = None,  # the upper two fifths if None
 ) -> pd.DataFrame:
     "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one."
     prefixes = [prefix for prefix, _ in tower_parts(clip.model.visual)]
-    lowest = len(prefixes) // 2 if lowest_part is None else min(lowest_part, len(prefixes) - 1)
+    lowest = min(round(0.6 * len(prefixes)) if lowest_part is None else lowest_part, len(prefixes) - 1)
     return ranking[ranking["layer"].map(lambda name: part_of(name, prefixes)) >= lowest].reset_index(drop=True)
 
 

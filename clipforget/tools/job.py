@@ -22,9 +22,10 @@ import torch
 from ..data.photos import Photos, image_files, pixels
 from ..data.remedies import apply_remedy
 from ..data.requests import check_data, make_task, plot_proposal, propose_pool
-from ..method.activations import encode_above, features_above, frozen_activations, tower_parts
+from ..method.activations import encode_above, features_above, frozen_activations, layers, part_of, tower_parts
 from ..method.clip import Clip, encode_images, fast, image_features
-from ..method.edit import WALK, Edit
+from ..method.edit import Edit
+from ..method.forgetting import candidates
 from ..method.loading import load_clip
 from ..method.task import Task
 from ..rivals.registry import METHODS, forget
@@ -56,9 +57,10 @@ def _pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float
 def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.DataFrame:
     """Seconds that each step of `three_stages` with these `settings`, from the original `clip`, and its evaluation will take
     on this machine, with the images of `task` that it looks at."""
-    s, towers = settings, 4 + len(WALK) * (settings.soup_points > 1)
-    parts = len(tower_parts(clip.model.visual))
-    depth = parts // 2 if s.lowest_part is None else min(s.lowest_part, parts - 1)
+    s, towers = settings, 4 + (settings.soup_points > 1)
+    prefixes, names = [prefix for prefix, _ in tower_parts(clip.model.visual)], list(layers(clip.model.visual))
+    adapted = candidates(clip, pd.DataFrame({"layer": names}), s.lowest_part)["layer"]
+    depth = min(part_of(name, prefixes) for name in adapted)
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))

@@ -166,7 +166,7 @@ class _Trained(Declared):
         "fisher", "how chosen: fisher (paper), last or random", in_run=False, choices=("fisher", "last", "random")
     )
     lowest_part: int | None = setting(
-        None, "adapters from this part on; None: the upper half", 0, cifar10=5, style=6, paper=0
+        None, "adapters from this part on; None: the upper two fifths", 0, cifar10=5, style=6, paper=0
     )
     rank: int = setting(16, "r of every adapter", 1, style=4)
     forget_rate: float = setting(0.003, "learning rate of stage 1 (Adam)", 0)
@@ -176,12 +176,14 @@ class _Trained(Declared):
         0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2, search=_MARGIN
     )
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-    align_steps: int = setting(20, "steps of the distribution alignment; 0 leaves it out", 0)
+    align_steps: int = setting(
+        5, "steps of the distribution alignment; 0 leaves it out", 0, cifar10=20, style=20, paper=20
+    )
     aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, in_run=False)
     random_control: bool = setting(False, "a random perturbation of the alignment's size in its place", in_run=False)
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
-    remind_steps: int = setting(150, "steps of stage 2", 1, cifar10=800)
+    remind_steps: int = setting(80, "steps of stage 2", 1, cifar10=800, style=150, paper=150)
     contrastive: float = setting(0.1, "weight of the contrastive loss", 0, cifar10=0.25)
     distillation: float = setting(10.0, "weight of the distillation", 0, cifar10=30.0, style=30.0, search=_WEIGHT)
     forget_weight: float = setting(
