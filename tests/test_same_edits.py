@@ -51,6 +51,16 @@ weights_hash = clipforget.method.clip.weights_hash
 clipforget.method.clip.has_bfloat16 = lambda device: torch.cpu._is_amx_tile_supported()  # as that commit had it
 FEW["LIP"]["images"] = FEW["LIP"].pop("pictures")
 
+
+def moments(layer, x):  # as that commit had them; the page compares them with what is computed now
+    over = (0, 2, 3) if x.ndim == 4 else tuple(range(x.ndim - 1))
+    channels = x.shape[1 if x.ndim == 4 else -1]
+    mean, square = x.mean(over), torch.linalg.vector_norm(x, dim=over).square() * channels / x.numel()
+    return mean, (square - mean.square()).clamp(min=0).add(layer.eps).sqrt()
+
+
+clipforget.method.reminding._moments = moments
+
 stages = lambda *which, dataset="emoji": m.three_stages(*which, s.Settings.for_dataset(dataset, STAGES))
 paper = lambda *which: registry.METHODS["as in the paper"](*which, STAGES)
 """
