@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 import torch
@@ -25,6 +25,7 @@ from clipforget.method.activations import (
     features_above,
     frozen_activations,
     frozen_depth,
+    tower_parts,
 )
 from .adapters import trainable
 from .clip import Clip, Images, class_embeddings, fast, normalise
@@ -44,14 +45,33 @@ def _norm_layers(visual: nn.Module) -> list[_Norm]:
     return found or [m for m in visual.modules() if isinstance(m, nn.LayerNorm)]
 
 
+class _ChannelMoments(torch.autograd.Function):
+    "Mean and deviation of every channel of x [n, c, h, w], in float32: BatchNorm's kernel, which reads x once, in any precision."
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, eps: float) -> _Moments:
+        "Mean and deviation [c]; `eps` is added to the variance."
+        one = torch.ones(x.shape[1], device=x.device)  # float32, so that the moments are
+        _, mean, inverse = torch.native_batch_norm(x, one, torch.zeros_like(one), None, None, True, 0.0, eps)
+        ctx.save_for_backward(x, mean, inverse)
+        return mean, 1 / inverse
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, None]:
+        "The gradient of x, which is linear in x, from those of mean (`g`) and deviation (`h`)."
+        x, mean, inverse = ctx.saved_tensors
+        n = x.numel() // x.shape[1]
+        slope = h * inverse / n
+        shift, slope = ((v.to(x.dtype))[:, None, None] for v in (g / n - slope * mean, slope))
+        return torch.addcmul(shift, x, slope), None
+
+
 def _moments(layer: _Norm, x: torch.Tensor) -> _Moments:
     """Mean and deviation of the input `x` of a norm layer by channel:
     [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."""
-    x = x.float()
-    over = (0, 2, 3) if isinstance(layer, nn.BatchNorm2d) else tuple(range(x.ndim - 1))
-    channels = x.shape[1 if x.ndim == 4 else -1]
-    mean, square = x.mean(over), torch.linalg.vector_norm(x, dim=over).square() * channels / x.numel()
-    return mean, (square - mean.square()).clamp(min=0).add(layer.eps).sqrt()
+    if not isinstance(layer, nn.BatchNorm2d):
+        x = x.flatten(0, -2).T[None, :, :, None]  # every token as a pixel
+    return _ChannelMoments.apply(x, layer.eps)
 
 # %% ../../nbs/method/reminding.ipynb #22febd36
 class NormStatistics:
@@ -105,7 +125,11 @@ def align(
         def loss(step: int, x: torch.Tensor = x, delta: torch.Tensor = delta) -> torch.Tensor:
             "L_a of the batch x + delta."
             with NormStatistics(clip.model.visual, aims) as statistics, fast(clip.device):
-                clip.model.visual(normalise(clip, (x + delta).clamp(0, 1)))
+                seen = normalise(clip, (x + delta).clamp(0, 1))
+                for _, part in tower_parts(clip.model.visual):
+                    seen = part(seen)
+                    if len(statistics.inputs) == len(statistics.layers):  # what follows has no norm layer
+                        break
                 return statistics.loss()
 
         cut = lambda step, delta=delta: delta.data.clamp_(-cap, cap).numel() == 0
