@@ -1,6 +1,7 @@
 """Sweeps of notebooks that take a second: a killed worker, a failing run, a second sweep, Ctrl-C, other schedulers, wrong input."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster, Scheduler, SpecCluster, Worker
 
 from clipforget.tools import sweeping
 from clipforget.tools.files import code_hash
@@ -41,6 +42,7 @@ END = """
 if what == "torch":
     import torch
 seen = {"threads": torch.get_num_threads() if what == "torch" else 0, **{k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")}}
+seen["card"] = os.environ.get("CUDA_VISIBLE_DEVICES")
 time.sleep(1)
 Path(results, "seen.json").write_text(json.dumps(seen | {"worker": os.getppid(), "begun": float(tries.read_text().split()[-1]), "ended": time.time()}))
 """
@@ -89,8 +91,10 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def swept(project):
-    """The runs and the table of a sweep in which workers are killed and a notebook fails, on two workers with two threads each."""
+    """The runs and the table of a sweep in which workers are killed and a notebook fails, on two workers with two threads each
+    and a card each, of which nothing is there but the numbers."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
         patch.setenv("OMP_NUM_THREADS", "7")
         patch.setenv("MKL_NUM_THREADS", "7")
         runs = plan("tiny", {"what": ALL}, root=project)
@@ -138,6 +142,53 @@ def test_threads_are_limited(swept):
         for b in seen.values():
             # a worker has one run at a time
             assert a is b or a["worker"] != b["worker"] or a["ended"] < b["begun"] or b["ended"] < a["begun"]
+
+
+def test_each_worker_has_a_card_of_its_own(swept):
+    runs, _ = swept
+    seen = [json.loads(path.read_text()) for run in runs.values() for path in run.folder.glob("seen.json")]
+    assert len(seen) == 4 and {one["card"] for one in seen} == {"5", "7"}
+    for a in seen:
+        for b in seen:
+            # whoever runs at the same time has another card, also where a killed worker was replaced
+            assert a is b or a["card"] != b["card"] or a["ended"] < b["begun"] or b["ended"] < a["begun"]
+
+
+@pytest.mark.parametrize("said, cards", [("5,GPU-1f", ["5", "GPU-1f"]), ("", []), ("-1", []), (None, ["0", "1", "2"])])
+def test_cards_are_those_that_may_be_seen(monkeypatch, said, cards):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    if said is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert sweeping._list_cards() == cards
+
+
+@pytest.mark.parametrize("own, threads, share", [(None, 0, "3"), ("5", 0, "5"), ("5", 2, "2")])
+def test_workers_share_the_cores(monkeypatch, own, threads, share):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 6)
+    if own is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", own)
+    with sweeping._connected("", 2, threads, 0) as client:
+        seen = client.run(lambda: os.environ["OMP_NUM_THREADS"])
+    assert len(seen) == 2 and set(seen.values()) == {share}
+
+
+def test_a_run_that_asks_for_a_card_goes_where_one_is(project, tmp_path):
+    runs = plan("tiny", {"what": ["plain", "other"], "rate": 4}, str(tmp_path), root=project)
+    kinds = {"without": {}, "with": {"resources": {"GPU": 1}}}
+    workers = {name: {"cls": Worker, "options": {"nthreads": 1, **kind}} for name, kind in kinds.items()}
+    scheduler = {"cls": Scheduler, "options": {"protocol": "tcp://", "dashboard_address": None}}
+    with SpecCluster(workers=workers, scheduler=scheduler) as cluster:
+        with pytest.raises(
+            ValueError, match=r'has no workers with --resources "GPU=2".*--nthreads 1 --resources "GPU=2"'
+        ):
+            sweep(runs, scheduler=cluster.scheduler_address, gpus=2)
+        assert list(sweep(runs, scheduler=cluster.scheduler_address, gpus=1)["status"]) == ["finished", "finished"]
+    a, b = (json.loads((run.folder / "seen.json").read_text()) for run in runs)
+    assert a["ended"] < b["begun"]  # one after the other, though there are two workers
 
 
 def test_finished_runs_are_not_repeated(swept, project):
@@ -244,10 +295,15 @@ def test_a_grid_of_the_main_job_is_compared_with_bounds(grid, answer):
         plan("run", grid, root=ROOT)
 
 
-@pytest.mark.parametrize("setting", ["workers", "threads", "attempts"])
-def test_numbers_below_one(project, setting):
-    with pytest.raises(ValueError, match=f"{setting}=0: there must be at least one. Give a whole number from 1 up."):
-        sweep(plan("tiny", {"what": "never"}, root=project), **{setting: 0})
+@pytest.mark.parametrize("setting, low", [("workers", 1), ("threads", 0), ("attempts", 1), ("gpus", 0)])
+def test_too_small_numbers(project, setting, low):
+    with pytest.raises(ValueError, match=f"{setting}={low - 1}: give a whole number from {low} up."):
+        sweep(plan("tiny", {"what": "never"}, root=project), **{setting: low - 1})
+
+
+def test_cards_are_asked_of_a_scheduler(project):
+    with pytest.raises(ValueError, match=r"gpus=1 is asked of a scheduler: give its address."):
+        sweep(plan("tiny", {"what": "never"}, root=project), gpus=1)
 
 
 def test_names_stay_inside(project):

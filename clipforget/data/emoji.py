@@ -51,7 +51,7 @@ def _nearest_siblings(clip: Clip, target: str) -> tuple[str, ...]:
     category, sub = (dict(zip(things.names, of)) for of in (things.categories, things.subcategories))
     others = [n for n in known_names(clip, things) if n != target and category[n] == category[target]]
     close = _centroids(clip, things, [target, *others])
-    same = torch.tensor([sub[n] == sub[target] for n in others])
+    same = torch.tensor([sub[n] == sub[target] for n in others], device=close.device)
     order = (close[1:] @ close[0] + 10 * same).argsort(descending=True)[:5]
     return tuple(others[k] for k in order.tolist())
 

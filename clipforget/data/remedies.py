@@ -124,7 +124,7 @@ def _invert(clip: Clip, task: Task, each: int = 16, steps: int = 60, seed: int =
     for _ in range(steps):
         with NormStatistics(clip.model.visual) as seen, fast(clip.device):
             u = F.normalize(clip.model.visual(normalise(clip, z.clamp(0, 1))).float(), dim=-1)
-        loss = contrastive_loss(u, text, labels.to(u.device)) + 0.02 * seen.loss()
+        loss = contrastive_loss(u, text, labels) + 0.02 * seen.loss()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -10,7 +10,6 @@ __all__ = ['layers', 'tower_parts', 'part_of', 'frozen_depth', 'frozen_activatio
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -85,18 +84,18 @@ def frozen_activations(
     images: Images,  # [n, 3, h, w], uint8 or 0 to 1
     depth: int,  # from `frozen_depth`
     exact: bool = False,  # float32; bfloat16 where the device is fast at it if False
-    room: Callable[..., torch.Tensor] = torch.empty,  # makes the tensor that is filled, from its shape and dtype
+    room: Callable[..., torch.Tensor] = torch.empty,  # makes the tensor that is filled, from shape, dtype and device
 ) -> torch.Tensor:
     "What the first `depth` parts of the image tower make of `images`, in the precision that was computed."
     visual = clip.model.visual if exact else fast_copy(clip.model.visual, clip.device)
     parts, filled, out = tower_parts(visual)[:depth], 0, None
     for x in share_cores(images.split(clip.batch_size)):
         x = normalise(clip, x)
-        with nullcontext() if exact else fast(clip.device):
+        with fast(clip.device, exact):
             for _, part in parts:
                 x = part(x)
         if out is None:
-            out = room((len(images), *x.shape[1:]), dtype=x.dtype).to(x.device)
+            out = room((len(images), *x.shape[1:]), dtype=x.dtype, device=x.device)
         out[filled : filled + len(x)] = x
         filled += len(x)
     if out is None:
@@ -106,7 +105,8 @@ def frozen_activations(
 # %% ../../nbs/method/activations.ipynb #20b574e6
 def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> torch.Tensor:
     "Unit features [n, d] from the `activations` below part `depth` of `visual`, with gradients for the adapters."
-    x = activations.contiguous(memory_format=torch.channels_last) if activations.ndim == 4 else activations
+    x = activations.to(next(visual.parameters()).device)
+    x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
     for _, part in tower_parts(visual)[depth:]:
         x = part(x)
     return F.normalize(x.float(), dim=-1)
@@ -116,9 +116,9 @@ def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> 
 def encode_above(visual: nn.Module, activations: torch.Tensor, depth: int, batch: int = 256) -> torch.Tensor:
     """Unit features [n, d] from the `activations` below part `depth` of
     `visual`, `batch` at once, without gradients, in their own precision."""
-    low = activations.dtype == torch.bfloat16
-    visual = fast_copy(visual, activations.device) if low else visual
-    with torch.autocast(activations.device.type, torch.bfloat16) if low else nullcontext():
+    low, device = activations.dtype == torch.bfloat16, next(visual.parameters()).device
+    visual = fast_copy(visual, device) if low else visual
+    with fast(device, exact=not low):
         return torch.cat([features_above(visual, part, depth) for part in activations.split(batch)])
 
 # %% ../../nbs/method/activations.ipynb #8b7dbeda
@@ -136,13 +136,13 @@ class ActivationCache:
         self.kept: dict[tuple, tuple[Images, torch.Tensor]] = {}
         self.files: tempfile.TemporaryDirectory | None = None  # gone with the cache
 
-    def room(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-        "A tensor of this `shape` and `dtype` to be filled, in memory if there is room, else mapped from a file."
+    def room(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        "A tensor of this `shape` and `dtype` to be filled, on the `device` if there is room, else mapped from a file."
         count = math.prod(shape)
         size = count * dtype.itemsize
         if size <= self.free:
             self.free -= size
-            return torch.empty(shape, dtype=dtype)
+            return torch.empty(shape, dtype=dtype, device=device)
         if self.folder:
             Path(self.folder).mkdir(parents=True, exist_ok=True)
         self.files = self.files or tempfile.TemporaryDirectory(prefix="activations-", dir=self.folder)

@@ -103,8 +103,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def fast(device: torch.device):
-    "A context in which matrix products use bfloat16 if the device is fast at it, else one that changes nothing."
+def fast(device: torch.device, exact: bool = False):
+    """A context in which matrix products use bfloat16 if the device is fast at it, else one that changes nothing.
+    If `exact`, float32 throughout: without it a card rounds what goes into convolutions to ten bits (TF32)."""
+    if exact:
+        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if device.type == "cuda" else nullcontext()
     return torch.autocast(device.type, torch.bfloat16) if has_bfloat16(device) else nullcontext()
 
 
@@ -162,7 +165,7 @@ def encode_images(
     "Unit features [n, d] of any number of images, without gradients."
     visual = visual or clip.model.visual
     visual = visual if exact else fast_copy(visual, clip.device)
-    with nullcontext() if exact else fast(clip.device):
+    with fast(clip.device, exact):
         parts = [image_features(clip, part, visual) for part in share_cores(images.split(batch or clip.batch_size))]
     return torch.cat(parts) if parts else torch.empty(0, 0)
 

@@ -120,6 +120,7 @@ def align(
     "x + delta in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
     aligned, history = [], []
     for k, x in enumerate(images.split(min(batch, max(16, 16 * 224**2 // clip.size**2)))):
+        x = x.to(clip.device)  # all steps are there
         delta = torch.zeros_like(x, requires_grad=True)
 
         def loss(step: int, x: torch.Tensor = x, delta: torch.Tensor = delta) -> torch.Tensor:
@@ -135,7 +136,7 @@ def align(
         cut = lambda step, delta=delta: delta.data.clamp_(-cap, cap).numel() == 0
         losses = fit([delta], loss, steps, learning_rate, after=cut)
         history += [{"batch": k, "step": step, "alignment loss": value} for step, value in enumerate(losses)]
-        aligned.append((x + delta.detach()).clamp(0, 1))
+        aligned.append((x + delta.detach()).clamp(0, 1).to(images.device))
     return torch.cat(aligned), pd.DataFrame(history)
 
 # %% ../../nbs/method/reminding.ipynb #aa232470
@@ -227,7 +228,7 @@ def contrastive_loss(
     temperature: float = 100.0,
 ) -> torch.Tensor:
     "L_c: the cross-entropy of the temperature times the similarities with all captions."
-    return F.cross_entropy(temperature * u @ V.T, y)
+    return F.cross_entropy(temperature * u @ V.T, y.to(u.device))
 
 # %% ../../nbs/method/reminding.ipynb #33012d29
 @dataclass(frozen=True)
@@ -261,7 +262,8 @@ class _Lesson:
 def _transfer_features(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
     """Activations of forget images [n, ...] and about as many of
     siblings [m, ...], moved to the forget images' mean."""
-    z = siblings.float() - siblings.float().mean(0) + forget.float().mean(0)
+    z = siblings.to(forget.device).float()
+    z = z - z.mean(0) + forget.float().mean(0)
     times = max(1, round(len(forget) / len(siblings)))
     return torch.cat([forget, z.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
 
@@ -300,7 +302,9 @@ def _lesson_losses(
     order = list(range(len(picks)))
     for turn in [order] if len(picks) * batch <= most else [[k] for k in order]:
         with fast(lesson.text.device):
-            u = features_above(visual, torch.cat([lesson.kinds[k][picks[k]] for k in turn]), depth)
+            u = features_above(
+                visual, torch.cat([lesson.kinds[k][picks[k]].to(lesson.text.device) for k in turn]), depth
+            )
         losses = [pair for k, part in zip(turn, u.split(batch)) for pair in lesson.losses(k, part, picks[k]).items()]
         for name, value in losses:
             seen[name] += value.item()

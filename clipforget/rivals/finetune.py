@@ -130,7 +130,7 @@ def diagonal_fisher(clip: Clip, task: Task, part: ImageSet, count: int = 32) -> 
     part = part.sample(count, task.seed)
     total = {name: torch.zeros_like(w) for name, w in weights.items()}
     for image, y in zip(pixels(part.images), part.labels):
-        value = contrastive_loss(image_features(clip, image[None], visual), text, y[None].to(clip.device))
+        value = contrastive_loss(image_features(clip, image[None], visual), text, y[None])
         for name, g in zip(weights, torch.autograd.grad(value, list(weights.values()))):
             total[name] += g.square() / len(part)
     return total

@@ -67,10 +67,10 @@ def _impair_and_repair(
     "Train on as much noise as there is of the rest, then on the rest."
     g, classes = torch.Generator().manual_seed(task.seed), task.forget.classes
     text = class_embeddings(clip, classes, task.templates)
-    targets = torch.full((noise,), task.caption, device=clip.device)
+    targets = torch.full((noise,), task.caption)
     bad = _train_noise(clip, text, targets, g, maximise=True, size=size).to(rest.device)
     again = torch.arange(max(noise, len(rest))) % noise
-    both = torch.cat([bad[again], rest]), torch.cat([targets.to(labels.device)[again], labels])
+    both = torch.cat([bad[again], rest]), torch.cat([targets[again], labels])
     visual, weights = trainable_tower(clip)
     loss = lambda x: contrastive_loss(x.u, text, x.labels)
     for rate, (images, captions) in ((impair_rate, both), (repair_rate, (rest, labels))):
@@ -84,7 +84,7 @@ def _make_stand_ins(clip: Clip, task: Task, names: int = 64) -> tuple[torch.Tens
     of `task`, the target's left out, and their labels, long [n]."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
     position = {n: k for k, n in enumerate(task.forget.classes)}
-    labels = torch.tensor([position[n] for n in other_names(task, names)], device=clip.device)
+    labels = torch.tensor([position[n] for n in other_names(task, names)])
     return _train_noise(clip, text, labels, torch.Generator().manual_seed(task.seed + 1)), labels
 
 
@@ -164,7 +164,7 @@ def _lip(
     "Lipschitz smoothing around made-up images of the target; both towers."
     g = torch.Generator().manual_seed(task.seed)
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    x = _train_noise(clip, text, torch.full((images,), task.caption, device=clip.device), g).clamp(0, 1)
+    x = _train_noise(clip, text, torch.full((images,), task.caption), g).clamp(0, 1)
     visual, weights = trainable_tower(clip)
     edited = clip.with_text(lambda model: None).with_visual(visual)
     tokens = tokenizer_of(clip)([t.format(task.forget.classes[task.caption]) for t in task.templates]).to(clip.device)

@@ -105,7 +105,7 @@ def _clip_erase(
 
     def loss(f, r):
         text = embed(matrix)
-        labels = torch.tensor([position[k] for k in r.labels.tolist()], device=text.device)
+        labels = torch.tensor([position[k] for k in r.labels.tolist()])
         forgotten = (f.u @ text[position[task.caption]]).mean()
         moved = _divergence(r.u, old[r.at]) + _divergence(text, old_text)
         return forgotten + retain * contrastive_loss(r.u, text, labels) + consistency * moved

@@ -42,7 +42,7 @@ def _side_gradient(
     visual, weights = trainable_tower(clip)
     text = class_embeddings(clip, task.forget.classes, task.templates)
     for images, labels in zip(part.images.split(batch), part.labels.split(batch)):
-        error = contrastive_loss(image_features(clip, images, visual), text, labels.to(clip.device))
+        error = contrastive_loss(image_features(clip, images, visual), text, labels)
         (error * len(labels) / len(part)).backward()
     return {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}
 
@@ -160,7 +160,7 @@ def _salun(
     wrong = (task.caption + torch.randint(1, len(text), (len(task.forget),), generator=g)) % len(text)
 
     def loss(f, r):
-        confused = contrastive_loss(f.u, text, wrong[f.at].to(f.u.device))
+        confused = contrastive_loss(f.u, text, wrong[f.at])
         return confused + weight * contrastive_loss(r.u, text, r.labels)
 
     masks, sets = _saliency_masks(_side_gradient(clip, task, task.forget), share), (task.forget, task.retain)

@@ -9,6 +9,7 @@ __all__ = ['Run', 'plan', 'table_path', 'sweep', 'collect_rows']
 import itertools
 import json
 import logging
+import os
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import nbformat
 import pandas as pd
 import papermill
@@ -157,10 +159,15 @@ def _last_line(failure: BaseException) -> str:
     return text.strip().splitlines()[-1]
 
 # %% ../../nbs/tools/sweeping.ipynb #09e2c670
-def _execute(run: Run) -> dict[str, Any]:
-    "Execute the run's notebook with the project as its working directory and return its row; failing is a row with the error, not an exception."
+def _execute(run: Run, cards: Sequence[str] = ()) -> dict[str, Any]:
+    """Execute the run's notebook with the project as its working directory and return its row; failing is a row with the
+    error, not an exception. Of the `cards`, if any, the notebook sees the one that belongs to this worker of Dask's."""
     if run.finished:  # Dask repeats what a worker had done if it dies before its answer has arrived
         return _row(run, "skipped")
+    if cards:
+        from distributed import get_worker
+
+        os.environ["CUDA_VISIBLE_DEVICES"] = cards[int(get_worker().name) % len(cards)]
     started, error, key = time.perf_counter(), "", code_hash()  # as it is before the kernel imports it
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         written = Path(scratch) / "executed.ipynb"
@@ -180,8 +187,23 @@ def _execute(run: Run) -> dict[str, Any]:
     return _row(run, "failed" if error else "finished", error, round(time.perf_counter() - started, 1))
 
 # %% ../../nbs/tools/sweeping.ipynb #f6554760
-def _outside_client(scheduler: str, timeout: float = 10) -> Any:
-    "A client of the scheduler at an address; ValueError where none answers in `timeout` seconds, it has no worker, or a worker takes two runs at once."
+def _list_cards() -> list[str]:
+    "The graphics cards of this machine, as CUDA_VISIBLE_DEVICES names them; if that is set, those that it says."
+    import torch
+
+    said = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count()))))
+    return [card for card in said.split(",") if card not in ("", "-1")]
+
+
+def _places(client: Any, gpus: int) -> int:
+    "How many workers of `client` have at least so many `gpus`, by the resource that they were started with. OSError if the scheduler is gone."
+    fits = lambda dask_scheduler: [w.resources.get("GPU", 0) >= gpus for w in dask_scheduler.workers.values()]
+    return sum(client.run_on_scheduler(fits))
+
+
+def _outside_client(scheduler: str, gpus: int = 0, timeout: float = 10) -> Any:
+    """A client of the scheduler at an address; ValueError where none answers in `timeout` seconds, it has no worker (with
+    so many `gpus`), or a worker takes two runs at once."""
     from distributed import Client
 
     try:
@@ -191,28 +213,32 @@ def _outside_client(scheduler: str, timeout: float = 10) -> Any:
         example = "such as 'tcp://127.0.0.1:8786', or leave it empty for workers on this machine."
         raise ValueError(f"{said} `dask scheduler` prints, {example}") from error
     threads = max(client.nthreads().values(), default=0)
-    if threads == 1:
+    if threads == 1 and _places(client, gpus):
         return client
     client.close()
-    found = f"has a worker with {threads} threads, and would run notebooks that fight" if threads else "has no workers"
-    command = f"dask worker {scheduler} --nthreads 1 --nworkers N"
+    wanted = f' --resources "GPU={gpus}"' if gpus else ""
+    found = f"has a worker with {threads} threads, and would run notebooks that fight" if threads > 1 else ""
+    found = found or "has no workers" + f" with {wanted[1:]}" * bool(threads)
+    command = f"dask worker {scheduler} --nthreads 1{wanted or ' --nworkers N'}"
     raise ValueError(f"The scheduler at {scheduler!r} {found}. Start its workers with `{command}`.")
 
 # %% ../../nbs/tools/sweeping.ipynb #62a143b5
 @contextmanager
-def _connected(scheduler: str, workers: int, threads: int) -> Iterator[Any]:
-    "A Dask client for the block, of another's `scheduler`, or with `workers` processes on this machine, whose libraries use `threads` each."
+def _connected(scheduler: str, workers: int, threads: int, gpus: int) -> Iterator[Any]:
+    """A Dask client for the block, of another's `scheduler` whose workers have `gpus`, or with `workers` processes on this
+    machine, whose libraries use `threads` each: their share of the cores, or what OMP_NUM_THREADS says, if 0."""
     try:
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ImportError("A sweep hands its runs out by Dask: pip install 'clipforget[sweep]'.") from error
     if scheduler:
-        with _outside_client(scheduler) as client:
+        with _outside_client(scheduler, gpus) as client:
             yield client
         return
     variables = "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS VECLIB_MAXIMUM_THREADS"
-    limits = dict.fromkeys(variables.split(), str(threads))
+    share = threads or os.environ.get("OMP_NUM_THREADS") or max(1, joblib.cpu_count() // workers)
+    limits = dict.fromkeys(variables.split(), str(share))
     quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
@@ -222,16 +248,19 @@ def _connected(scheduler: str, workers: int, threads: int) -> Iterator[Any]:
         yield client
 
 # %% ../../nbs/tools/sweeping.ipynb #263cf6a4
-def _hand_out(client: Any, runs: Sequence[Run], attempts: int, pause: float = 1.0) -> Iterator[dict[str, Any]]:
-    """The rows of `runs` in the order in which they end. As many are out at a time as `client` has workers, looked at every
-    `pause` seconds; a run that kills so many workers as there are `attempts` is given up."""
+def _hand_out(
+    client: Any, runs: Sequence[Run], attempts: int, gpus: int = 0, cards: Sequence[str] = (), pause: float = 1.0
+) -> Iterator[dict[str, Any]]:
+    """The rows of `runs` in the order in which they end. As many are out at a time as `client` has workers with so many
+    `gpus`, looked at every `pause` seconds, and each worker has one of `cards`, if there are any; a run that kills so many
+    workers as there are `attempts` is given up."""
     from distributed import KilledWorker, wait
 
     waiting, deaths = deque(runs), Counter[str]()
     out: dict[Any, Run] = {}
     while waiting or out:
         try:
-            places = max(1, len(client.nthreads()))  # also while its workers are on their way
+            places = max(1, _places(client, gpus))  # also while its workers are on their way
         except OSError:
             places = 0
         if not out and not places:
@@ -239,7 +268,7 @@ def _hand_out(client: Any, runs: Sequence[Run], attempts: int, pause: float = 1.
             yield from (_row(run, "failed", gone) for run in waiting)
             return
         for run in [waiting.popleft() for _ in range(min(places - len(out), len(waiting)))]:
-            out[client.submit(_execute, run, pure=False)] = run
+            out[client.submit(_execute, run, cards, pure=False, resources={"GPU": gpus} if gpus else None)] = run
         with suppress(TimeoutError, CancelledError):
             wait(list(out), timeout=pause, return_when="FIRST_COMPLETED")
         for future in [future for future in out if future.done()]:
@@ -266,15 +295,21 @@ def table_path(runs: Sequence[Run]) -> Path:
 
 
 def sweep(
-    runs: Sequence[Run], scheduler: str = "", workers: int = 2, threads: int = 1, attempts: int = 3
+    runs: Sequence[Run], scheduler: str = "", workers: int = 2, threads: int = 0, attempts: int = 3, gpus: int = 0
 ) -> pd.DataFrame:
     """Do all `runs` (of `plan`) that are not finished and return a row for each, in the order of the plan: finished, failed
     with its error, or skipped. They stand in the file `table_path`, too. `scheduler` is the address of one of Dask's; if
-    empty, so many `workers` are processes on this machine, whose libraries may use `threads` each. A run that kills so
-    many workers as there are `attempts` is given up. ValueError for wrong input."""
-    for name, number in {"workers": workers, "threads": threads, "attempts": attempts}.items():
-        if number < 1:
-            raise ValueError(f"{name}={number}: there must be at least one. Give a whole number from 1 up.")
+    empty, so many `workers` are processes on this machine, whose libraries may use `threads` each (their share of the cores
+    if 0) and which have a graphics card each, where there are any. Of a scheduler's workers each run asks for the resource
+    GPU, so many `gpus`. A run that kills so many workers as there are `attempts` is given up. ValueError for wrong input."""
+    least = {"workers": (workers, 1), "threads": (threads, 0), "attempts": (attempts, 1), "gpus": (gpus, 0)}
+    for name, (number, low) in least.items():
+        if number < low:
+            raise ValueError(f"{name}={number}: give a whole number from {low} up.")
+    if gpus and not scheduler:
+        raise ValueError(
+            f"gpus={gpus} is asked of a scheduler: give its address. Here each worker has a card if there is one."
+        )
     rows = {run.name: _row(run, "skipped") for run in runs if run.finished}
     missing = [run for run in runs if run.name not in rows]
 
@@ -287,8 +322,9 @@ def sweep(
 
     table = write_table()
     if missing:
-        with _connected(scheduler, min(workers, len(missing)), threads) as client:
-            for done in tqdm(_hand_out(client, missing, attempts), desc="runs", total=len(runs), initial=len(rows)):
+        with _connected(scheduler, min(workers, len(missing)), threads, gpus) as client:
+            handed = _hand_out(client, missing, attempts, gpus, () if scheduler else _list_cards())
+            for done in tqdm(handed, desc="runs", total=len(runs), initial=len(rows)):
                 rows[done["run"]] = done
                 table = write_table()
     return table
