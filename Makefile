@@ -33,7 +33,7 @@ export COVERAGE_FILE := $(CURDIR)/.coverage
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env run test browser-test lab readme docs pages docs-run clean distclean
+.PHONY: help env run test test-all browser-test lab readme docs pages docs-run clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -54,15 +54,24 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 	$(BIN)/papermill nbs/run.ipynb -p dataset emoji $(PARAMS)
 
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
-# The pages that run something leave it in a temporary folder: results/ is the user's (tests/conftest.py does the same).
-test: $(STAMP) ## execute the library's notebooks, then the tests
-	$(BIN)/coverage erase
+# What they run leaves its results in one temporary folder (tests/conftest.py), where a finished edit is found again:
+# results/ is the user's. $(call checks,how nbdev_test starts,its options,then,pytest's options)
+define checks
 	export CLIPFORGET_RESULTS=$$(mktemp -d) && trap 'rm -rf "$$CLIPFORGET_RESULTS"' EXIT && \
-	  OMP_NUM_THREADS=$(THREADS) $(BIN)/coverage run $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
-	$(BIN)/coverage combine -q
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term tests
+	  export CLIPFORGET_TESTED=$$CLIPFORGET_RESULTS OMP_NUM_THREADS=$(THREADS) && \
+	  $(1)$(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing $(2) && $(3) \
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(4) tests
+endef
 
-browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed (`make test` does where it was from the start)
+# The pages that show (front page, tour, main job, guide, experiments) and the tests marked `long` are for test-all.
+test: $(STAMP) ## execute the library's notebooks, then the tests that are not long: some minutes
+	$(call checks,,--skip_folder_re '^([_.]|guide$$|experiments$$)' --skip_file_re '^([_.]|(index|run|tour)[.])',,-m "not long")
+
+test-all: $(STAMP) ## execute all notebooks, then all tests, as CI does, and say what they cover: up to 20 minutes
+	$(BIN)/coverage erase
+	$(call checks,$(BIN)/coverage run ,,$(BIN)/coverage combine -q &&,--cov --cov-append --cov-report=term)
+
+browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed (`make test-all` does where it was from the start)
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'
 	$(BIN)/python -m pytest tests/test_browser.py
 

@@ -11,11 +11,16 @@ import pytest
 from filelock import FileLock
 
 # Whatever a test starts writes its results here (tools/files.results_folder), also where it is started by pytest alone.
-os.environ["CLIPFORGET_RESULTS"] = tempfile.mkdtemp(prefix="clipforget-results-")
+# `make test` names the folder that its pages wrote to; else pytest makes one, which pytest-xdist's workers share.
+MADE = "CLIPFORGET_TESTED" not in os.environ
+if MADE:
+    os.environ["CLIPFORGET_TESTED"] = tempfile.mkdtemp(prefix="clipforget-results-")
+os.environ["CLIPFORGET_RESULTS"] = os.environ["CLIPFORGET_TESTED"]
 
 
 def pytest_unconfigure():
-    shutil.rmtree(os.environ["CLIPFORGET_RESULTS"], ignore_errors=True)
+    if MADE:
+        shutil.rmtree(os.environ["CLIPFORGET_TESTED"], ignore_errors=True)
 
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from clipforget.method.adapters import adapters, add_adapters, load_patch, merge
 from clipforget.method.clip import encode_images, tokenizer_of, truncated_text_features
 from clipforget.method.loading import load_clip, save_local_dir
 
-BACKBONES = ("RN50", "RN101", "ViT-B-32", "ViT-B-16")
+BACKBONES = ("RN50", "ViT-B-32", *(pytest.param(name, marks=pytest.mark.long) for name in ("RN101", "ViT-B-16")))
 CPU = torch.device("cpu")
 
 

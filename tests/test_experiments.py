@@ -55,7 +55,7 @@ def said(cells):
     return "".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
 
 
-@pytest.mark.parametrize("runs", PAGES)
+@pytest.mark.parametrize("runs", [pytest.param(k, marks=[] if k == "benchmark" else pytest.mark.long) for k in PAGES])
 def test_runs_are_made(runs, tmp_path, few_pictures):
     before, page = committed_files(), runs.partition(",")[0]
     cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[runs]}, "\nif make:\n")
@@ -65,6 +65,7 @@ def test_runs_are_made(runs, tmp_path, few_pictures):
     assert committed_files() == before
 
 
+@pytest.mark.long
 def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures):
     before, committed = committed_files(), tmp_path / "committed"
     given = {"kinds": "coarse", "methods": "do nothing; null-space projection", "targets": 1, "seeds": 1, "trials": 1}
@@ -172,6 +173,7 @@ def test_a_pair_is_audited_anew(tmp_path, few_pictures):
     assert committed_files() == before
 
 
+@pytest.mark.long
 def test_an_audit_beside_a_single_oracle():
     """An oracle that is its own only one has no distance to another; the rest of the page does without it."""
     assert "To one oracle at a time" not in said(executed("audit", {"oracles": "oracle-1"}))

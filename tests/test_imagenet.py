@@ -82,6 +82,7 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
     assert len(task.evaluation["target"]) == 12 and len(task.forget) // 8 + len(task.calibration_forget) == 10
 
 
+@pytest.mark.long
 def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
     monkeypatch.setitem(PROMPTS, "imagenet", PROMPTS["imagenet"][:1])
@@ -102,6 +103,7 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     )
 
 
+@pytest.mark.long
 def test_main_job(data_root, tmp_path):
     words = [
         str(Path(sys.executable).parent / "papermill"),

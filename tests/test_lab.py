@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from websocket import create_connection
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -293,6 +293,7 @@ def test_names_are_checked_without_a_model(tmp_path, given, said):
         check_data(Request(data_root=str(tmp_path), **given))
 
 
+@pytest.mark.long
 def test_a_pool_is_sorted_and_shown_by_the_main_job(tmp_path):
     for seed, name in enumerate(("turtle", "snake", "koala")):
         write_views(tmp_path / "heap" / name, name, 12, seed)

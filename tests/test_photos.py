@@ -71,6 +71,7 @@ def test_photographs_are_not_shipped(tree, tmp_path):
     assert done.returncode != 0 and "only a model of the pictograms goes into the package" in done.stderr
 
 
+@pytest.mark.long
 def test_a_class_in_one_style(model, tree, tmp_path):
     (tree / "toys").rename(tree / "pacs")
     done = papermill(

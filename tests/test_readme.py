@@ -228,6 +228,7 @@ def edited(tmp_path_factory):
         return names, cf.load_clip("local-dir:turtle-less")
 
 
+@pytest.mark.long
 def test_five_lines_forget_the_turtle(edited):
     names, saved = edited
     before, after = (evaluate(m, names["task"]).set_index("column")["value"] for m in (names["clip"], saved))
@@ -247,6 +248,7 @@ def test_picture_shows_five_names_before_and_after():
     assert [names[0] for names in tops] == [sibling, sibling]
 
 
+@pytest.mark.long
 def test_picture_shows_what_the_edit_does(edited):
     names, saved = edited
     said = Image.open(ROOT / "README_files" / "before-after.png").text["Description"]

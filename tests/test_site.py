@@ -10,6 +10,7 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from bs4 import BeautifulSoup
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -101,6 +101,7 @@ def swept(project):
         return dict(zip(ALL, runs)), sweep(runs, workers=2, threads=2, attempts=2).set_index("what")
 
 
+@pytest.mark.long
 def test_killed_worker(swept):
     runs, table = swept
     status = dict.fromkeys(ALL, "finished") | {"fails": "failed", "kills always": "failed"}
@@ -116,6 +117,7 @@ def test_killed_worker(swept):
     assert {what: files(run) for what, run in runs.items()} == expected  # no half file, and no orphan
 
 
+@pytest.mark.long
 def test_failing_run_is_a_row(swept):
     runs, table = swept
     row = table.loc["fails"]
@@ -130,6 +132,7 @@ def test_failing_run_is_a_row(swept):
     pd.testing.assert_frame_equal(stored, table, check_dtype=False)
 
 
+@pytest.mark.long
 def test_threads_are_limited(swept):
     runs, _ = swept
     seen = {
@@ -191,6 +194,7 @@ def test_a_run_that_asks_for_a_card_goes_where_one_is(project, tmp_path):
     assert a["ended"] < b["begun"]  # one after the other, though there are two workers
 
 
+@pytest.mark.long
 def test_finished_runs_are_not_repeated(swept, project):
     runs, _ = swept
     whats = ["other", "fails", "kills once", "plain"]
@@ -203,6 +207,7 @@ def test_finished_runs_are_not_repeated(swept, project):
     assert (again["seconds"] > 0).all()
 
 
+@pytest.mark.long
 def test_a_run_of_another_version_of_the_package_is_made_anew(swept, project, monkeypatch, tmp_path):
     (run,) = plan("tiny", {"what": "plain", "rate": 5}, str(tmp_path), root=project)
     assert _execute(run)["status"] == "finished" and _execute(run)["status"] == "skipped"
@@ -213,6 +218,7 @@ def test_a_run_of_another_version_of_the_package_is_made_anew(swept, project, mo
     assert not run.finished
 
 
+@pytest.mark.long
 def test_another_scheduler(project, tmp_path):
     runs = plan("tiny", {"what": ["plain", "fails"], "rate": [2, 3]}, str(tmp_path), root=project)
     with LocalCluster(
@@ -312,6 +318,7 @@ def test_names_stay_inside(project):
     assert all(run.folder.parent == project / "results" / "sweep" / "tiny" and len(run.name) < 80 for run in runs)
 
 
+@pytest.mark.long
 def test_interruption_keeps_what_is_finished(project, tmp_path):
     code = (
         f"import signal\nfrom clipforget.tools.sweeping import plan, sweep\nif __name__ == '__main__':\n"

@@ -134,6 +134,7 @@ def test_wrong_input_is_seen_before_anything_is_made(tmp_path, wrong, answer):
     assert not (tmp_path / "emoji").exists()
 
 
+@pytest.mark.long
 def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
     given = {"target": "crocodile", "remind_steps": 40}
     quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -156,6 +157,7 @@ def test_killed_run_goes_on_and_two_at_once_do_not_disturb_each_other(tmp_path):
     assert len(pd.read_parquet(folder / "results.parquet")) > 0
 
 
+@pytest.mark.long
 def test_an_edit_of_the_text_tower_is_judged_with_it(tmp_path):
     words = [
         str(PAPERMILL),
@@ -179,7 +181,8 @@ def test_an_edit_of_the_text_tower_is_judged_with_it(tmp_path):
     assert rows.loc["target", "original"] > 90 and rows.loc["target", "edited"] < 10
 
 
-def test_tests_leave_results_alone(tmp_path):
+@pytest.mark.long
+def test_tests_leave_results_alone(tmp_path, tmp_path_factory):
     """A run of a copy of the project, with its results elsewhere: what the copy has in results/ stays as it was, byte and time."""
     for name in ("nbs", "clipforget", "settings.ini"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
@@ -189,16 +192,17 @@ def test_tests_leave_results_alone(tmp_path):
     state = lambda: {
         p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in (tmp_path / "results").rglob("*")
     }
-    before, elsewhere = state(), Path(os.environ["CLIPFORGET_RESULTS"])
-    assert results_folder() == elsewhere and not elsewhere.is_relative_to(ROOT)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    before, elsewhere = state(), tmp_path_factory.mktemp("elsewhere")
+    assert results_folder() == Path(os.environ["CLIPFORGET_RESULTS"]) and not results_folder().is_relative_to(ROOT)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "CLIPFORGET_RESULTS": str(elsewhere)}
     words = [str(PAPERMILL), "run", "-p", "method", "do nothing", "-p", "limit", "20"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert state() == before and list(elsewhere.glob("emoji/turtle-*/report.html"))
 
 
-def test_pages_and_modules_ask_where_results_go():
+@pytest.mark.parametrize("target", ["test", "test-all"])
+def test_pages_and_modules_ask_where_results_go(target):
     """Whoever writes results does so by `results_folder`, and `make test` sets the folder for the pages, too."""
     pages = {str(p): p.read_text() for p in [*ROOT.glob("nbs/**/*.ipynb"), *ROOT.glob("clipforget/**/*.py")]}
     assert [
@@ -206,6 +210,6 @@ def test_pages_and_modules_ask_where_results_go():
         for p, text in pages.items()
         if re.search(r'project_root\([^)]*\) / \\?"results', text) and "tools/files" not in p
     ] == []
-    recipe = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipe = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in recipe.replace("\\\n", " ").splitlines() if "nbdev_test" in line]
-    assert line.index("CLIPFORGET_RESULTS=$(mktemp -d)") < line.index("nbdev_test")
+    assert line.index("CLIPFORGET_RESULTS=$(mktemp -d)") < line.index("nbdev_test") < line.index("pytest")
