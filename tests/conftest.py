@@ -28,11 +28,15 @@ LONGEST = (
     "test_experiments.py",
     "test_whole_run.py",
     "test_site.py",
-    "test_imagenet.py",
+    "test_command_line.py",
     "test_browser.py",
+    "test_same_edits.py",
+    "test_imagenet.py",
     "test_photos.py",
     "test_sweep.py",
+    "test_backbones.py",
     "test_static.py",
+    "test_notebooks.py",
     "test_own_data.py",
 )
 

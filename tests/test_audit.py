@@ -105,6 +105,7 @@ def test_a_style_is_chosen(tmp_path):
     assert opened(**given)["task"].target == f"{default.target}, {default.style}"
 
 
+@pytest.mark.long
 def test_an_edit_that_was_made_elsewhere(tmp_path):
     """A folder that open_clip loads is audited like the model that it was saved from, beside the committed answers."""
     clip = load_clip()

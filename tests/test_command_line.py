@@ -109,6 +109,7 @@ def test_short_command(project):
     assert "Executing: 100%" in shown
 
 
+@pytest.mark.long
 def test_explicit_output_path(project):
     code, shown = type_in_terminal("papermill nbs/tiny.ipynb some/where/out.ipynb -p a 2", project)
     assert code == 0, shown
@@ -116,6 +117,7 @@ def test_explicit_output_path(project):
     assert not (project / "results").exists()
 
 
+@pytest.mark.long
 def test_piped_and_redirected(project):
     """papermill alone would print the notebook here, or take its path for the output."""
     done = subprocess.run(
@@ -156,6 +158,7 @@ def test_failing_cell(project):
     assert any("papermill-error" in "".join(cell.metadata.get("tags", [])) for cell in executed.cells)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command, changed",
     [
@@ -217,6 +220,7 @@ def test_another_project_is_left_alone(tmp_path):
     assert code == 2 and "Missing argument 'OUTPUT_PATH'" in shown
 
 
+@pytest.mark.long
 def test_false_is_false_without_an_annotation(project):
     write_notebook(project / "nbs" / "plain.ipynb", "a = None", "print('a is', repr(a))")
     code, shown = type_in_terminal("papermill plain -p a false", project)
@@ -225,6 +229,7 @@ def test_false_is_false_without_an_annotation(project):
     (project / "nbs" / "plain.ipynb").unlink()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("word", ["deep", "deep.ipynb", "nbs/deep.ipynb", "nbs/room/deep.ipynb"])
 def test_a_name_alone_finds_its_notebook(project, word):
     room = project / "nbs" / "room"
@@ -236,6 +241,7 @@ def test_a_name_alone_finds_its_notebook(project, word):
     shutil.rmtree(room)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words, seen",
     [

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import nbformat
@@ -78,6 +78,7 @@ def tables():
 AT_DEFAULTS = "clipforget (defaults)"
 
 
+@cache
 def rivals():
     """Methods by kind of subgroup, from the committed results; ours at its defaults among them."""
     return method_table(summarise_runs(tidy_runs(pd.read_csv(MEASURED / "rivals.csv"))))

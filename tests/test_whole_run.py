@@ -95,7 +95,7 @@ def test_patch_and_merged_model_are_the_same_model(finished):
 @pytest.mark.parametrize(
     "wrong, code, answer",
     [
-        ({"target": "crocodil"}, 1, "Did you mean 'crocodile'"),
+        pytest.param({"target": "crocodil"}, 1, "Did you mean 'crocodile'", marks=pytest.mark.long),
         ({"sede": 1}, 2, "Did you mean 'seed'"),
         ({"hold": 3}, 2, "The parameter 'hold' is called 'forget_weight' now."),
         ({"rank": 0}, 2, "rank=0: wanted is a whole number from 1"),
