@@ -77,7 +77,7 @@ def three_stages(
         tried, mark = settings.replace(forget_weight=settings.forget_weight * 3**k), f"-{k}" if k else ""
         reminded = lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
         second = stage(f"2-reminding{mark}", reminded)
-        third = stage(f"3-restoring{mark}", lambda second=second: restore(clip, task, second, settings))
+        third = stage(f"3-restoring{mark}", lambda second=second: restore(clip, task, second, settings, cache))
         if third.info["gate on calibration"] == "passed":
             break
     third.info |= {"forget_weight": tried.forget_weight} if k else {}

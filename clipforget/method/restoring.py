@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .activations import encode_above, frozen_activations, frozen_depth
+from .activations import ActivationCache, encode_above, frozen_activations, frozen_depth
 from .adapters import scaled
 from .clip import Clip, accuracy, class_embeddings
 from .forgetting import Stage, margins
@@ -35,13 +35,15 @@ def recognition_risk(margin: torch.Tensor, captions: torch.Tensor | None = None)
     return 100 * max((margin > 0).float().mean().item(), tail)
 
 # %% ../../nbs/method/restoring.ipynb #72c3bdfd
-def _soup_curve(clip: Clip, task: Task, visual: nn.Module, grid: list[float]) -> pd.DataFrame:
+def _soup_curve(
+    clip: Clip, task: Task, visual: nn.Module, grid: list[float], cache: ActivationCache | None = None
+) -> pd.DataFrame:
     """What the tower `visual` is at each factor a of `grid`, on `task`'s calibration split, a row an a: accuracy of
     target and siblings (percent), the risk, and the siblings' mean cosine to the features of the original `clip`."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
     forget, retain = task.calibration_forget, task.calibration_retain
     depth, rows = frozen_depth(visual), []
-    below = [frozen_activations(clip, part.images, depth, True) for part in (forget, retain)]
+    below = [(cache or frozen_activations)(clip, part.images, depth, True) for part in (forget, retain)]
     before = encode_above(clip.model.visual, below[1], depth)
     for a in grid:
         tower = scaled(visual, a)
@@ -61,12 +63,18 @@ def choose_scale(curve: pd.DataFrame, allowed: float) -> tuple[float, float]:
     return float(row["a"]), float(row["risk"])
 
 # %% ../../nbs/method/restoring.ipynb #c510720c
-def restore(clip: Clip, task: Task, before: Stage, settings: Settings = Settings()) -> Stage:
+def restore(
+    clip: Clip,
+    task: Task,
+    before: Stage,
+    settings: Settings = Settings(),
+    cache: ActivationCache | None = None,  # keeps what lies below the adapters, in files where it is full
+) -> Stage:
     """Stage 3 (paper: restoring) of the original `clip`, `before` being the stage before: the smallest a whose estimated
     risk on the calibration split of `task` is allowed by `settings`. `info` says which, and whether the gate was passed."""
     points = settings.soup_points
     grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
-    curve = _soup_curve(clip, task, before.visual, grid)
+    curve = _soup_curve(clip, task, before.visual, grid, cache)
     a, risk = choose_scale(curve, settings.allowed_risk)
     info = {"a": a, "risk": risk, "gate on calibration": "passed" if risk <= GATE else "failed"}
     return Stage("restoring", scaled(before.visual, a), curve, info)
