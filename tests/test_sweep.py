@@ -37,6 +37,15 @@ if what == "fails":
     raise RuntimeError("two lines,\\nthe last of them on purpose")
 if what == "sleeps":
     time.sleep(300)
+if what == "is interrupted":  # papermill does so when it has the answer to its last question, which is told late here
+    handlers = get_ipython().kernel.shell_handlers
+    answer = handlers["kernel_info_request"]
+
+    async def answer_and_wait(*asked):
+        await answer(*asked)
+        time.sleep(0.5)
+
+    handlers["kernel_info_request"] = answer_and_wait
 """
 END = """
 if what == "torch":
@@ -216,6 +225,12 @@ def test_a_run_of_another_version_of_the_package_is_made_anew(swept, project, mo
     assert _execute(run)["status"] == "finished" and run.finished and tries(run) == 2
     monkeypatch.undo()
     assert not run.finished
+
+
+def test_a_kernel_that_is_ended_says_nothing(project, tmp_path, capfd):
+    (run,) = plan("tiny", {"what": "is interrupted"}, str(tmp_path), root=project)
+    assert _execute(run)["status"] == "finished"
+    assert "KeyboardInterrupt" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.long

@@ -145,7 +145,8 @@ def _run_notebook(run: Run, written: Path, starts: int = 3) -> None:
     source, folder = str(run.notebook).replace("{", "{{").replace("}", "}}"), project_root(run.notebook.parent)
     for left in reversed(range(starts)):
         try:
-            papermill.execute_notebook(source, written, run.given, cwd=folder, progress_bar=False)
+            quiet: dict[str, Any] = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}
+            papermill.execute_notebook(source, written, run.given, cwd=folder, **quiet)
             return
         except RuntimeError as failure:
             if not left or "before replying" not in str(failure):
