@@ -63,13 +63,13 @@ define checks
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(4) tests
 endef
 
-# The pages that show (front page, tour, main job, guide, experiments) and the tests marked `long` are for test-all.
+# For test-all: the pages that show (front page, tour, main job, guide, experiments), cells with `#| slow`, tests marked `long`.
 test: $(STAMP) ## execute the library's notebooks, then the tests that are not long: some minutes
 	$(call checks,,--skip_folder_re '^([_.]|guide$$|experiments$$)' --skip_file_re '^([_.]|(index|run|tour)[.])',,-m "not long")
 
 test-all: $(STAMP) ## execute all notebooks, then all tests, as CI does, and say what they cover: up to 20 minutes
 	$(BIN)/coverage erase
-	$(call checks,$(BIN)/coverage run ,,$(BIN)/coverage combine -q &&,--cov --cov-append --cov-report=term)
+	$(call checks,$(BIN)/coverage run ,--flags slow,$(BIN)/coverage combine -q &&,--cov --cov-append --cov-report=term)
 
 browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed (`make test-all` does where it was from the start)
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'

@@ -64,6 +64,7 @@ def test_pretraining_learns_and_is_found_by_name(model):
     assert clip.name == f"pretrained:{NAME}" and clip.size == 64
 
 
+@pytest.mark.long
 def test_photographs_are_not_shipped(tree, tmp_path):
     done = papermill(
         "pretrain", tmp_path / "pretrain.ipynb", dataset="toys", data_root=tree, steps=2, ship="true", results=tmp_path
