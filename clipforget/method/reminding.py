@@ -54,10 +54,8 @@ class _ChannelMoments(torch.autograd.Function):
         if x.device.type == "mps":  # has no such kernel
             variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
         else:
-            float32 = (
-                torch.zeros(x.shape[1], device=x.device) for _ in range(2)
-            )  # their precision is the moments' own
-            mean, variance = torch.batch_norm_update_stats(x, *float32, 1.0)
+            kept = torch.zeros(x.shape[1], device=x.device)  # float32, and so are the moments
+            mean, variance = torch.batch_norm_update_stats(x, kept, kept.clone(), 1.0)
         deviation = (variance + eps).sqrt()
         ctx.save_for_backward(x, mean, deviation)
         return mean, deviation
