@@ -65,9 +65,11 @@ class _ChannelMoments(torch.autograd.Function):
         "The gradient of x, which is linear in x, from those of mean (`g`) and deviation (`h`)."
         x, mean, deviation = ctx.saved_tensors
         n = x.numel() // x.shape[1]
-        slope = h / deviation / n
-        shift, slope = (v.to(x.dtype)[:, None, None] for v in (g / n - slope * mean, slope))
-        return torch.addcmul(shift, x, slope), None
+        one = torch.ones_like(mean)
+        line = torch.native_batch_norm(
+            x, h / deviation / n, g / n, mean, one, False, 0.0, 0.0
+        )  # slope (x - mean) + shift
+        return line[0], None
 
 
 def _moments(layer: _Norm, x: torch.Tensor) -> _Moments:
