@@ -51,19 +51,25 @@ class _ChannelMoments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, eps: float) -> _Moments:
         "Mean and deviation [c]; `eps` is added to the variance."
-        one = torch.ones(x.shape[1], device=x.device)  # float32, so that the moments are
-        _, mean, inverse = torch.native_batch_norm(x, one, torch.zeros_like(one), None, None, True, 0.0, eps)
-        ctx.save_for_backward(x, mean, inverse)
-        return mean, 1 / inverse
+        if x.device.type == "mps":  # has no such kernel
+            variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
+        else:
+            kept = torch.zeros(x.shape[1], device=x.device)  # float32, and so are the moments
+            mean, variance = torch.batch_norm_update_stats(x, kept, kept.clone(), 1.0)
+        deviation = (variance + eps).sqrt()
+        ctx.save_for_backward(x, mean, deviation)
+        return mean, deviation
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, None]:
         "The gradient of x, which is linear in x, from those of mean (`g`) and deviation (`h`)."
-        x, mean, inverse = ctx.saved_tensors
+        x, mean, deviation = ctx.saved_tensors
         n = x.numel() // x.shape[1]
-        slope = h * inverse / n
-        shift, slope = ((v.to(x.dtype))[:, None, None] for v in (g / n - slope * mean, slope))
-        return torch.addcmul(shift, x, slope), None
+        one = torch.ones_like(mean)
+        line = torch.native_batch_norm(
+            x, h / deviation / n, g / n, mean, one, False, 0.0, 0.0
+        )  # slope (x - mean) + shift
+        return line[0], None
 
 
 def _moments(layer: _Norm, x: torch.Tensor) -> _Moments:
