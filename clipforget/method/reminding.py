@@ -44,7 +44,7 @@ def _norm_layers(visual: nn.Module) -> list[_Norm]:
     found: list[_Norm] = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
     return found or [m for m in visual.modules() if isinstance(m, nn.LayerNorm)]
 
-
+# %% ../../nbs/method/reminding.ipynb #moments1
 class _ChannelMoments(torch.autograd.Function):
     "Mean and deviation of every channel of x [n, c, h, w], in float32: BatchNorm's kernel, which reads x once, in any precision."
 
@@ -66,10 +66,8 @@ class _ChannelMoments(torch.autograd.Function):
         x, mean, deviation = ctx.saved_tensors
         n = x.numel() // x.shape[1]
         one = torch.ones_like(mean)
-        line = torch.native_batch_norm(
-            x, h / deviation / n, g / n, mean, one, False, 0.0, 0.0
-        )  # slope (x - mean) + shift
-        return line[0], None
+        # slope (x - mean) + shift
+        return torch.native_batch_norm(x, h / deviation / n, g / n, mean, one, False, 0.0, 0.0)[0], None
 
 
 def _moments(layer: _Norm, x: torch.Tensor) -> _Moments:
