@@ -52,10 +52,11 @@ def _attend(pool: AttentionPool2d, x: torch.Tensor) -> torch.Tensor:
     matrix, for the one token that is used: [n, c, h, w] to [n, c]."""
     x = x.flatten(2).transpose(1, 2)
     x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + pool.positional_embedding.to(x.dtype)
-    q, k, v = pool.q_proj(x[:, 0])[:, None], pool.k_proj(x), pool.v_proj(x)
-    q, k, v = (part.unflatten(-1, (pool.num_heads, -1)) for part in (q, k, v))  # [n, tokens, heads, width]
-    share = ((q * k).sum(-1, dtype=torch.float32) / math.sqrt(q.shape[-1])).softmax(1)
-    return (share[..., None].to(v.dtype) * v).sum(1).flatten(1)
+    q = pool.q_proj(x[:, 0]).unflatten(-1, (pool.num_heads, -1))
+    W_k, W_v = (layer.weight.unflatten(0, (pool.num_heads, -1)) for layer in (pool.k_proj, pool.v_proj))
+    score = torch.einsum("nhw,hwc->nhc", q, W_k) @ x.transpose(1, 2)  # the bias of k adds the same for all tokens
+    mean = (score / math.sqrt(q.shape[-1])).softmax(-1).to(x.dtype) @ x
+    return torch.einsum("nhc,hwc->nhw", mean, W_v).flatten(1) + pool.v_proj.bias
 
 
 def _project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:

@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 
 from ..judging.scores import evaluate, score_table
 from .activations import frozen_depth
-from .adapters import load_patch, merge, save_patch, scaled
+from .adapters import load_patch, merge, save_patch
 from .clip import Clip
 from .forgetting import Stage, plot_importance, plot_network
 from .loading import save_local_dir
 from .task import Task
-from ..tools.figures import save_figure
+from ..tools.figures import save_figure, settle
 from ..tools.files import choose, slug, write_json
 from ..tools.report import plot_embedding, plot_examples, plot_history, plot_soup, plot_stages, suite_curve
 from ..tools.report import gate_sentence, write_report
@@ -41,14 +41,11 @@ def _judge_edit(edit: "_Judged") -> tuple[pd.DataFrame, pd.Series | None]:
     if not towers:  # the text tower may have moved, too
         last = evaluate(edit.clip, task, {"edited": edit.clip.model.visual}, edit.method)
         return pd.concat([evaluate(original, task, before, edit.method), last], ignore_index=True), None
-    soup = len(edit.stages[-1].history) > 1 and "reminding" in towers
-    halfway = {"soup, halfway": scaled(towers["reminding"], 0.5)} if soup else {}
     depth = min(frozen_depth(visual) for visual in towers.values())
-    judged = evaluate(original, task, {**before, **towers, **halfway}, edit.method, depth)
-    if not soup:
+    judged = evaluate(original, task, before | towers, edit.method, depth)
+    if len(edit.stages[-1].history) < 2 or "reminding" not in towers:  # no soup
         return judged, None
-    places = {"original": 0.0, "soup, halfway": 0.5, "restoring": edit.info["a"], "reminding": 1.0}
-    return judged[~judged["stage"].isin(halfway)].reset_index(drop=True), suite_curve(judged, places)
+    return judged, suite_curve(judged, {"original": 0.0, "restoring": edit.info["a"], "reminding": 1.0})
 
 # %% ../../nbs/method/edit.ipynb #f9922537
 def _paint_edit(edit: "Edit") -> dict[str, Figure]:
@@ -67,7 +64,7 @@ def _paint_edit(edit: "Edit") -> dict[str, Figure]:
     after = {stage.name: stage.visual for stage in edit.stages} or {"edited": edit.clip.model.visual}
     figures["Before and after"] = plot_examples(original, edit.clip, task)
     figures["Where the features go"] = plot_embedding(original, task, {"original": original.model.visual, **after})
-    return figures
+    return {caption: settle(figure) for caption, figure in figures.items()}
 
 # %% ../../nbs/method/edit.ipynb #c21b7ea4
 def _write_edit(edit: "Edit", folder: Path, record: Mapping[str, object], notes: Sequence[str]) -> Path:

@@ -59,7 +59,7 @@ def _pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float
 def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.DataFrame:
     """Seconds that each step of `three_stages` with these `settings`, from the original `clip`, and its evaluation will take
     on this machine, with the images of `task` that it looks at."""
-    s, towers = settings, 4 + (settings.soup_points > 1)
+    s, towers = settings, 4
     prefixes, names = [prefix for prefix, _ in tower_parts(clip.model.visual)], list(layers(clip.model.visual))
     adapted = candidates(clip, pd.DataFrame({"layer": names}), s.lowest_part)["layer"]
     depth = min(part_of(name, prefixes) for name in adapted)
