@@ -21,7 +21,7 @@ from ..judging.scores import evaluate, score_table
 from .activations import frozen_depth
 from .adapters import load_patch, merge, save_patch
 from .clip import Clip
-from .forgetting import Stage, plot_importance, plot_network
+from .forgetting import Stage, plot_importance
 from .loading import save_local_dir
 from .task import Task
 from ..tools.figures import save_figure, settle
@@ -54,9 +54,7 @@ def _paint_edit(edit: "Edit") -> dict[str, Figure]:
     figures = {"Stage by stage": plot_stages(rows)}
     for stage in edit.stages:
         if stage.importance is not None:
-            ranked = stage.importance, stage.info["layers"]
-            figures["Relative Fisher information"] = plot_importance(*ranked)
-            figures["The network, by relative Fisher information"] = plot_network(original.model.visual, *ranked)
+            figures["Relative Fisher information"] = plot_importance(stage.importance, stage.info["layers"])
         if stage.name == "restoring":
             figures["The soup"] = plot_soup(stage.history, stage.info["a"], suite_by_a)
         else:
