@@ -135,9 +135,9 @@ def test_failing_run_is_a_row(swept):
     tags = [tag for cell in nbformat.read(runs["fails"].failed, 4).cells for tag in cell.metadata.get("tags", [])]
     assert "papermill-error-cell-tag" in tags
     assert table.loc["plain", "error"] == "" and table.loc["plain", "executed"] == str(runs["plain"].executed)
-    stored = pd.read_csv(table_path(list(runs.values())), keep_default_na=False, na_values={"seconds": ""}).set_index(
-        "what"
-    )
+    stored = pd.read_csv(
+        table_path(list(runs.values())), keep_default_na=False, na_values={"seconds": ""}, dtype={"code": str}
+    ).set_index("what")
     pd.testing.assert_frame_equal(stored, table, check_dtype=False)
 
 
