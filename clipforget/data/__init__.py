@@ -1,0 +1,3 @@
+from .. import _load_libraries
+
+_load_libraries()
