@@ -8,7 +8,7 @@
     print(edit.verdict(), edit.evaluate(), sep="\\n")
     edit.save("turtle-less")                      # an ordinary open_clip directory
 
-Models: `load_clip`, `from_open_clip`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `style_task`.
+Models: `load_clip`, `from_open_clip`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `style_task`.
 Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`.
 Every module below has a page of its own in nbs/.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .data.requests import imagenet_task as imagenet_task
     from .data.requests import style_task as style_task
     from .data.requests import cifar10_task as cifar10_task
+    from .data.requests import cifar100_task as cifar100_task
+    from .data.requests import grocery_task as grocery_task
     from .method.edit import Edit as Edit
     from .method.edit import apply_patch as apply_patch
     from .method.loading import from_open_clip as from_open_clip
@@ -46,6 +48,8 @@ _HOMES = {
     "folder_task": "data.requests",
     "imagenet_task": "data.requests",
     "cifar10_task": "data.requests",
+    "cifar100_task": "data.requests",
+    "grocery_task": "data.requests",
     "style_task": "data.requests",
     "Settings": "tools.settings",
     "forget": "rivals.registry",

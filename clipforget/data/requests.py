@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['folder_collection', 'propose_pool', 'plot_proposal', 'check_data', 'make_task', 'folder_task', 'imagenet_task',
-           'cifar10_task', 'style_task', 'named_targets', 'in_halves']
+           'cifar10_task', 'cifar100_task', 'grocery_task', 'style_task', 'named_targets', 'in_halves']
 
 # %% ../../nbs/data/requests.ipynb #dbb92f64
 import warnings
@@ -18,14 +18,22 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from .collections import Collection, make_collection, list_cifar10, list_styles, photo_task
+from .collections import Collection, make_collection, photo_task
+from .listings import cifar10_nouns, list_cifar10, list_cifar100, list_grocery, list_pairs, list_styles
 from .emoji import emoji_task, known_names
 from .photos import SUFFIXES, Photos, check_headers, class_folders, image_files, pixels, to_words
 from .photos import unused_files
 from .pictograms import STYLES, load_pictograms
-from .subgroups import class_in_style_task, subgroup_task, wordnet_task
-from .suite import ZERO_SHOT_SETS, imagenet_folders, limit_set, zero_shot_suite
-from .wordnet import find_class, imagenet_classes
+from clipforget.data.subgroups import (
+    check_kind,
+    class_in_style_task,
+    kind_task,
+    name_nouns,
+    subgroup_task,
+    wordnet_task,
+)
+from .suite import ZERO_SHOT_SETS, imagenet_folders, imagenet_names, limit_set, zero_shot_suite
+from .wordnet import find_class, imagenet_classes, wordnet_siblings
 from ..method.clip import TEMPLATES, Clip, class_embeddings, encode_images
 from ..method.task import ImageSet, Task
 from ..tools.figures import show_images
@@ -34,7 +42,7 @@ from ..tools.request import NAMED, Request, request_for, split_names
 from ..tools.settings import DATASETS
 
 # %% ../../nbs/data/requests.ipynb #86391331
-_LAYOUT = "forget/NAME/*.jpg (one folder), keep/NAME/*.jpg (one a sibling), others/NAME/*.jpg if you have them, names.csv (folder,caption) if you like"
+_LAYOUT = "forget/NAME/*.jpg (one folder), keep/NAME/*.jpg (one a sibling), others/NAME/*.jpg if you have them, names.csv (folder,caption) if you like; or COARSE/FINE/*.jpg, and the target is told by its name"
 _ROLES = ("forget", "keep", "others", "skip")
 
 
@@ -194,16 +202,51 @@ def _style(request: Request) -> str:
     return named[0]
 
 
+def _check_noun(request: Request, found: Collection) -> None:
+    "ValueError for a noun that names no subgroup of the class, and that says of which class it is one."
+    noun, nouns = to_words(request.subgroup).lower(), cifar10_nouns()
+    if noun.isdecimal() or noun.startswith(("query:", "file:")):
+        return
+    of = [c for c, words in nouns.items() if words.get(noun)]
+    if of and request.goal not in of:
+        raise ValueError(f"{noun!r} is no subgroup of {request.goal} but of {' and '.join(of)}: add -p target {of[0]}.")
+    mine = torch.tensor([g == request.goal for g in found.groups]).nonzero()[:, 0]
+    name_nouns(found, mine, request.goal, noun)
+
+
+def _listed(request: Request) -> Collection:
+    """The collection of a `request` whose classes lie below coarser names, or of CIFAR-10. Errors as the lists have them;
+    ValueError for a target or sibling that is none of its classes."""
+    lists = {"cifar10": list_cifar10, "cifar100": list_cifar100}
+    fetched, root = lists.get(request.dataset), request.root
+    found = fetched(root, request.download) if fetched else list_grocery(root) if request.dataset == "grocery" else None
+    if found is None and (root / "forget").is_dir():
+        raise ValueError(f"{root} has a folder forget, which says what is to go; leave out target={request.target!r}.")
+    found = found or list_pairs(root)
+    for name in (request.goal, *request.kept):
+        choose("class", name, found.classes)
+    return found
+
+
+def _in_kinds(request: Request) -> bool:
+    "Whether what is asked for lies in folders of folders, COARSE/FINE, or is a data set with coarser names."
+    own = request.dataset == "folder" and request.target and not request.pool
+    return request.dataset in ("cifar100", "grocery") or bool(own)
+
+
 def check_data(request: Request) -> None:
     """FileNotFoundError or ValueError, with the layout wanted, if the data of a `request` are not there; ValueError for
-    a name that they do not have. No model is needed and no image opened; CIFAR-10 is fetched first, if asked for."""
+    a name that they do not have. No model is needed and no image opened; CIFAR is fetched first, if asked for."""
     dataset, root = request.dataset, request.root
     if dataset == "imagenet":
         imagenet_folders(root, "val")
-        for name in (request.goal, *request.kept):
+        wordnet_siblings(request.goal, among=imagenet_names(root))
+        for name in request.kept:
             find_class(name)
     elif dataset == "cifar10":
-        choose("class", request.goal, list_cifar10(root, request.download).classes)
+        _check_noun(request, _listed(request))
+    elif _in_kinds(request):
+        check_kind(_listed(request), request.goal, request.labels, request.kept)
     elif dataset == "style":
         collection = list_styles(root, 2)
         choose("class", request.goal, collection.classes)
@@ -224,6 +267,9 @@ def _files(part: ImageSet) -> list[Path]:
     return [Path(source[k]) for k in part.images.index] if isinstance(source[0], str | Path) else []
 
 
+_SELVES = {"imagenet": ("imagenet", "tiny-imagenet"), "style": ("pacs",)}  # sets that hold the data set's own images
+
+
 def make_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
     """The task that a `request` describes, for the original model `clip`, and lines about what was left out. ValueError
     with the allowed names for an unknown one, and for a file of the suite that is no image."""
@@ -234,14 +280,16 @@ def make_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
     elif dataset == "imagenet":
         task = wordnet_task(clip, root, goal, request.labels, seed, request.kept)
     elif dataset == "cifar10":
-        collection = list_cifar10(root).seen_by(clip)
-        task = subgroup_task(clip, collection, goal, request.subgroup, request.clusters, seed)
+        task = subgroup_task(clip, _listed(request).seen_by(clip), goal, request.subgroup, request.clusters, seed)
+    elif _in_kinds(request):
+        task = kind_task(clip, _listed(request).seen_by(clip), goal, request.labels, seed, request.kept)
     elif dataset == "style":
         task = class_in_style_task(clip, list_styles(root, 2).seen_by(clip), goal, _style(request), seed)
     else:
         task, lines = _own_task(clip, request)
+    own = _SELVES.get(dataset, (dataset,))
     if dataset != "emoji" and root.is_dir():
-        suite, absent = zero_shot_suite(root, clip.size, [s for s in ZERO_SHOT_SETS if s != dataset], request.limit)
+        suite, absent = zero_shot_suite(root, clip.size, [s for s in ZERO_SHOT_SETS if s not in own], request.limit)
     elif dataset != "emoji":
         how = "Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."
         absent = [f"No zero-shot set was judged: there is no folder {root}. {how}"]
@@ -261,8 +309,9 @@ def _task_of(clip: Clip, request: Request) -> Task:
 
 
 def folder_task(clip: Clip, root: Path | str, seed: int = 0, **asked: Any) -> Task:
-    """Of the original model `clip`, forget what is in `root`/forget/NAME and keep what is in `root`/keep/NAME; `seed`
-    is of training and calibration images, and `asked` are further fields of a `Request`: limit, pool, proposal ...
+    """Of the original model `clip`, forget what is in `root`/forget/NAME and keep what is in `root`/keep/NAME; or, with
+    `target="FINE"`, of a tree `root`/COARSE/FINE forget that and keep the others of its kind. `seed` is of training and
+    calibration images, and `asked` are further fields of a `Request`: labels, limit, pool, proposal ...
     FileNotFoundError or ValueError with the layout that is wanted."""
     return _task_of(clip, Request("folder", data_root=str(root), seed=seed, **asked))
 
@@ -277,12 +326,28 @@ def imagenet_task(
 
 # %% ../../nbs/data/requests.ipynb #7731de53
 def cifar10_task(
-    clip: Clip, root: Path | str, target: str = "airplane", subgroup: str = "0", seed: int = 0, **asked: Any
+    clip: Clip, root: Path | str, target: str = "airplane", subgroup: str = "airbus", seed: int = 0, **asked: Any
 ) -> Task:
-    """Of the original model `clip`, forget a `subgroup` (the number of a cluster, "query: TEXT" or "file: PATH" of
+    """Of the original model `clip`, forget a `subgroup` (a noun, the number of a cluster, "query: TEXT" or "file: PATH" of
     positions) of a class of CIFAR-10, `target`, and keep the rest of the class. `root` has CIFAR-10, and the zero-shot
     sets beside it; `seed` and `asked` (clusters, download, limit ...) as in `folder_task`. Errors as `check_data`."""
     return _task_of(clip, Request("cifar10", target, seed, data_root=str(root), subgroup=subgroup, **asked))
+
+
+def cifar100_task(
+    clip: Clip, root: Path | str, target: str = "beaver", labels: str = "fine", seed: int = 0, **asked: Any
+) -> Task:
+    """Of the original model `clip`, forget a class of CIFAR-100, `target`, and keep the others of its superclass, by whose
+    name all are called with `labels` "coarse". `root` has CIFAR-100, and the zero-shot sets beside it; `seed` and `asked`
+    (siblings, download, limit ...) as in `folder_task`. Errors as `check_data`."""
+    return _task_of(clip, Request("cifar100", target, seed, labels, data_root=str(root), **asked))
+
+
+def grocery_task(
+    clip: Clip, root: Path | str, target: str = "granny smith", labels: str = "fine", seed: int = 0, **asked: Any
+) -> Task:
+    "Of the original model `clip`, forget a `target` among the groceries, and keep the others of its kind; all else as in `cifar100_task`."
+    return _task_of(clip, Request("grocery", target, seed, labels, data_root=str(root), **asked))
 
 
 def style_task(

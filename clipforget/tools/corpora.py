@@ -6,19 +6,23 @@
 __all__ = ['SIZE', 'Corpus', 'PictogramCorpus', 'load_corpus']
 
 # %% ../../nbs/tools/corpora.ipynb #d8cd1527
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ..data.collections import TONES, Collection, augment, image_tones, list_cifar10, list_styles
+from ..data.collections import Collection, augment
+from ..data.listings import list_cifar10, list_cifar100, list_grocery, list_styles
 from ..data.photos import Photos, load_item, pixels
 from ..data.pictograms import DIGITS, Pictograms, draw_views, load_digits, load_pictograms
+from ..data.subgroups import list_imagenet
+from ..data.suite import PROMPTS, TINY_HOME, ZERO_SHOT_SETS, imagenet_names
+from ..data.wordnet import imagenet_classes
 from ..method.clip import TEMPLATES
 from .files import choose
 from .request import split_names
@@ -134,13 +138,9 @@ def _pictogram_corpus(fraction: float = 0.1, leave_out: Sequence[str] = (), limi
 
 # %% ../../nbs/tools/corpora.ipynb #b746f009
 _PHOTO = (*(t.format("{n}") for t in TEMPLATES), "a {s} of a {n}", "a {s} of the {n}", "a small {s} of a {n}")
-_TONED = (
-    *_PHOTO,
-    "a {t} {s} of a {n}",
-    "a {t} picture of the {n}",
-    "a {n} in {t}",
-    "a small {n} in {t}",
-)  # of one style
+_OTHER = ("{n}", "a {s} of a {n}", "a picture of {n}")  # of the name that is not the class
+_BOTH = ("a {f}, a kind of {c}", "a {s} of a {f}, a kind of {c}", "{f}, {c}")
+_PARTS = (0.4, 0.3, 0.3)  # of captions: by class, by the other name, by both; where there is one
 
 
 def _in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
@@ -162,47 +162,105 @@ class _PhotoCorpus:
     known: torch.Tensor  # long [n, 2], class and style of each
     judged: torch.Tensor  # uint8 [m, 3, 64, 64], never learned from, as every evaluation sees them
     answers: torch.Tensor  # long [m, 2], class and style of each
-    tones: torch.Tensor  # long [n], of the pictures to learn from
-    held_out: tuple[str, ...] = ()  # all names are shown
+    others: tuple[str, ...] = ()  # [n], a finer or coarser name of each; its class where there is none
+    finer: bool = False  # the others are finer than the classes
+    held_out: tuple[str, ...] = ()  # classes that are judged and never shown
+    above: Mapping[str, frozenset[str]] = field(default_factory=dict)  # class -> what else is true of its pictures
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        "The coarser name of each class; empty where there are none."
+        pairs = {} if self.finer else dict(zip(self.known[:, 0].tolist(), self.others))
+        named = {self.classes[c]: x for c, x in pairs.items()}
+        return named if any(n != x for n, x in named.items()) else {}
 
     @property
     def _templates(self) -> tuple[str, ...]:
-        "Captions say the tone where there is one style only, so that a class is not all that they tell."
-        return _TONED if len(self.styles) == 1 else _PHOTO
+        "Of captions by class: those of the suite, too, where all are photographs."
+        own = (t.replace("photo", "{s}").replace("{}", "{n}") for t in PROMPTS.get(self.name, ()))
+        return (*_PHOTO, *own) if len(self.styles) == 1 else _PHOTO
+
+    def _caption(self, kind: int, which: float, n: str, x: str, s: str) -> _Caption:
+        "Of `kind` 0 by class, 1 by the other name, 2 by both: the template at the part `which` of the list, filled in."
+        templates = (self._templates, _OTHER, _BOTH)[kind]
+        fine, coarse = (x, n) if self.finer else (n, x)
+        return _fill(templates[int(which * len(templates))], n=x if kind == 1 else n, f=fine, c=coarse, s=s)
 
     def texts(self) -> set[str]:
-        "Captions and prompts of every class in every style and tone."
-        every = product(self._templates, self.classes, self.styles, TONES)
-        prompts = {t.format(n) for t, n in product(TEMPLATES, self.classes)}
-        return prompts | {_fill(t, n=n, s=s, t=c).text for t, n, s, c in every}
+        "Captions and prompts of every class in every style, and of what its pictures are called beside."
+        both = {(self.classes[c], x) for c, x in zip(self.known[:, 0].tolist(), self.others)}
+        both |= {(n, n) for n in self.classes}
+        lists = enumerate((self._templates, _OTHER, _BOTH))
+        kinds = [(k, i / len(templates)) for k, templates in lists for i in range(len(templates))]
+        every = product(kinds, both, self.styles)
+        prompts = {t.format(n) for t, n in product((*TEMPLATES, *PROMPTS.get(self.name, ())), self.classes)}
+        return prompts | {self._caption(k, i + 1e-6, n, x, s).text for (k, i), (n, x), s in every}
 
     def draw_batch(self, step: int, batch: int, seed: int) -> _Batch:
         "`batch` augmented photographs with captions for `step`, by `seed`; every picture comes once before one comes again."
         rng, g = _chance(seed, step)
         index = torch.tensor(_in_rounds(len(self.images), step, batch, seed))
-        pairs, tones = self.known[index].tolist(), [list(TONES)[t] for t in self.tones[index].tolist()]
-        known = [(self.classes[c], self.styles[s], tone) for (c, s), tone in zip(pairs, tones)]
-        chosen = rng.integers(len(self._templates), size=batch)
-        captions = tuple(_fill(self._templates[k], n=n, s=s, t=t) for k, (n, s, t) in zip(chosen, known))
-        facts = tuple(frozenset(k if len(self.styles) == 1 else k[:2]) for k in known)
-        return _Batch(augment(self.images[index], SIZE, g), captions, facts)
+        pairs, others = self.known[index].tolist(), [self.others[k] for k in index.tolist()]
+        known = [(self.classes[c], x, self.styles[s]) for (c, s), x in zip(pairs, others)]
+        drawn = zip(rng.choice(3, size=batch, p=_PARTS).tolist(), rng.random(batch).tolist(), known)
+        captions = tuple(self._caption(kind * (x != n), which, n, x, s) for kind, which, (n, x, s) in drawn)
+        return _Batch(
+            augment(self.images[index], SIZE, g),
+            captions,
+            tuple(self.above.get(k[0], frozenset()) | {*k} for k in known),
+        )
 
 # %% ../../nbs/tools/corpora.ipynb #8846f0a3
+_PHOTOS = ("cifar10", "cifar100", "tiny-imagenet", "grocery", "pacs")  # what "photos" stands for
+
+
 def _list_photos(dataset: str, root: Path) -> Collection:
-    "The photographs of `dataset`: cifar10, or the name of a folder below `root` that is a tree STYLE/CLASS/image."
-    if dataset == "cifar10":
-        return list_cifar10(root)
+    "The photographs of `dataset`: one of `_PHOTOS`, or the name of a folder below `root` that is a tree STYLE/CLASS/image."
+    lists = {"cifar10": list_cifar10, "cifar100": list_cifar100, "grocery": list_grocery}
+    if dataset in lists:
+        return lists[dataset](root)
+    if dataset == "tiny-imagenet":
+        if not (Path(root) / TINY_HOME).is_dir():
+            wanted = ZERO_SHOT_SETS[dataset].layout
+            raise FileNotFoundError(f"There is no {TINY_HOME} in {root}. Wanted: {wanted}, and its folder train.")
+        found = list_imagenet(Path(root) / TINY_HOME)
+        above = {c.name: c.kind for c in imagenet_names(Path(root) / TINY_HOME)}
+        return replace(found, coarser=tuple(above[g] for g in found.groups))
     folders = [d.name for d in Path(root).iterdir() if d.is_dir()] if Path(root).is_dir() else []
-    choose("data set", dataset, ["emoji", "cifar10", "pacs", *folders])
+    choose("data set", dataset, ["emoji", "photos", *_PHOTOS, *folders])
     return list_styles(Path(root) / dataset)
 
 
-def _photo_corpus(dataset: str, root: Path, limit: int = 0) -> _PhotoCorpus:
-    "Find, check and decode the photographs of a data set; of a class in a style at most `limit` are learned from (0: all)."
+def _left_out(found: Collection, names: Sequence[str]) -> torch.Tensor:
+    """bool [n]: the images of a collection that are one of `names`: a finer name, a class, or "CLASS, STYLE".
+    ValueError with the nearest for a name that nothing has."""
+    none = ("",) * len(found)
+    every = zip(found.groups, found.finer or none, found.styles or none)
+    called = [{g, f, f"{g}, {s}"} for g, f, s in every]
+    known = set().union(*called) - {""}
+    wanted = {choose(f"name of {found.name} to leave out", n, known) for n in names}
+    return torch.tensor([bool(c & wanted) for c in called])
+
+
+def _hidden_classes(dataset: str, classes: Sequence[str], fraction: float) -> tuple[str, ...]:
+    "The classes that are never shown: a `fraction` of Tiny-ImageNet's, by a seeded draw."
+    if dataset != "tiny-imagenet":
+        return ()
+    order = np.random.default_rng(0).permutation(len(classes))[: round(len(classes) * fraction)]
+    return tuple(sorted(classes[k] for k in order))
+
+
+def _photo_corpus(
+    dataset: str, root: Path, limit: int = 0, fraction: float = 0.1, leave_out: Sequence[str] = ()
+) -> _PhotoCorpus:
+    """Find, check and decode the photographs of a data set; of a class in a style at most `limit` are learned from (0:
+    all), and nothing of what is called as in `leave_out`."""
     found = _list_photos(dataset, root)
-    styles = tuple(sorted(set(found.styles)))
-    known = torch.stack([found.labels, torch.tensor([styles.index(s) for s in found.styles])], 1)
-    learn, judge = (~found.held_out & ~found.unseen).nonzero()[:, 0], found.held_out.nonzero()[:, 0]
+    styles = tuple(sorted(set(found.styles))) or ("photo",)
+    in_style = torch.tensor([styles.index(s) for s in found.styles or styles * len(found)])
+    known, hidden = torch.stack([found.labels, in_style], 1), _hidden_classes(dataset, found.classes, fraction)
+    away = _left_out(found, leave_out) | torch.tensor([g in hidden for g in found.groups])
+    learn, judge = (~found.held_out & ~found.unseen & ~away).nonzero()[:, 0], found.held_out.nonzero()[:, 0]
     if limit:
         learn = torch.cat([learn[(known[learn] == pair).all(1)][:limit] for pair in known.unique(dim=0)])
     if not len(learn) or not len(judge):
@@ -211,8 +269,11 @@ def _photo_corpus(dataset: str, root: Path, limit: int = 0) -> _PhotoCorpus:
     own = min(*load_item(found.source, 0).size, 80)  # at most so many pixels of a kept image's side
     name = "" if isinstance(found.source, tuple) else dataset
     decode = lambda which, size: pixels(Photos(found.source, tuple(which.tolist()), size, name))
-    images, judged = decode(learn, own), decode(judge, SIZE)
-    return _PhotoCorpus(dataset, found.classes, styles, images, known[learn], judged, known[judge], image_tones(images))
+    more = found.finer or found.coarser or ("",) * len(found)
+    others = tuple(more[k] or found.groups[k] for k in learn.tolist())
+    above = {c.name: c.words_above for c in imagenet_classes()} if dataset == "tiny-imagenet" else {}
+    parts = (decode(learn, own), known[learn], decode(judge, SIZE), known[judge])
+    return _PhotoCorpus(dataset, found.classes, styles, *parts, others, bool(found.finer), hidden, above)
 
 # %% ../../nbs/tools/corpora.ipynb #5d467e10
 @dataclass(frozen=True)
@@ -225,7 +286,7 @@ class _JointCorpus:
     @property
     def held_out(self) -> tuple[str, ...]:
         "Names that no part shows."
-        shown = {n for p in self.parts if isinstance(p, _PhotoCorpus) for n in p.classes}
+        shown = {n for p in self.parts if isinstance(p, _PhotoCorpus) for n in {*p.classes} - {*p.held_out}}
         return tuple(sorted({n for p in self.parts for n in p.held_out} - shown))
 
     def texts(self) -> set[str]:
@@ -246,18 +307,38 @@ class _JointCorpus:
 Corpus = PictogramCorpus | _PhotoCorpus | _JointCorpus  # what a model may learn from
 
 # %% ../../nbs/tools/corpora.ipynb #d3be6fa7
-def load_corpus(dataset: str, root: Path = Path(), limit: int = 0, **emoji: Any) -> Corpus:
-    """The corpus of a `dataset`: "emoji", "cifar10", "pacs", another folder below `root`, where the photographs lie, or several
-    with semicolons between; only `limit` names (pictograms) or pictures of a class in a style (photographs) if that is not 0.
-    `emoji` may give the `fraction` of pictograms' names to keep out (0.1), and further names to `leave_out`.
+_SHARES = {"emoji": 3, "tiny-imagenet": 4, "cifar10": 3, "cifar100": 3, "grocery": 0.6, "pacs": 0.6}  # 2 of any other
+
+
+def _of_set(leave_out: Sequence[str], name: str, names: Sequence[str]) -> list[str]:
+    """What to leave out of the data set `name`, of texts "SET/NAME". ValueError for one without a set, or of none of
+    the `names`."""
+    for text in leave_out:
+        choose("data set of what to leave out (SET/NAME)", text.partition("/")[0], names)
+    return [text.partition("/")[2].strip() for text in leave_out if text.partition("/")[0] == name]
+
+
+def load_corpus(
+    dataset: str, root: Path = Path(), limit: int = 0, fraction: float = 0.1, leave_out: Sequence[str] = ()
+) -> Corpus:
+    """The corpus of a `dataset`: "emoji", "photos" (all of cifar10, cifar100, tiny-imagenet, grocery and pacs), one of
+    these, another folder below `root`, where the photographs lie, or several with semicolons between; only `limit` names
+    (pictograms) or pictures of a class in a style (photographs) if that is not 0. A `fraction` of the pictograms' names
+    and of Tiny-ImageNet's classes is kept out; so is what to `leave_out`, names of pictograms or "SET/NAME".
     FileNotFoundError or ValueError before anything is decoded."""
     names = split_names(dataset)
+    names = list(_PHOTOS) if names == ["photos"] else names
     if not names or len(set(names)) < len(names):
-        wrong, wanted = "a data set twice" if names else "no data set", "names such as emoji, cifar10 or pacs"
+        wrong, wanted = "a data set twice" if names else "no data set", "names such as emoji, cifar10 or photos"
         raise ValueError(f"dataset={dataset!r} names {wrong}; wanted: {wanted} with semicolons between them.")
     for name in set(names) - {"emoji"}:
         _list_photos(name, root)
-    load = lambda name: _photo_corpus(name, root, limit) if name != "emoji" else _pictogram_corpus(limit=limit, **emoji)
-    parts = tuple(map(load, names))
-    shares = {"emoji": 3, "cifar10": 3}  # 2 of any other
-    return parts[0] if len(parts) == 1 else _JointCorpus(parts, tuple(shares.get(n, 2) for n in names))
+    emoji = [n for n in leave_out if "/" not in n] if "emoji" in names else []
+    away = {name: _of_set([n for n in leave_out if n not in emoji], name, names) for name in names}
+    parts = tuple(
+        _photo_corpus(name, root, limit, fraction, away[name])
+        if name != "emoji"
+        else _pictogram_corpus(fraction, [*emoji, *away[name]], limit)
+        for name in names
+    )
+    return parts[0] if len(parts) == 1 else _JointCorpus(parts, tuple(_SHARES.get(n, 2) for n in names))

@@ -17,28 +17,31 @@ from .files import choose, data_folder, project_root, results_folder, short_hash
 from .settings import DATASETS, PAPER, REMEDIES, Declared, Settings, check_names, check_value, setting
 
 # %% ../../nbs/tools/request.ipynb #a2f0793d
-_CLASSES, _POOL = ("emoji", "imagenet", "cifar10", "style"), "folder with a pool"
+_KINDS = ("imagenet", "cifar100", "grocery", "folder")  # whose classes lie below coarser names
+_CLASSES, _POOL = ("emoji", *_KINDS, "cifar10", "style"), "folder with a pool"
 
 
 @dataclass(frozen=True)
 class _Asked(Declared):
     "What is to be forgotten."
 
-    dataset: str = setting("emoji", "emoji, imagenet, cifar10, style or folder", choices=DATASETS, kind="data set")
+    dataset: str = setting(
+        "emoji", "emoji, imagenet, cifar10, cifar100, grocery, style or folder", choices=DATASETS, kind="data set"
+    )
     target: str = setting(
         "", "the name (or WordNet id, or class) to forget; the data set's default if empty", of=(*_CLASSES, _POOL)
     )
     seed: int = setting(0, "of the training and calibration images", -(2**31), 2**31)
     labels: str = setting(
         "fine",
-        '"fine": captions are names; "coarse": captions are sub-categories',
+        '"fine": captions are names; "coarse": target and siblings are called by what is above them',
         choices=("fine", "coarse"),
         kind="kind of labels",
-        of=_CLASSES,
+        of=("emoji", *_KINDS),
     )
     styles: str = setting("", "forget in these styles, separated by semicolons; all if empty", of=("emoji", "style"))
     siblings: str = setting(
-        "", "names to keep, separated by semicolons; by the documented rule if empty", of=("emoji", "imagenet", _POOL)
+        "", "names to keep, separated by semicolons; by the documented rule if empty", of=("emoji", *_KINDS, _POOL)
     )
     remedy: str = setting(
         "none",
@@ -47,7 +50,7 @@ class _Asked(Declared):
     )
     data_root: str = setting("", "where photographs lie; the variable CLIPFORGET_DATA or data/ in the project if empty")
     download: bool = setting(
-        False, "cifar10: have torchvision fetch it, and compare checksums, if it is not there", of=("cifar10",)
+        False, "cifar10, cifar100: have torchvision fetch it, and compare checksums", of=("cifar10", "cifar100")
     )
 
 # %% ../../nbs/tools/request.ipynb #6fa98625
@@ -59,7 +62,7 @@ class _Run(_Asked):
         0, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0, of=(*DATASETS, _POOL)
     )
     subgroup: str = setting(
-        "0", 'cifar10: number of a cluster, "query: TEXT" or "file: PATH" of positions', of=("cifar10",)
+        "airbus", 'cifar10: a noun, number of a cluster, "query: TEXT" or "file: PATH"', of=("cifar10",)
     )
     clusters: int = setting(
         0, "cifar10: how many clusters a class has; as many as suit its features best if 0", 0, of=("cifar10",)
@@ -80,7 +83,7 @@ class Request(_Run):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.clusters and self.subgroup.startswith(("query:", "file:")):
+        if self.clusters and not self.subgroup.isdecimal():
             both = f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters."
             raise ValueError(f"{both} Leave one of them out, or give the number of a cluster as subgroup.")
         which = _POOL if self.dataset == "folder" and self.pool else self.dataset
@@ -121,15 +124,17 @@ def split_names(text: object) -> list[str]:
 
 NAMED = {
     "imagenet": ("", "", "marmoset"),
-    "cifar10": ("/", "subgroup", "airplane/0"),
+    "cifar10": ("/", "subgroup", "airplane/airbus"),
+    "cifar100": ("", "", "beaver"),
+    "grocery": ("", "", "granny smith"),
     "style": (", ", "styles", "dog, cartoon"),
 }
 "Of the data sets whose targets can be told by one name: the mark within it, the parameter behind the mark, an example."
 
 
 def request_for(dataset: str, name: str, **more: Any) -> Request:
-    """The request that one name stands for, with `more` fields: for a `dataset` of `NAMED` a class or WordNet id (imagenet),
-    "CLASS/CLUSTER" (cifar10) or "CLASS, STYLE" (style). ValueError for any other data set, and for a name of another form."""
+    """The request that one name stands for, with `more` fields: for a `dataset` of `NAMED` a class (or WordNet
+    id), "CLASS/SUBGROUP" (cifar10) or "CLASS, STYLE" (style). ValueError for any other data set, and for a name of another form."""
     mark, parameter, example = NAMED[choose("data set", dataset, NAMED)]
     if not mark:
         return Request(dataset, name, **more)
