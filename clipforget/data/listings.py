@@ -45,8 +45,7 @@ def cifar10_nouns() -> dict[str, dict[str, str]]:
     table: dict[str, dict[str, str]] = {}
     with open(PACKAGE / "tables" / "cifar10_nouns.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            words = table.setdefault(row["class"], {})
-            words |= dict.fromkeys(row["words"].split("; "), row["subgroup"])
+            table.setdefault(row["class"], {})[row["noun"]] = row["subgroup"]
     return table
 
 
@@ -94,7 +93,7 @@ def _read_cifar(kind: type, root: Path, download: bool) -> tuple[Sequence, list[
     rows = [("photo", c, Path(n).with_suffix(".jpg").name) for c, (_, n) in zip(answers, named, strict=True)]
     return cast(Sequence, torch.utils.data.ConcatDataset(parts)), rows, [part is parts[1] for part, _ in named]
 
-
+# %% ../../nbs/data/listings.ipynb #2da8ed85
 def _find_cifar(kind: type, root: Path, download: bool) -> tuple[Sequence, list[tuple[str, str, str]], list[bool]]:
     "The same, from folders where they are there."
     name = kind.__name__.lower()
@@ -118,7 +117,7 @@ def list_cifar10(root: Path, download: bool = False) -> Collection:
 
 
 def list_cifar100(root: Path, download: bool = False) -> Collection:
-    "CIFAR-100 likewise; above each class is its superclass. ValueError also for a folder that is no class of it."
+    "CIFAR-100 below `root`, to `download` if so asked, likewise; above each class is its superclass. ValueError also for a folder that is no class of it."
     source, rows, held_out = _find_cifar(CIFAR100, root, download)
     above = cifar100_superclasses()
     for c in sorted({to_words(c) for _, c, _ in rows}):
@@ -160,7 +159,7 @@ def list_grocery(root: Path) -> Collection:
     coarser = tuple(plain((above | listed)[f]) for _, f, _ in rows)  # a folder is called otherwise in one of the parts
     return _list_rows("grocery", 4, paths, rows, held_out, coarser=coarser)
 
-
+# %% ../../nbs/data/listings.ipynb #92bf7a28
 def list_pairs(folder: Path) -> Collection:
     """A tree of your own, `folder`/COARSE/FINE/image, of which nothing is held out. FileNotFoundError or ValueError with
     the layout if it is none, ValueError for a link that leads out of it and for a name that lies in two places."""

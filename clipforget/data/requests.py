@@ -227,7 +227,7 @@ def _listed(request: Request) -> Collection:
         choose("class", name, found.classes)
     return found
 
-
+# %% ../../nbs/data/requests.ipynb #eadf7559
 def _in_kinds(request: Request) -> bool:
     "Whether what is asked for lies in folders of folders, COARSE/FINE, or is a data set with coarser names."
     own = request.dataset == "folder" and request.target and not request.pool
@@ -346,7 +346,8 @@ def cifar100_task(
 def grocery_task(
     clip: Clip, root: Path | str, target: str = "granny smith", labels: str = "fine", seed: int = 0, **asked: Any
 ) -> Task:
-    "Of the original model `clip`, forget a `target` among the groceries, and keep the others of its kind; all else as in `cifar100_task`."
+    """Of the original model `clip`, forget a `target` among the groceries, and keep the others of its kind, by whose name
+    all are called with `labels` "coarse". `root` has the groceries; `seed` and `asked` as in `folder_task`."""
     return _task_of(clip, Request("grocery", target, seed, labels, data_root=str(root), **asked))
 
 

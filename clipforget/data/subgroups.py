@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['list_imagenet', 'share_caption', 'wordnet_task', 'check_kind', 'kind_task', 'fit_border', 'sample_near_border',
-           'class_in_style_task', 'name_nouns', 'subgroup_task', 'tone_table']
+           'class_in_style_task', 'name_nouns', 'subgroup_task']
 
 # %% ../../nbs/data/subgroups.ipynb #1943d0a0
 from collections import Counter
@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from sklearn import cluster, metrics
 from sklearn.linear_model import LogisticRegression
 
-from .collections import TONES, Collection, image_tones, photo_task, make_collection, photo_views
+from .collections import Collection, photo_task, make_collection, photo_views
 from .listings import cifar10_nouns, in_part
 from .photos import pixels, to_words
 from .suite import PROMPTS, imagenet_folders, imagenet_names
@@ -40,7 +39,7 @@ def list_imagenet(root: Path, wanted: Sequence[Synset] = ()) -> Collection:
     rows += [(p, c.wnid, False) for c in wanted or classes for p in trained.get(c.wnid, [])]
     source, ids, held = zip(*rows)
     names = {c.wnid: c.name for c in classes}
-    told = {"classes": tuple(names.values()), "templates": PROMPTS["imagenet"], "held_out": held}
+    told: dict[str, Any] = {"classes": tuple(names.values()), "templates": PROMPTS["imagenet"], "held_out": held}
     if len(classes) == len(imagenet_classes()):
         return make_collection("ImageNet", source, [names[i] for i in ids], **told)
     marks = [f"photo/{i}/{p.name}" for p, i in zip(source, ids)]
@@ -50,13 +49,14 @@ def list_imagenet(root: Path, wanted: Sequence[Synset] = ()) -> Collection:
 
 # %% ../../nbs/data/subgroups.ipynb #0615e586
 def share_caption(collection: Collection, groups: Sequence[str], caption: str) -> Collection:
-    "The `collection`, in which all images of `groups` have the same `caption`; captions that nothing has any more are gone."
-    mine = set(groups)
-    named = [
-        caption if g in mine else collection.classes[k] for g, k in zip(collection.groups, collection.labels.tolist())
-    ]
-    classes = (*(c for c in collection.classes if c in {*named} - {caption}), caption)
-    return replace(collection, classes=classes, labels=torch.tensor([classes.index(c) for c in named]))
+    "The `collection`, in which all images of `groups` have the same `caption`; their own captions are gone."
+    mine, was = set(groups), [collection.classes[k] for k in collection.labels.tolist()]
+    gone = {c for g, c in zip(collection.groups, was) if g in mine}
+    gone -= {c for g, c in zip(collection.groups, was) if g not in mine}
+    classes = (*(c for c in collection.classes if c not in gone | {caption}), caption)
+    place = {c: k for k, c in enumerate(classes)}
+    labels = [place[caption if g in mine else c] for g, c in zip(collection.groups, was)]
+    return replace(collection, classes=classes, labels=torch.tensor(labels))
 
 
 def wordnet_task(
@@ -218,8 +218,8 @@ _FEWEST_OF_NOUN = 30  # images of a sibling that stands for itself
 
 
 def name_nouns(collection: Collection, mine: torch.Tensor, target: str, subgroup: str) -> tuple[list[str], str]:
-    """The noun of each of the images at `mine`, of class `target` ("other" for rare ones and none), and that which
-    `subgroup` means. ValueError, with the nearest, if it is none."""
+    """The noun of each of the images of `collection` at `mine`, of class `target` ("other" for rare ones and none), and
+    that which `subgroup` means. ValueError, with the nearest, if it is none."""
     words = cifar10_nouns().get(target, {}) if collection.finer else {}
     nouns = [collection.finer[k] if collection.finer else "" for k in mine.tolist()]
     counts, known = Counter(nouns), {w: n for w, n in words.items() if n in nouns} | {n: n for n in nouns}
@@ -260,12 +260,3 @@ def subgroup_task(
     of = {"siblings": sorted({*named.values()} - {goal})}
     task = photo_task(clip, replace(collection, groups=groups), goal, of, "coarse", seed, **(_OF_CLASS | more))
     return sample_near_border(clip, task) if further else task
-
-# %% ../../nbs/data/subgroups.ipynb #992ad8e8
-def tone_table(task: Task) -> pd.DataFrame:
-    "Percent of the forget images of `task`, and of each sibling's, that have which tone at their rim; the last column counts images."
-    of, siblings = {"forget": task.forget.images}, np.array(task.drawn_from)
-    of |= {f"keep: {g}": task.retain.images[torch.from_numpy(siblings == g)] for g in np.unique(siblings)}
-    shares = {n: image_tones(pixels(x)).bincount(minlength=len(TONES)) * 100 / len(x) for n, x in of.items()}
-    table = pd.DataFrame({name: share.tolist() for name, share in shares.items()}, index=list(TONES)).T
-    return table.loc[:, (table > 0).any()].assign(n=[len(x) for x in of.values()])

@@ -71,11 +71,11 @@ def _read_truth(file: Path) -> dict[str, str]:
         ids = dict(zip(map(int, rows["ILSVRC2012_ID"]), map(str, rows["WNID"])))
         return {f"ILSVRC2012_val_{k:08d}": ids[int(n)] for k, (n,) in enumerate(lines, 1)}
     named = [line for line in lines if len(line) > 1 and re.fullmatch(r"n\d{8}", line[1])]
-    if len(named) < len(lines) - 1:  # but for a heading
+    if len(named) < max(1, len(lines) - 1):  # but for a heading
         raise ValueError(f"{file} is no list of pictures with the WordNet id of each.")
     return {line[0].rpartition(".")[0] or line[0]: line[1] for line in named}
 
-
+# %% ../../nbs/data/suite.ipynb #879100a3
 def _sorted_by_list(split: Path) -> dict[str, list[Path]]:
     """The pictures that lie in one folder, `split` or its folder images, by WordNet id as a list beside them says; none
     where there is no such list. ValueError for a picture that the list lacks."""
@@ -94,7 +94,7 @@ def _sorted_by_list(split: Path) -> dict[str, list[Path]]:
 def _split_folder(root: Path, split: str, homes: Sequence[str]) -> Path | None:
     return next((p for home in homes if is_class_tree(p := Path(root) / home / split)), None)
 
-
+# %% ../../nbs/data/suite.ipynb #efa79927
 def imagenet_folders(
     root: Path, split: str = "val", required: bool = True, homes: Sequence[str] = (*_IMAGENET_HOMES, TINY_HOME)
 ) -> dict[str, list[Path]]:
@@ -120,7 +120,7 @@ def imagenet_folders(
 
 
 def imagenet_names(root: Path, homes: Sequence[str] = (*_IMAGENET_HOMES, TINY_HOME)) -> tuple[Synset, ...]:
-    "The classes among which the pictures below `root` are told apart: those of Tiny-ImageNet's list, else all of ImageNet."
+    "The classes among which the pictures in the first of `homes` below `root` are told apart: those of Tiny-ImageNet's list, else all of ImageNet."
     tree = _split_folder(root, "val", homes)
     listed = tree.parent / "wnids.txt" if tree else None
     if listed is None or not listed.is_file():

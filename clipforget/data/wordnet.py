@@ -46,7 +46,7 @@ class Synset:
         "All words for what it is a kind of."
         return frozenset(w for i in _steps_up(self.wnid) if i != self.wnid for w in _synsets()[i].lemmas)
 
-
+# %% ../../nbs/data/wordnet.ipynb #cc5c9d70
 @cache
 def _synsets() -> dict[str, Synset]:
     "The synsets of the table by id: first the classes in ImageNet's order, then what lies above them."

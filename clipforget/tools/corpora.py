@@ -36,8 +36,8 @@ class _Caption(NamedTuple):
 
 
 def _fill(template: str, **values: str) -> _Caption:
-    """`template` with {n} (name), {c} (sub-category), {s} (style) and
-    {t} (tone) filled in; the claims are the values that it uses."""
+    """`template` with {n} (name), {c} (coarser name), {f} (finer name) and {s} (style) filled in; the claims are the
+    values that it uses."""
     return _Caption(template.format(**values), frozenset(v for k, v in values.items() if f"{{{k}}}" in template))
 
 
@@ -150,6 +150,18 @@ def _in_rounds(count: int, step: int, batch: int, seed: int) -> list[int]:
     orders = {r: np.random.default_rng((seed, 0, int(r))).permutation(count) for r in np.unique(rounds)}
     return [int(orders[r][p]) for r, p in zip(rounds, places)]
 
+# %% ../../nbs/tools/corpora.ipynb #b5ddb1f1
+def _lists(name: str, styles: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    "Templates for the data set `name`: by class (those of the suite, too, where all are photographs), by the other name, by both."
+    own = (t.replace("photo", "{s}").replace("{}", "{n}") for t in PROMPTS.get(name, ()))
+    return (*_PHOTO, *own) if len(styles) == 1 else _PHOTO, _OTHER, _BOTH
+
+
+def _say(template: str, kind: int, n: str, x: str, s: str, finer: bool) -> _Caption:
+    "A `template` of `kind` 0 to 2, as in `_lists`, for class `n`, other name `x` (a `finer` or coarser one) and style `s`."
+    fine, coarse = (x, n) if finer else (n, x)
+    return _fill(template, n=x if kind == 1 else n, f=fine, c=coarse, s=s)
+
 # %% ../../nbs/tools/corpora.ipynb #7559c901
 @dataclass(frozen=True)
 class _PhotoCorpus:
@@ -167,34 +179,15 @@ class _PhotoCorpus:
     held_out: tuple[str, ...] = ()  # classes that are judged and never shown
     above: Mapping[str, frozenset[str]] = field(default_factory=dict)  # class -> what else is true of its pictures
 
-    @property
-    def kinds(self) -> dict[str, str]:
-        "The coarser name of each class; empty where there are none."
-        pairs = {} if self.finer else dict(zip(self.known[:, 0].tolist(), self.others))
-        named = {self.classes[c]: x for c, x in pairs.items()}
-        return named if any(n != x for n, x in named.items()) else {}
-
-    @property
-    def _templates(self) -> tuple[str, ...]:
-        "Of captions by class: those of the suite, too, where all are photographs."
-        own = (t.replace("photo", "{s}").replace("{}", "{n}") for t in PROMPTS.get(self.name, ()))
-        return (*_PHOTO, *own) if len(self.styles) == 1 else _PHOTO
-
-    def _caption(self, kind: int, which: float, n: str, x: str, s: str) -> _Caption:
-        "Of `kind` 0 by class, 1 by the other name, 2 by both: the template at the part `which` of the list, filled in."
-        templates = (self._templates, _OTHER, _BOTH)[kind]
-        fine, coarse = (x, n) if self.finer else (n, x)
-        return _fill(templates[int(which * len(templates))], n=x if kind == 1 else n, f=fine, c=coarse, s=s)
-
     def texts(self) -> set[str]:
         "Captions and prompts of every class in every style, and of what its pictures are called beside."
-        both = {(self.classes[c], x) for c, x in zip(self.known[:, 0].tolist(), self.others)}
-        both |= {(n, n) for n in self.classes}
-        lists = enumerate((self._templates, _OTHER, _BOTH))
-        kinds = [(k, i / len(templates)) for k, templates in lists for i in range(len(templates))]
-        every = product(kinds, both, self.styles)
+        pairs = {(self.classes[c], x) for c, x in zip(self.known[:, 0].tolist(), self.others)} | {
+            (n, n) for n in self.classes
+        }
+        lists = [(k, t) for k, templates in enumerate(_lists(self.name, self.styles)) for t in templates]
         prompts = {t.format(n) for t, n in product((*TEMPLATES, *PROMPTS.get(self.name, ())), self.classes)}
-        return prompts | {self._caption(k, i + 1e-6, n, x, s).text for (k, i), (n, x), s in every}
+        every = product(lists, pairs, self.styles)
+        return prompts | {_say(t, k, n, x, s, self.finer).text for (k, t), (n, x), s in every}
 
     def draw_batch(self, step: int, batch: int, seed: int) -> _Batch:
         "`batch` augmented photographs with captions for `step`, by `seed`; every picture comes once before one comes again."
@@ -202,13 +195,13 @@ class _PhotoCorpus:
         index = torch.tensor(_in_rounds(len(self.images), step, batch, seed))
         pairs, others = self.known[index].tolist(), [self.others[k] for k in index.tolist()]
         known = [(self.classes[c], x, self.styles[s]) for (c, s), x in zip(pairs, others)]
-        drawn = zip(rng.choice(3, size=batch, p=_PARTS).tolist(), rng.random(batch).tolist(), known)
-        captions = tuple(self._caption(kind * (x != n), which, n, x, s) for kind, which, (n, x, s) in drawn)
-        return _Batch(
-            augment(self.images[index], SIZE, g),
-            captions,
-            tuple(self.above.get(k[0], frozenset()) | {*k} for k in known),
-        )
+        kinds, which = rng.choice(3, size=batch, p=_PARTS).tolist(), rng.random(batch).tolist()
+        kinds = [k * (x != n) for k, (n, x, _) in zip(kinds, known)]
+        lists = [_lists(self.name, self.styles)[k] for k in kinds]
+        drawn = zip(lists, which, kinds, known)
+        captions = tuple(_say(some[int(w * len(some))], k, *names, self.finer) for some, w, k, names in drawn)
+        facts = tuple(self.above.get(k[0], frozenset()) | {*k} for k in known)
+        return _Batch(augment(self.images[index], SIZE, g), captions, facts)
 
 # %% ../../nbs/tools/corpora.ipynb #8846f0a3
 _PHOTOS = ("cifar10", "cifar100", "tiny-imagenet", "grocery", "pacs")  # what "photos" stands for
@@ -249,7 +242,7 @@ def _hidden_classes(dataset: str, classes: Sequence[str], fraction: float) -> tu
     order = np.random.default_rng(0).permutation(len(classes))[: round(len(classes) * fraction)]
     return tuple(sorted(classes[k] for k in order))
 
-
+# %% ../../nbs/tools/corpora.ipynb #1eaafca8
 def _photo_corpus(
     dataset: str, root: Path, limit: int = 0, fraction: float = 0.1, leave_out: Sequence[str] = ()
 ) -> _PhotoCorpus:
@@ -281,7 +274,7 @@ class _JointCorpus:
     "Several corpora in every batch, in the order of their `parts`."
 
     parts: tuple["Corpus", ...]
-    shares: tuple[int, ...]  # how much of a batch each part fills, as a proportion
+    shares: tuple[float, ...]  # how much of a batch each part fills, as a proportion
 
     @property
     def held_out(self) -> tuple[str, ...]:

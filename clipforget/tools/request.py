@@ -17,8 +17,9 @@ from .files import choose, data_folder, project_root, results_folder, short_hash
 from .settings import DATASETS, PAPER, REMEDIES, Declared, Settings, check_names, check_value, setting
 
 # %% ../../nbs/tools/request.ipynb #a2f0793d
-_KINDS = ("imagenet", "cifar100", "grocery", "folder")  # whose classes lie below coarser names
-_CLASSES, _POOL = ("emoji", *_KINDS, "cifar10", "style"), "folder with a pool"
+_POOL, _TREE = "folder with a pool", "folder with a target"
+_KINDS = ("imagenet", "cifar100", "grocery", _TREE)  # whose classes lie below coarser names
+_CLASSES = ("emoji", *_KINDS, "cifar10", "style")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Run(_Asked):
     "And of which model, and where the results go."
 
     limit: int = setting(
-        0, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0, of=(*DATASETS, _POOL)
+        0, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0, of=(*DATASETS, _POOL, _TREE)
     )
     subgroup: str = setting(
         "airbus", 'cifar10: a noun, number of a cluster, "query: TEXT" or "file: PATH"', of=("cifar10",)
@@ -83,16 +84,17 @@ class Request(_Run):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.clusters and not self.subgroup.isdecimal():
-            both = f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters."
-            raise ValueError(f"{both} Leave one of them out, or give the number of a cluster as subgroup.")
-        which = _POOL if self.dataset == "folder" and self.pool else self.dataset
+        own = _POOL if self.pool else _TREE if self.target else self.dataset
+        which = own if self.dataset == "folder" else self.dataset
         allowed = {f.name for f in dataclasses.fields(self) if which in f.metadata.get("of", ())}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if "of" in f.metadata and f.name not in allowed and value != f.default:
                 takes = ", ".join(sorted(allowed))
                 raise ValueError(f"{f.name}={value!r} means nothing for a {which} data set; it takes {takes}.")
+        if self.clusters and not self.subgroup.isdecimal():
+            both = f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters."
+            raise ValueError(f"{both} Leave one of them out, or give the number of a cluster as subgroup.")
 
     @property
     def goal(self) -> str:

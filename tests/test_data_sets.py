@@ -1,0 +1,174 @@
+"""Small copies of CIFAR-10 with its nouns, CIFAR-100, Tiny-ImageNet, the groceries and PACS in one folder: each is found as it comes, judged beside the others, and said in a sentence where it is damaged or mislaid."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from clipforget.data.requests import check_data, make_task
+from clipforget.data.wordnet import find_class
+from clipforget.method.loading import load_clip
+from clipforget.tools.request import Request
+
+ROOT = Path(__file__).resolve().parents[1]
+SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2, "retries": 0}
+TINY = ("marmoset", "titi", "howler monkey", "spider monkey", "banana")
+ASKED = {  # the data set, what is asked for, its target's caption with coarse labels, its columns' siblings
+    "cifar10": ({"subgroup": "jumbojet"}, "airplane"),
+    "cifar100": ({"target": "beaver", "labels": "coarse"}, "aquatic mammals"),
+    "imagenet": ({"target": "marmoset", "labels": "coarse"}, "New World monkey"),
+    "grocery": ({"target": "granny smith", "labels": "coarse"}, "apple"),
+    "style": ({"target": "dog", "styles": "cartoon"}, "dog"),
+}
+
+
+def write_pictures(folder, name, count, first=0):
+    """`count` pictures called `name` and a number, no two alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(first, first + count):
+        rng = np.random.default_rng([k, *f"{folder.parts[-4:]}{name}".encode()])
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{name}{k:06d}.png")
+
+
+def write_sets(root):
+    """The five sets below `root`."""
+    for part in ("train", "test"):
+        for c, nouns in {"airplane": ("jumbo_jet", "airbus", "plane"), "dog": ("maltese", "dog")}.items():
+            for noun in nouns:
+                write_pictures(root / "cifar10" / part / c, f"{noun}_s_", 40)
+        for c in ("beaver", "otter", "seal", "apple"):
+            write_pictures(root / "cifar100" / part / c, f"{c}_s_", 40)
+    for part in ("train", "val", "test"):
+        for place in ("Fruit/Apple/Granny-Smith", "Fruit/Apple/Pink-Lady", "Fruit/Banana"):
+            write_pictures(root / "grocery" / part / place, "a", 12)
+    (root / "grocery" / "classes.csv").write_text("Class Name (str),Class ID (int),Coarse Class Name (str)\n")
+    for style in ("photo", "cartoon"):
+        for c in ("dog", "horse"):
+            write_pictures(root / "pacs" / style / c, "p", 40)
+    home, lines = root / "tiny-imagenet-200", []
+    for k, c in enumerate(map(find_class, TINY)):
+        write_pictures(home / "train" / c.wnid / "images", f"{c.wnid}_", 30)
+        write_pictures(home / "val" / "images", "val_", 6, first=6 * k)
+        lines += [f"val_{j:06d}.png\t{c.wnid}\t0\t0\t9\t9\n" for j in range(6 * k, 6 * k + 6)]
+    (home / "val" / "val_annotations.txt").write_text("".join(lines))
+    (home / "wnids.txt").write_text("\n".join(find_class(n).wnid for n in TINY))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_sets(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clip(device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("dataset", ASKED)
+def test_every_set_is_found_and_judged_beside_the_others(clip, data, dataset):
+    given, caption = ASKED[dataset]
+    request = Request(dataset, data_root=str(data), **given)
+    check_data(request)
+    task, _ = make_task(clip, request)
+    assert task.forget.classes[task.caption] == caption
+    assert set(task.retain.labels.tolist()) == {task.caption} or dataset == "style"
+    own = {"imagenet": "tiny-imagenet", "style": "pacs"}.get(dataset, dataset)
+    others = {"cifar10", "cifar100", "tiny-imagenet", "grocery", "pacs"} - {own}
+    assert others <= set(task.suite) and own not in task.suite
+    judged = [k for part in task.evaluation.values() for k in part.keys]
+    assert len(set(judged)) == len(judged) > 0
+
+
+def test_siblings_are_of_the_same_kind(clip, data):
+    task, _ = make_task(clip, Request("cifar100", "beaver", data_root=str(data)))
+    assert task.siblings == ("otter", "seal") and len(task.forget.classes) == 4
+    task, _ = make_task(clip, Request("imagenet", "marmoset", data_root=str(data)))
+    assert len(task.forget.classes) == len(TINY)  # those of Tiny-ImageNet's list, not all thousand
+    assert set(task.siblings) == {find_class(n).name for n in TINY[1:4]}
+    assert "20 of 20" not in str(task) and len(task.evaluation["target"]) >= 6
+
+
+def test_a_synonym_means_its_subgroup(clip, data):
+    one, other = (
+        make_task(clip, Request("cifar10", subgroup=s, data_root=str(data)))[0] for s in ("jumbojet", "jumbo jet")
+    )
+    assert one.target == other.target == "airplane/jumbo jet"
+    assert set(one.siblings) == {"airplane/airbus", "airplane/other"}  # "plane" is the class itself
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"dataset": "cifar10", "subgroup": "airbuss"}, "Did you mean 'airbus'"),
+        ({"dataset": "cifar10", "subgroup": "plane"}, "Unknown subgroup"),
+        ({"dataset": "cifar10", "subgroup": "maltese"}, "no subgroup of airplane but of dog: add -p target dog"),
+        ({"dataset": "cifar10", "clusters": 3}, "clusters=3 means nothing with subgroup='airbus'"),
+        ({"dataset": "cifar100", "target": "bever"}, "Did you mean 'beaver'"),
+        ({"dataset": "cifar100", "target": "apple"}, "'apple' is the only 'fruit and vegetables'"),
+        ({"dataset": "cifar100", "siblings": "apple", "labels": "coarse"}, "take labels='fine'"),
+        ({"dataset": "grocery", "target": "banana"}, "has no siblings"),
+        ({"dataset": "grocery", "subgroup": "banana"}, "means nothing for a grocery data set"),
+        ({"dataset": "imagenet", "target": "tench"}, "is not among the 5 classes here"),
+        ({"dataset": "grocery", "download": True}, "download=True means nothing for a grocery data set"),
+    ],
+)
+def test_names_are_checked_without_a_model(data, given, said):
+    with pytest.raises(ValueError, match=said):
+        check_data(Request(data_root=str(data), **given))
+
+
+def test_a_tree_of_two_levels(clip, tmp_path):
+    for place in ("ape/gibbon", "ape/orangutan", "bird/wren"):
+        write_pictures(tmp_path / "own" / place, "p", 20)
+    given = {"dataset": "folder", "data_root": str(tmp_path / "own"), "target": "gibbon"}
+    for labels, caption in (("fine", "gibbon"), ("coarse", "ape")):
+        check_data(Request(labels=labels, **given))
+        task, _ = make_task(clip, Request(labels=labels, **given))
+        assert (task.forget.classes[task.caption], task.siblings) == (caption, ("orangutan",))
+    (tmp_path / "own" / "forget").mkdir()
+    with pytest.raises(ValueError, match="leave out target='gibbon'"):
+        check_data(Request(**given))
+
+
+@pytest.mark.parametrize(
+    "dataset, damage, said",
+    [
+        (
+            "cifar100",
+            lambda r: (r / "cifar100/train/beaver").rename(r / "cifar100/train/bever"),
+            "Did you mean 'beaver'",
+        ),
+        ("grocery", lambda r: (r / "grocery/val").rename(r / "grocery/valid"), "There is no folder .*val"),
+        ("imagenet", lambda r: write_pictures(r / "tiny-imagenet-200/val/images", "val_", 1, 77), "has no line for"),
+        ("imagenet", lambda r: (r / "tiny-imagenet-200/val/val_annotations.txt").write_text("a b\n"), "is no list of"),
+        ("cifar100", lambda r: (r / "cifar100/test").rename(r / "cifar100/tests"), "There is no CIFAR-100 in"),
+    ],
+)
+def test_damaged_and_mislaid_trees_are_told(tmp_path, dataset, damage, said):
+    write_sets(tmp_path)
+    damage(tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        check_data(Request(dataset, data_root=str(tmp_path)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_the_main_job_from_end_to_end(data, tmp_path, dataset):
+    given, _ = ASKED[dataset]
+    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb")]
+    asked = {"dataset": dataset, "data_root": data, "backbone": "emoji-rn", "results": tmp_path, **given, **SHORT}
+    for name, value in asked.items():
+        words += ["-p", name, str(value)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = (tmp_path / dataset).iterdir()
+    assert {"target", "siblings", "grocery", "pacs"} <= set(pd.read_parquet(folder / "results.parquet")["column"])
+    assert json.loads((folder / "settings.json").read_text())["dataset"] == dataset
