@@ -8,7 +8,7 @@ __all__ = ['NormStatistics', 'align', 'Pools', 'make_pools', 'contrastive_loss',
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self
@@ -122,8 +122,9 @@ def align(
     aims: list[_Moments] | None = None,  # from `_reference_moments`, for a tower without BatchNorm
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     "x + delta in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
-    aligned, history = [], []
-    for k, x in enumerate(images.split(min(batch, max(16, 16 * 224**2 // clip.size**2)))):
+    aligned, history = torch.empty_like(images), []
+    some = min(batch, max(16, 16 * 224**2 // clip.size**2))
+    for k, (x, out) in enumerate(zip(images.split(some), aligned.split(some))):
         x = x.to(clip.device)  # all steps are there
         delta = torch.zeros_like(x, requires_grad=True)
 
@@ -140,8 +141,8 @@ def align(
         cut = lambda step, delta=delta: delta.data.clamp_(-cap, cap).numel() == 0
         losses = fit([delta], loss, steps, learning_rate, after=cut)
         history += [{"batch": k, "step": step, "alignment loss": value} for step, value in enumerate(losses)]
-        aligned.append((x + delta.detach()).clamp(0, 1).to(images.device))
-    return torch.cat(aligned), pd.DataFrame(history)
+        out.copy_((x + delta.detach()).clamp(0, 1))
+    return aligned, pd.DataFrame(history)
 
 # %% ../../nbs/method/reminding.ipynb #aa232470
 def _random_like(plain: torch.Tensor, aligned: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -180,18 +181,23 @@ def _alignment_aims(clip: Clip, reference: Images | None) -> tuple[str, list[_Mo
     return said, _reference_moments(clip, reference)
 
 # %% ../../nbs/method/reminding.ipynb #c98aa6dc
-def _cutmix_images(images: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """`count` of `images` (float [n, 3, h, w]), each with a rectangle of another one and
+def _cutmix_images(images: Sequence[torch.Tensor], count: int, generator: torch.Generator) -> torch.Tensor:
+    """`count` of `images` (n float [3, h, w]), each with a rectangle of another one and
     its colour channels permuted, both drawn from `generator`: [count, 3, h, w]."""
-    n, size = len(images), images.shape[-1]
+    n, size = len(images), images[0].shape[-1]
     first, second = (torch.randint(n, (count,), generator=generator) for _ in range(2))
     side = torch.randint(size // 4, 3 * size // 4, (count, 2), generator=generator)
     corner = torch.randint(0, size // 2, (count, 2), generator=generator)
     at = torch.arange(size)
     inside = [(at >= corner[:, k : k + 1]) & (at < (corner + side)[:, k : k + 1]) for k in (0, 1)]
-    mixed = torch.where(inside[0][:, None, :, None] & inside[1][:, None, None, :], images[second], images[first])
     channels = torch.stack([torch.randperm(3, generator=generator) for _ in range(count)])
-    return mixed.gather(1, channels[:, :, None, None].expand_as(mixed))
+    mixed = torch.empty(count, *images[0].shape)
+    for k in torch.arange(count).split(64):  # all at once would be in memory several times
+        mask = inside[0][k, None, :, None] & inside[1][k, None, None, :]
+        one, other = (torch.stack([images[j] for j in of[k].tolist()]) for of in (first, second))
+        part = torch.where(mask, other, one)
+        mixed[k] = part.gather(1, channels[k, :, None, None].expand_as(part))
+    return mixed
 
 # %% ../../nbs/method/reminding.ipynb #e6cb6fa9
 @dataclass(frozen=True)
@@ -212,7 +218,7 @@ def make_pools(
     retain, g = task.retain.images, torch.Generator().manual_seed(task.seed + 1)
     few = len(retain) <= settings.aligned
     some = retain if few else retain[torch.randperm(len(retain), generator=g)[: settings.aligned]]
-    plain, made = torch.cat(list(some.split(256))).float().div(255), list[torch.Tensor]()
+    plain, made = torch.cat(list(some.split(256))).float().div_(255), list[torch.Tensor]()
     info: dict = {"alignment": "none: align_steps is 0"}
     if settings.align_steps:
         info["alignment"], aims = _alignment_aims(clip, reference)
@@ -221,7 +227,7 @@ def make_pools(
             info |= {"alignment loss": losses["alignment loss"].iloc[[0, -1]].round(2).tolist()}
             made.append(_random_like(plain, aligned, g) if settings.random_control else aligned)
     if settings.cutmix:
-        made.append(_cutmix_images(torch.cat([plain, *made]), settings.cutmix, g))
+        made.append(_cutmix_images([x for part in (plain, *made) for x in part], settings.cutmix, g))
     return Pools([retain, *made], info)
 
 # %% ../../nbs/method/reminding.ipynb #15b127c9
@@ -329,6 +335,8 @@ def remind(
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
     average, history = _running_average(weights, settings.ema), list[dict]()
     lesson, g = _make_lesson(clip, task, pools, depth, settings, cache), torch.Generator().manual_seed(task.seed + 2)
+    info = dict(pools.info)
+    del pools  # their pixels are not needed any more
 
     def losses(step: int) -> Iterator[torch.Tensor]:
         "Of one step; they are noted in the history."
@@ -340,4 +348,4 @@ def remind(
     with torch.no_grad():
         for w, mean in zip(weights, average.module.parameters()):
             w.copy_(mean)
-    return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), dict(pools.info))
+    return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)
