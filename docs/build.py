@@ -29,7 +29,7 @@ PARTS = {
         "method",
         "clip loading task adapters activations training forgetting reminding restoring edit methods",
     ),
-    "Data": ("data", "photos pictograms emoji collections subgroups requests wordnet suite formats remedies"),
+    "Data": ("data", "photos pictograms emoji collections listings subgroups requests wordnet suite formats remedies"),
     "Judging": ("judging", "scores questions verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
     "Tools": ("tools", "files threads settings request job figures rows report command_line sweeping corpora"),

@@ -65,11 +65,11 @@ def test_pretraining_learns_and_is_found_by_name(model):
 
 
 @pytest.mark.long
-def test_photographs_are_not_shipped(tree, tmp_path):
+def test_other_photographs_are_not_shipped(tree, tmp_path):
     done = papermill(
         "pretrain", tmp_path / "pretrain.ipynb", dataset="toys", data_root=tree, steps=2, ship="true", results=tmp_path
     )
-    assert done.returncode != 0 and "only a model of the pictograms goes into the package" in done.stderr
+    assert done.returncode != 0 and "only the models of emoji and of photos go into the package" in done.stderr
 
 
 @pytest.mark.long
