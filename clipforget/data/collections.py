@@ -6,6 +6,7 @@
 __all__ = ['Collection', 'make_collection', 'augment', 'photo_views', 'photo_task']
 
 # %% ../../nbs/data/collections.ipynb #3856c0fd
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from .photos import Photos, open_rgb, pixels, to_bytes
+from .photos import Photos, load_item, pixels, to_bytes
 from .pictograms import draw_uniform
 from ..method.clip import TEMPLATES, Clip
 from ..method.task import ImageSet, Task
@@ -104,17 +105,27 @@ def _check_own(collection: Collection, size: int) -> None:
         raise ValueError(f"{copies[0][0]} and {copies[0][1]} are the same picture.{more} Keep one of each.")
 
 
-def _check_files(collection: Collection, seen: torch.Tensor, judged: torch.Tensor) -> None:
-    "ValueError for files at the positions `judged` that cannot be opened, or are copies of one at those of `seen`."
-    trained, files = ([collection.source[k] for k in part.tolist()] for part in (seen, judged))
-    if not isinstance(files[0], str | Path):
-        return
-    mark = lambda file: sha256(Path(file).read_bytes()).digest()
-    known = {mark(file): file for file in trained}
-    for file in files:
-        if copy := known.get(mark(file)):
-            raise ValueError(f"{file} and {copy} are the same picture, and only one is to judge by. Remove one.")
-        open_rgb(file)
+def _without_copies(
+    collection: Collection, training: Mapping[str, torch.Tensor], judged: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """The positions in `training`, by part, without images that are `judged`, too, or in a later part. A warning counts
+    what is left out. ValueError for a file at the positions `judged` that cannot be opened."""
+
+    def mark(k: int) -> bytes:
+        file = collection.source[k]
+        is_file = isinstance(file, str | Path)
+        return sha256(Path(file).read_bytes() if is_file else load_item(collection.source, k).tobytes()).digest()
+
+    for k in judged.tolist():
+        load_item(collection.source, k)
+    seen, found = set(map(mark, judged.tolist())), {}
+    for name, index in reversed(training.items()):
+        marks = list(map(mark, index.tolist()))
+        found[name] = index[[m not in seen for m in marks]]
+        seen |= set(marks)
+    if left := sum(map(len, training.values())) - sum(map(len, found.values())):
+        warnings.warn(f"{left} pictures of {collection.name} are in two of its parts; they only judge.", stacklevel=3)
+    return {name: found[name] for name in training}
 
 # %% ../../nbs/data/collections.ipynb #c3d9f96c
 def augment(
@@ -190,13 +201,13 @@ def photo_task(
     if collection.own:
         _check_own(collection, clip.size)
     else:
-        _check_files(collection, torch.cat([*training.values()]), torch.cat([*judged.values()]))
+        training = _without_copies(collection, training, torch.cat([*judged.values()]))
     rest = collection.where(sorted({*collection.groups} - {target, *keep}))
     held, name = rest[collection.held_out[rest]], f"{collection.name}, others"
     index = training | judged | {name: held if len(held) else rest}
     photos = {n: collection.part(n, k, clip.size) for n, k in index.items()}
     forget, kept, *checks = (replace(photos[n], images=pixels(photos[n].images)) for n in training)
     evaluation, suite = {n: photos[n] for n in judged}, {name: photos[name]} if len(rest) else {}
-    groups = tuple(s for s in keep for _ in parts[s][0][:share])
+    groups = tuple(collection.groups[k] for k in training["retain"].tolist())
     told = (collection.name, target, tuple(keep), labels, seed, _add_views(forget, 256, seed), kept)
     return Task(*told, checks[0], checks[1], evaluation, suite, collection.templates, groups)
