@@ -119,7 +119,7 @@ def _without_copies(
     for k in judged.tolist():
         load_item(collection.source, k)
     seen, found = set(map(mark, judged.tolist())), {}
-    for name, index in reversed(training.items()):
+    for name, index in reversed(list(training.items())):
         marks = list(map(mark, index.tolist()))
         found[name] = index[[m not in seen for m in marks]]
         seen |= set(marks)
