@@ -18,7 +18,6 @@ import open_clip
 import torch
 import torchvision.datasets as vision
 from PIL import Image
-from scipy.io import loadmat
 
 from .collections import Collection
 from .formats import Made, folder_set, image_set, is_class_tree, load_packed, torchvision_set
@@ -67,8 +66,12 @@ def _read_truth(file: Path) -> dict[str, str]:
         meta = file.with_name("meta.mat")
         if not meta.is_file():
             raise ValueError(f"{file} has numbers, which the devkit's meta.mat explains; put it beside that file.")
+        from scipy.io import loadmat  # for this list alone
+
         rows = loadmat(meta, squeeze_me=True)["synsets"]
         ids = dict(zip(map(int, rows["ILSVRC2012_ID"]), map(str, rows["WNID"])))
+        if strange := {n for (n,) in lines if int(n) not in ids}:
+            raise ValueError(f"{file} has the number {min(strange)}, and {meta} no class of that number.")
         return {f"ILSVRC2012_val_{k:08d}": ids[int(n)] for k, (n,) in enumerate(lines, 1)}
     named = [line for line in lines if len(line) > 1 and re.fullmatch(r"n\d{8}", line[1])]
     if len(named) < max(1, len(lines) - 1):  # but for a heading
