@@ -30,10 +30,11 @@ from ..tools.files import choose, read_json
 # %% ../../nbs/data/suite.ipynb #3c2cad5d
 _TINY = ("a blurry photo of a {}.", "a tiny picture of the {}.", "a low-resolution photo of one {}.")
 _CIFAR = ("a photo of a {}.", *_TINY)
+_SIMPLE = tuple(template("{}") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES)
 # Prompt templates of each known set; the braces stand for the class's name.
 PROMPTS = {
-    "imagenet": tuple(template("{}") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES),
-    "tiny-imagenet": tuple(template("{}") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES),
+    "imagenet": _SIMPLE,
+    "tiny-imagenet": _SIMPLE,
     "cifar10": _CIFAR,
     "cifar100": _CIFAR,
     "grocery": ("a photo of {}.", "a photo of {} in a shop.", "{}, on a shelf."),
@@ -48,6 +49,7 @@ PROMPTS = {
 # %% ../../nbs/data/suite.ipynb #0b934b07
 _OBJECTNET = "objectnet-1.0"
 _IMAGENET_HOMES, TINY_HOME = ("imagenet", "ILSVRC2012", "."), "tiny-imagenet-200"
+_HOMES = (*_IMAGENET_HOMES, TINY_HOME)
 _IMAGENET_LAYOUT = (
     "a folder for every class, called by its WordNet id (n02490219) or name (marmoset), or the pictures of the "
     "validation archive in one folder with a list beside it: val_annotations.txt, LOC_val_solution.csv, or the devkit's "
@@ -99,7 +101,7 @@ def _split_folder(root: Path, split: str, homes: Sequence[str]) -> Path | None:
 
 # %% ../../nbs/data/suite.ipynb #efa79927
 def imagenet_folders(
-    root: Path, split: str = "val", required: bool = True, homes: Sequence[str] = (*_IMAGENET_HOMES, TINY_HOME)
+    root: Path, split: str = "val", required: bool = True, homes: Sequence[str] = _HOMES
 ) -> dict[str, list[Path]]:
     """ImageNet's or Tiny-ImageNet's images of a `split` ("val" or "train") by WordNet id in ImageNet's order, from the
     first of the folders `homes` below `root` that has it. FileNotFoundError (none if not `required`) or ValueError, with
@@ -122,7 +124,7 @@ def imagenet_folders(
     return {i: found[i] for i in sorted(found, key=lambda i: find_class(i).index) if found[i]}
 
 
-def imagenet_names(root: Path, homes: Sequence[str] = (*_IMAGENET_HOMES, TINY_HOME)) -> tuple[Synset, ...]:
+def imagenet_names(root: Path, homes: Sequence[str] = _HOMES) -> tuple[Synset, ...]:
     "The classes among which the pictures in the first of `homes` below `root` are told apart: those of Tiny-ImageNet's list, else all of ImageNet."
     tree = _split_folder(root, "val", homes)
     listed = tree.parent / "wnids.txt" if tree else None
