@@ -209,7 +209,9 @@ def _check_noun(request: Request, found: Collection) -> None:
         return
     of = [c for c, words in nouns.items() if words.get(noun)]
     if of and request.goal not in of:
-        raise ValueError(f"{noun!r} is no subgroup of {request.goal} but of {' and '.join(of)}: add -p target {of[0]}.")
+        own = ", ".join(list(dict.fromkeys(n for n in nouns.get(request.goal, {}).values() if n))[:6])
+        what = f"{noun!r} is no subgroup of {request.goal} but of {' and '.join(of)}: add -p target {of[0]}"
+        raise ValueError(f"{what}, or name a subgroup of {request.goal}: {own}, ...")
     mine = torch.tensor([g == request.goal for g in found.groups]).nonzero()[:, 0]
     name_nouns(found, mine, request.goal, noun)
 
@@ -217,12 +219,13 @@ def _check_noun(request: Request, found: Collection) -> None:
 def _listed(request: Request) -> Collection:
     """The collection of a `request` whose classes lie below coarser names, or of CIFAR-10. Errors as the lists have them;
     ValueError for a target or sibling that is none of its classes."""
-    lists = {"cifar10": list_cifar10, "cifar100": list_cifar100}
-    fetched, root = lists.get(request.dataset), request.root
-    found = fetched(root, request.download) if fetched else list_grocery(root) if request.dataset == "grocery" else None
-    if found is None and (root / "forget").is_dir():
+    lists, dataset, root = {"cifar10": list_cifar10, "cifar100": list_cifar100}, request.dataset, request.root
+    if dataset == "folder" and (root / "forget").is_dir():
         raise ValueError(f"{root} has a folder forget, which says what is to go; leave out target={request.target!r}.")
-    found = found or list_pairs(root)
+    if dataset in lists:
+        found = lists[dataset](root, request.download)
+    else:
+        found = list_grocery(root) if dataset == "grocery" else list_pairs(root)
     for name in (request.goal, *request.kept):
         choose("class", name, found.classes)
     return found
