@@ -124,7 +124,9 @@ def _without_copies(
         found[name] = index[[m not in seen for m in marks]]
         seen |= set(marks)
     if left := sum(map(len, training.values())) - sum(map(len, found.values())):
-        warnings.warn(f"{left} pictures of {collection.name} are in two of its parts; they only judge.", stacklevel=3)
+        warnings.warn(
+            f"{left} pictures of {collection.name} are copies of some that judge or calibrate: left out.", stacklevel=3
+        )
     return {name: found[name] for name in training}
 
 # %% ../../nbs/data/collections.ipynb #c3d9f96c
