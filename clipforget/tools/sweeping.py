@@ -169,7 +169,7 @@ def _execute(run: Run, cards: Sequence[str] = ()) -> dict[str, Any]:
         from distributed import get_worker
 
         os.environ["CUDA_VISIBLE_DEVICES"] = cards[int(get_worker().name) % len(cards)]
-    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)  # Dask has its workers give memory back at once: half as slow again
+    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)  # Dask has its workers give memory back at once, which is slow
     started, error, key = time.perf_counter(), "", code_hash()  # as it is before the kernel imports it
     with tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
         written = Path(scratch) / "executed.ipynb"
