@@ -36,7 +36,8 @@ PARTS = {
     "Experiments": (
         "experiments",
         "../run benchmark rivals audit ablation siblings continual photographs _executed/run-cifar10 "
-        "_executed/run-style speed pretrain sweep",
+        "_executed/run-cifar100 _executed/run-tiny-imagenet _executed/run-grocery _executed/run-style "
+        "speed pretrain sweep",
     ),
 }
 

@@ -70,7 +70,7 @@ def test_a_kept_run_has_its_figures_and_no_photographs():
     assert kept.metadata == {"tags": ["parameters"]}
 
 
-@pytest.mark.parametrize("name", ["run-cifar10", "run-style"])
+@pytest.mark.parametrize("name", ["run-cifar10", "run-cifar100", "run-tiny-imagenet", "run-grocery", "run-style"])
 def test_the_committed_runs_have_figures_that_scale(name):
     committed = nbformat.read(ROOT / "nbs" / "experiments" / "_executed" / f"{name}.ipynb", as_version=4)
     kinds = [kind for c in committed.cells for o in c.get("outputs", []) for kind in o.get("data", {})]

@@ -77,10 +77,10 @@ class _Dataset(NamedTuple):
 DATASETS = {
     "emoji": _Dataset("turtle", "emoji-rn"),
     "imagenet": _Dataset("marmoset", "RN50-quickgelu/openai"),
-    "cifar10": _Dataset("airplane", "pretrained:photos"),
-    "cifar100": _Dataset("beaver", "pretrained:photos"),
-    "grocery": _Dataset("granny smith", "pretrained:photos"),
-    "style": _Dataset("dog", "pretrained:photos", "cartoon"),
+    "cifar10": _Dataset("airplane", "photos"),
+    "cifar100": _Dataset("beaver", "photos"),
+    "grocery": _Dataset("granny smith", "photos"),
+    "style": _Dataset("dog", "photos", "cartoon"),
     "folder": _Dataset("own", "RN50-quickgelu/openai"),
 }
 "The data sets that the main job knows."
