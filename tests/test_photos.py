@@ -73,6 +73,22 @@ def test_other_photographs_are_not_shipped(tree, tmp_path):
 
 
 @pytest.mark.long
+def test_a_list_says_what_is_left_out(tree, tmp_path):
+    """As the oracles are made: a column of a table, whose entries may be several."""
+    (tmp_path / "away.csv").write_text("set,leave_out\ntoys,toys/turtle; toys/turtel\n")
+    done = papermill(
+        "pretrain",
+        tmp_path / "pretrain.ipynb",
+        dataset="toys",
+        data_root=tree,
+        steps=2,
+        results=tmp_path,
+        leave_out=tmp_path / "away.csv",
+    )
+    assert done.returncode != 0 and "Unknown name of toys to leave out 'turtel'. Did you mean 'turtle'" in done.stderr
+
+
+@pytest.mark.long
 def test_a_class_in_one_style(model, tree, tmp_path):
     (tree / "toys").rename(tree / "pacs")
     done = papermill(
