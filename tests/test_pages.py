@@ -56,16 +56,19 @@ def test_only_pages_are_executed(name):
     assert done.returncode == 1 and "Unknown notebook of nbs/" in done.stderr
 
 
-def test_a_kept_run_has_its_figures_and_no_photographs():
+def test_a_kept_run_has_its_figures_and_no_photographs(monkeypatch):
+    monkeypatch.setenv("CLIPFORGET_DATA", "/home/somebody/pictures")
     shows = [
         nbformat.v4.new_output("display_data", {kind: "data"}) for kind in ("image/png", "image/svg+xml", "image/jpeg")
     ]
     bar = nbformat.v4.new_output("stream", name="stderr", text="50 %")
+    where = nbformat.v4.new_output("stream", name="stdout", text="not found below /home/somebody/pictures")
     cell = nbformat.v4.new_code_cell(
-        "show()", outputs=[*shows, bar], metadata={"papermill": {}, "tags": ["parameters"]}
+        "show()", outputs=[*shows, bar, where], metadata={"papermill": {}, "tags": ["parameters"]}
     )
     kept = keep_run.without_photographs(nbformat.v4.new_notebook(cells=[cell]), "PACS").cells[0]
-    figure, line = kept.outputs
+    figure, told, line = kept.outputs
+    assert told.text == "not found below data"
     assert figure.data == {"image/svg+xml": "data"} and "Photographs of PACS" in line.text
     assert kept.metadata == {"tags": ["parameters"]}
 
