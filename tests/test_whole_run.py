@@ -71,8 +71,8 @@ def test_what_is_left_behind(finished):
         "patch.safetensors",
         "merged/open_clip_config.json",
         "merged/open_clip_model.safetensors",
-        "figures/the-soup.png",
-        "figures/the-soup.svg",
+        "figures/what-could-be-had.png",
+        "figures/what-could-be-had.svg",
     } <= names
     assert not [n for n in names if Path(n).name.startswith(".")]  # no temporary file stays
     rows = pd.read_parquet(finished / "results.parquet")
