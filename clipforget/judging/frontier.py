@@ -95,7 +95,7 @@ def plot_frontier(frontiers: Mapping[str, pd.Series], title: str, column: str = 
     for (name, kept), mark, (_, colour) in zip(frontiers.items(), "osD^vPX*", assign_colours(list(frontiers)).items()):
         ax.plot(range(len(kept)), kept, f"{mark}-", color=colour, label=name)
     ax.set_xticks(range(len(LEVELS)), [f"{level:g}" for level in LEVELS])
-    ax.set_ylim(-3, 103)
+    ax.set_ylim(min(80, *(kept.min() for kept in frontiers.values())) - 3, 103)
     ax.legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
     label(ax, "of the target may be left (%)", f"{column} kept (% of the original's)", title)
     return figure
