@@ -22,7 +22,6 @@ import torch
 from ..data.photos import Photos, image_files, pixels
 from ..data.remedies import apply_remedy
 from ..data.requests import check_data, make_task, plot_proposal, propose_pool
-from ..judging.frontier import forecast_frontier
 from ..method.activations import encode_above, features_above, frozen_activations, layers, part_of, tower_parts
 from ..method.clip import Clip, encode_images, fast, image_features
 from ..method.edit import Edit
@@ -102,18 +101,12 @@ class Job(NamedTuple):
     started: float  # of the clock
 
     def forecast(self) -> pd.DataFrame:
-        """Seconds that each step will take here, and lines with their sum and with what the original's features say of
-        the siblings; empty for a method without the three stages."""
+        "Seconds that each step will take here, and a line with their sum; empty for a method without the three stages."
         if not METHODS[self.request.method].stages:
             return pd.DataFrame()
         expected = forecast(self.clip, self.task, self.settings)
         parts = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in expected["seconds"].items())
         print(f"about {expected['seconds'].sum():.0f} s: {parts}")
-        kept = forecast_frontier(self.clip, self.task)["siblings"]
-        said = ", ".join(f"{share:.0f}" for share in kept)
-        print(
-            f"Siblings kept with {', '.join(map(str, kept.index))} % of the target left, by a linear border: {said} %"
-        )
         return expected
 
     def forget(self) -> Edit:
