@@ -17,8 +17,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..judging.frontier import frontier, plot_frontier
-from ..judging.scores import evaluate, score_table
+from ..judging.scores import evaluate, frontier, score_table
 from .activations import frozen_depth
 from .adapters import load_patch, merge, save_patch
 from .clip import Clip
@@ -27,7 +26,7 @@ from .loading import save_local_dir
 from .task import Task
 from ..tools.figures import save_figure, settle
 from ..tools.files import choose, slug, write_json
-from ..tools.report import plot_embedding, plot_examples, plot_history, plot_stages
+from ..tools.report import plot_embedding, plot_examples, plot_frontier, plot_history, plot_stages
 from ..tools.report import gate_sentence, write_report
 from ..tools.rows import provenance, save_rows
 from ..tools.settings import Range, Settings, check_names
