@@ -71,8 +71,8 @@ def test_what_is_left_behind(finished):
         "patch.safetensors",
         "merged/open_clip_config.json",
         "merged/open_clip_model.safetensors",
-        "figures/the-soup.png",
-        "figures/the-soup.svg",
+        "figures/what-could-be-had.png",
+        "figures/what-could-be-had.svg",
     } <= names
     assert not [n for n in names if Path(n).name.startswith(".")]  # no temporary file stays
     rows = pd.read_parquet(finished / "results.parquet")
@@ -120,7 +120,7 @@ def test_wrong_input_stops_at_once(tmp_path, wrong, code, answer):
         ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
         ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
         ({"rank": -1}, "rank=-1: wanted is a whole number from 1"),
-        ({"borrow": True}, "The parameter 'borrow' is called 'feature_transfer' now."),
+        ({"allowed_risk": 1.0}, "The parameter 'allowed_risk' is called 'allowed_left' now."),
         ({"mirror": 1.0}, "The parameter 'mirror' is gone"),
     ],
 )

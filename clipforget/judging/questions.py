@@ -27,6 +27,7 @@ from torchvision.transforms import v2
 from ..data.emoji import EVALUATION_SEED, view_set
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
+from .frontier import interpolate_weights
 from ..method.activations import layers
 from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features
 from ..method.forgetting import margins
@@ -265,20 +266,6 @@ def _ask_membership(clip: Clip, task: Task) -> list[Answer]:
     value, how = max(value, 100 - value), "forget images against held-out ones"
     return [Answer("membership", "margin", how, value, "inside", 10.0)]
 
-# %% ../../nbs/judging/questions.ipynb #d0632sp2
-def _interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:
-    """The model at `original` + `factor` (`edited` - `original`), in both towers;
-    running means are the edited one's. ValueError for models of different shapes."""
-    model, before = deepcopy(edited.model), dict(original.model.named_parameters())
-    here = dict(model.named_parameters())
-    if {k: p.shape for k, p in here.items()} != {k: p.shape for k, p in before.items()}:
-        raise ValueError(f"{edited.name!r} was not edited from {original.name!r}: their weights have different shapes.")
-    with torch.no_grad():
-        for name, p in here.items():
-            p.copy_(before[name].lerp(p, factor))
-    same_text = edited.texts is original.texts  # as all edits of the image tower alone share them
-    return replace(edited, model=model, texts=edited.texts if same_text else EncodedTexts())
-
 # %% ../../nbs/judging/questions.ipynb #62fc105e
 def _ask_undoing(clip: Clip, task: Task, original: Clip | None = None, a: float = 1.0, steps: int = 20) -> list[Answer]:
     """Target accuracy (percent) of `clip` after so many `steps` on the siblings of `task`, and three times as far along
@@ -294,11 +281,11 @@ def _ask_undoing(clip: Clip, task: Task, original: Clip | None = None, a: float 
     ask("text tower", "the original's text tower", clip, class_embeddings(before, part.classes, task.templates))
     end = clip.with_visual(_fine_tune(clip, task.retain, text, steps))
     for factor, far in ((1.0, ""), (3.0, ", 3 times as far")):
-        ask("siblings", f"siblings, {steps} steps{far}", _interpolate_weights(clip, end, factor), text)
+        ask("siblings", f"siblings, {steps} steps{far}", interpolate_weights(clip, end, factor), text)
     back = 1 / (a or 1.0)
     on_the_line = {"with a, before the soup": back, "with a, half as far again": 1.5 * back, "the edit reflected": -1.0}
     for how, factor in on_the_line.items():
-        there = _interpolate_weights(before, clip, factor)
+        there = interpolate_weights(before, clip, factor)
         needs_the_original = ("other", math.nan) if factor < 0 else ()  # whose weights have the target in them
         ask("line", how, there, class_embeddings(there, part.classes, task.templates), *needs_the_original)
     return rows

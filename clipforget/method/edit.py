@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..judging.frontier import frontier, plot_frontier
 from ..judging.scores import evaluate, score_table
 from .activations import frozen_depth
 from .adapters import load_patch, merge, save_patch
@@ -26,38 +27,35 @@ from .loading import save_local_dir
 from .task import Task
 from ..tools.figures import save_figure, settle
 from ..tools.files import choose, slug, write_json
-from ..tools.report import plot_embedding, plot_examples, plot_history, plot_soup, plot_stages, suite_curve
+from ..tools.report import plot_embedding, plot_examples, plot_history, plot_stages
 from ..tools.report import gate_sentence, write_report
 from ..tools.rows import provenance, save_rows
 from ..tools.settings import Range, Settings, check_names
 
 # %% ../../nbs/method/edit.ipynb #8deb2bec
-def _judge_edit(edit: "_Judged") -> tuple[pd.DataFrame, pd.Series | None]:
-    """Tidy rows of an `edit`, a stage each and the original first; and the suite's mean
-    accuracy by a of the soup, where there is one."""
+def _judge_edit(edit: "_Judged") -> pd.DataFrame:
+    "Tidy rows of an `edit`, a stage each and the original first."
     original, task = edit._before()
     towers = {stage.name: stage.visual for stage in edit.stages}
     before = {"original": original.model.visual}
     if not towers:  # the text tower may have moved, too
         last = evaluate(edit.clip, task, {"edited": edit.clip.model.visual}, edit.method)
-        return pd.concat([evaluate(original, task, before, edit.method), last], ignore_index=True), None
+        return pd.concat([evaluate(original, task, before, edit.method), last], ignore_index=True)
     depth = min(frozen_depth(visual) for visual in towers.values())
-    judged = evaluate(original, task, before | towers, edit.method, depth)
-    if len(edit.stages[-1].history) < 2 or "reminding" not in towers:  # no soup
-        return judged, None
-    return judged, suite_curve(judged, {"original": 0.0, "restoring": edit.info["a"], "reminding": 1.0})
+    return evaluate(original, task, before | towers, edit.method, depth)
 
 # %% ../../nbs/method/edit.ipynb #f9922537
 def _paint_edit(edit: "Edit") -> dict[str, Figure]:
     "All figures of an `edit`, by caption."
-    (original, task), (rows, suite_by_a) = edit._before(), edit._judged
-    figures = {"Stage by stage": plot_stages(rows)}
+    original, task = edit._before()
+    figures = {"Stage by stage": plot_stages(edit.rows)}
     for stage in edit.stages:
         if stage.importance is not None:
             figures["Relative Fisher information"] = plot_importance(stage.importance, stage.info["layers"])
-        if stage.name == "restoring":
-            figures["The soup"] = plot_soup(stage.history, stage.info["a"], suite_by_a)
-        else:
+        if stage.name == "restoring" and len(stage.history) > 1:
+            kept = frontier(stage.history[["target", "siblings"]])["siblings"]
+            figures["What could be had"] = plot_frontier({"this edit": kept}, "Walked back, on calibration pictures")
+        elif stage.name != "restoring":
             figures[f"{stage.name}: losses"] = plot_history(stage.history, stage.name)
     after = {stage.name: stage.visual for stage in edit.stages} or {"edited": edit.clip.model.visual}
     figures["Before and after"] = plot_examples(original, edit.clip, task)
@@ -92,8 +90,9 @@ class _Judged:
     judged_in: float = 0.0  # seconds, once it was judged
 
     @cached_property
-    def _judged(self) -> tuple[pd.DataFrame, pd.Series | None]:
-        "The tidy rows, and the suite by a of the soup; computed once."
+    def rows(self) -> pd.DataFrame:
+        """Tidy rows: the accuracy (percent) of every column before the edit and after every stage, with the number of
+        images; computed once."""
         began, judged = time.perf_counter(), _judge_edit(self)
         self.judged_in = time.perf_counter() - began
         return judged
@@ -103,11 +102,6 @@ class _Judged:
         if self.original is None or self.task is None:
             raise ValueError("What judges this edit is not known. Give it: cf.Edit(clip, original=..., task=...).")
         return self.original, self.task
-
-    @property
-    def rows(self) -> pd.DataFrame:
-        "Tidy rows: the accuracy (percent) of every column before the edit and after every stage, with the number of images."
-        return self._judged[0]
 
     def evaluate(self) -> pd.DataFrame:
         "The table: a row a stage, the original first; target, siblings, each set of the suite, gate, Score, worst retention."
@@ -141,7 +135,7 @@ class Edit(_Judged):
         if not self.stages or self.original is None:
             raise ValueError(f"The method {self.method!r} has no adapters for a patch. Save the model with `save`.")
         gate = self.info.get("gate on calibration", "")
-        if "_judged" in vars(self):  # then held-out images decide
+        if "rows" in vars(self):  # then held-out images decide
             gate = "passed" if gate_sentence(self.rows, self.stages[-1].name)[0] else "failed"
         said = {"target": self.task.target, "gate": gate} if self.task else {}
         save_patch(self.stages[-1].visual, self.original, Path(file), said)

@@ -22,6 +22,7 @@ import torch
 from ..data.photos import Photos, image_files, pixels
 from ..data.remedies import apply_remedy
 from ..data.requests import check_data, make_task, plot_proposal, propose_pool
+from ..judging.frontier import forecast_frontier
 from ..method.activations import encode_above, features_above, frozen_activations, layers, part_of, tower_parts
 from ..method.clip import Clip, encode_images, fast, image_features
 from ..method.edit import Edit
@@ -58,7 +59,7 @@ def _pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float
 # %% ../../nbs/tools/job.ipynb #27ed6151
 def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.DataFrame:
     """Seconds that each step of `three_stages` with these `settings`, from the original `clip`, and its evaluation will take
-    on this machine, with the images of `task` that it looks at."""
+    on this machine, with the images of `task` that it looks at. One round of the second stage is counted."""
     s, towers = settings, 4
     prefixes, names = [prefix for prefix, _ in tower_parts(clip.model.visual)], list(layers(clip.model.visual))
     adapted = candidates(clip, pd.DataFrame({"layer": names}), s.lowest_part)["layer"]
@@ -68,11 +69,15 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
     pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, s.aligned)
     shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
+    looks = bool(s.weight_growth > 1) * s.remind_steps // 10 * min(128, len(task.calibration_forget))
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s.forget_steps * s.batch * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
-        "reminding: training": (shown, shown * t["low"] + s.remind_steps * (1 + pools) * s.batch * t["training"]),
+        "reminding: training": (
+            shown,
+            shown * t["low"] + s.remind_steps * (1 + pools) * s.batch * t["training"] + looks * t["above"],
+        ),
         "restoring": (held, held * (t["exact"] + s.soup_points * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
@@ -101,12 +106,18 @@ class Job(NamedTuple):
     started: float  # of the clock
 
     def forecast(self) -> pd.DataFrame:
-        "Seconds that each step will take here, and a line with their sum; empty for a method without the three stages."
+        """Seconds that each step will take here, and lines with their sum and with what the original's features say of
+        the siblings; empty for a method without the three stages."""
         if not METHODS[self.request.method].stages:
             return pd.DataFrame()
         expected = forecast(self.clip, self.task, self.settings)
         parts = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in expected["seconds"].items())
         print(f"about {expected['seconds'].sum():.0f} s: {parts}")
+        kept = forecast_frontier(self.clip, self.task)["siblings"]
+        said = ", ".join(f"{share:.0f}" for share in kept)
+        print(
+            f"Siblings kept with {', '.join(map(str, kept.index))} % of the target left, by a linear border: {said} %"
+        )
         return expected
 
     def forget(self) -> Edit:
