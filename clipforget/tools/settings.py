@@ -188,7 +188,7 @@ class _Trained(Declared):
     distillation: float = setting(300.0, "weight of the distillation", 0, paper=10.0, search=_WEIGHT)
     forget_weight: float = setting(300.0, "of the forget loss in stage 2, at first", 0, paper=0.0, search=_WEIGHT)
     weight_growth: float = setting(1.25, "its factor every tenth step: up while the gate fails, else down", 1, 10)
-    remind_margin: float = setting(0.1, "m of the forget loss in stage 2 (cosine)", -2, 2, search=_LATER)
+    remind_margin: float = setting(0.2, "m of the forget loss in stage 2 (cosine)", -2, 2, search=_LATER)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
