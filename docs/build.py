@@ -35,7 +35,7 @@ PARTS = {
     "Tools": ("tools", "files threads settings request job figures rows report command_line sweeping corpora"),
     "Experiments": (
         "experiments",
-        "../run benchmark rivals audit ablation siblings continual photographs _executed/run-cifar10 "
+        "../run photos benchmark rivals audit ablation siblings continual _executed/run-cifar10 "
         "_executed/run-cifar100 _executed/run-tiny-imagenet _executed/run-grocery _executed/run-style "
         "speed pretrain sweep",
     ),

@@ -4,11 +4,11 @@ import dataclasses
 import json
 
 from clipforget.tools.request import Request
-from clipforget.tools.settings import DATASETS, Settings
+from clipforget.tools.settings import Settings
 
 
 def parameters_cell():
-    """The text of the parameters cell of run.ipynb: where a data set has a value of its own, it says None and names them."""
+    """The text of the parameters cell of run.ipynb: where the paper's method has another value, it says None and names both."""
     words = {True: "yes", False: "no", None: "the upper two fifths"}
     show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
     lines = []
@@ -16,13 +16,12 @@ def parameters_cell():
         if not f.metadata.get("in_run", True):
             continue
         kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
-        own = {dataset: f.metadata[dataset] for dataset in f.metadata if dataset in DATASETS}
         help, default = f.metadata["help"], f.default
-        if own:
+        if "paper" in f.metadata:
             default = None
             kind = kind if "None" in kind else f"{kind} | None"
-            told = ", ".join(f"{dataset}: {show(value)}" for dataset, value in own.items())
-            help = f"{help.partition('; None')[0]}; None: {show(f.default)} ({told})"
+            told = f"{show(f.default)} (as in the paper: {show(f.metadata['paper'])})"
+            help = f"{help.partition('; None')[0]}; None: {told}"
         written = json.dumps(default) if isinstance(default, str) else repr(default)
         lines.append(f"{f.name}: {kind} = {written}  # {help}")
     return "\n".join(lines)

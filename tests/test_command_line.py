@@ -48,8 +48,8 @@ def project(tmp_path):
     (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
     (root / "nbs").mkdir()
     write_notebook(root / "nbs" / "tiny.ipynb", "a: int = 0  # any number", "print('a is', repr(a))")
-    kinds = "make: bool = False\nfeature_transfer: bool | None = None\ntarget: str = ''\nseed: int = 0"
-    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, feature_transfer, target, seed])")
+    kinds = "make: bool = False\nsure: bool | None = None\ntarget: str = ''\nseed: int = 0\nlayer_choice: str = ''"
+    write_notebook(root / "nbs" / "kinds.ipynb", kinds, "print([make, sure, target, seed])")
     write_notebook(root / "nbs" / "fails.ipynb", "a = 0", "raise RuntimeError('on purpose')")
     write_notebook(
         root / "nbs" / "run.ipynb", "\n".join(f"{name} = {value!r}" for name, value in DEFAULTS.items()), "print(seed)"
@@ -191,11 +191,8 @@ def test_main_job_goes_to_the_folder_of_its_run(project, monkeypatch, command, c
         ("papermill nbs/tiny.ipynb -p b 1", "Unknown parameter 'b'. Allowed: a."),
         ("papermill nbs/tiny.ipynb -p a false", "a=False: wanted is a whole number."),
         ("papermill nbs/kinds.ipynb -p make maybe", "make='maybe': wanted is true or false."),
-        (
-            "papermill nbs/kinds.ipynb out.ipynb -p feature_transfer 2",
-            "feature_transfer=2: wanted is true or false, or None.",
-        ),
-        ("papermill nbs/kinds.ipynb -p borrow true", "The parameter 'borrow' is called 'feature_transfer' now."),
+        ("papermill nbs/kinds.ipynb out.ipynb -p sure 2", "sure=2: wanted is true or false, or None."),
+        ("papermill nbs/kinds.ipynb -p choice last", "The parameter 'choice' is called 'layer_choice' now."),
         ("papermill nbs/run.ipynb -p seed 1e12", "seed=1000000000000.0: wanted is a whole number"),
     ],
 )
@@ -245,10 +242,10 @@ def test_a_name_alone_finds_its_notebook(project, word):
 @pytest.mark.parametrize(
     "words, seen",
     [
-        ("-p make no -p feature_transfer off", [False, False, "", 0]),
-        ("-p make FALSE -pfeature_transfer YES", [False, True, "", 0]),
+        ("-p make no -p sure off", [False, False, "", 0]),
+        ("-p make FALSE -psure YES", [False, True, "", 0]),
         ("-p make on -p target 7 -p seed 7", [True, None, "7", 7]),
-        ("--parameters=target 007 -p feature_transfer None", [False, None, "007", 0]),
+        ("--parameters=target 007 -p sure None", [False, None, "007", 0]),
         ("out.ipynb -p target true", [False, None, "true", 0]),
     ],
 )
@@ -274,10 +271,10 @@ def run_page(name, given, after=None):
 @pytest.mark.parametrize(
     "name, given, answer",
     [
-        ("benchmark", {"part": "serch"}, "Unknown part 'serch'. Did you mean 'search'"),
+        ("benchmark", {"methods": "no sup"}, "Unknown method 'no sup'. Did you mean 'no soup'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
         ("benchmark", {"make": "no"}, "make='no': wanted is true or false."),
-        ("run", {"feature_transfer": "off"}, "feature_transfer='off': wanted is true or false"),
+        ("run", {"merged": "of"}, "merged='of': wanted is true or false"),
         ("run", {"hold": 3.0}, "'hold' is called 'forget_weight' now"),
         ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
         ("run", {"dataset": "cifar10", "subgroup": "query: a jet", "clusters": 3}, "clusters=3 means nothing with"),
@@ -288,27 +285,32 @@ def test_values_that_mean_nothing_are_refused(name, given, answer):
         run_page(name, given)
 
 
-def test_publishing_a_search_keeps_the_rows_of_other_settings(tmp_path, monkeypatch):
+def test_publishing_keeps_the_rows_of_other_labels(tmp_path, monkeypatch):
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
     monkeypatch.chdir(tmp_path)
     measured = Path("nbs") / "experiments" / "measured"
     measured.mkdir(parents=True)
-    for name in ("benchmark", "search", "coarse"):
-        shutil.copy(ROOT / measured / f"{name}.csv", measured)
-    kept = read_rows(measured / "search.csv")
-    row = {"method": "clipforget", "setting": "default", "target": "turtle", "left": 0.0, "siblings": 99.0}
-    row |= {"others": 98.0, "Score": 97.0, "a": 1.0}
+    shutil.copy(ROOT / measured / "benchmark.csv", measured)
+    kept = read_rows(measured / "benchmark.csv")
+    row = {"dataset": "emoji", "labels": "fine", "method": "clipforget", "stage": "edited", "seed": 0, "value": 1.0}
+    made = f"pd.DataFrame([{row} | dict(target=target, method=method, column=c, n=9, backbone='emoji-rn', seconds=1.0)"
+    made += " for c in ('target', 'siblings')])"
     run_page(
         "benchmark",
-        {"make": True, "part": "search", "publish": True, "results": str(tmp_path / "results")},
+        {"make": True, "publish": True, "results": str(tmp_path / "results")},
         {
-            "def try_setting(target: str, setting: str) -> pd.DataFrame:": f"try_setting = lambda *_: pd.DataFrame([{row}])"
+            "def one_run(target: str, seed: int, labels: str, method: str) -> pd.DataFrame:": (
+                f"one_run = lambda target, seed, labels, method: {made}"
+            )
         },
     )
-    written = read_rows(measured / "search.csv")
-    same = (kept["setting"] == "default") & (kept["target"] == "turtle")
-    pd.testing.assert_frame_equal(written[list(kept)][:-1], kept[~same].reset_index(drop=True))
-    last = written.iloc[-1].to_dict()
-    assert same.sum() == 1 and {name: last[name] for name in row} == row
-    assert last.pop("code") == code_hash("method.methods") != kept["code"].iloc[-1]  # by which code it was made
-    assert len(last.pop("model")) == 8 and last.pop("settings") and set(last) == set(row)
+    written = read_rows(measured / "benchmark.csv")
+    coarse = kept["labels"] == "coarse"
+    columns = list(kept)
+    pd.testing.assert_frame_equal(
+        written.loc[written["labels"] == "coarse", columns].reset_index(drop=True), kept[coarse].reset_index(drop=True)
+    )
+    fine = written[written["labels"] == "fine"]
+    assert len(fine) == 4 and set(fine["value"]) == {1.0}  # two methods, two columns
+    assert set(fine["code"]) == {code_hash("method.methods")}  # by which code it was made
+    assert fine[["model", "settings"]].notna().all(axis=None)

@@ -17,7 +17,6 @@ from views import write_views
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
 PAGES = {
     "benchmark": SHORT,
-    "benchmark, search": {"part": "search", **SHORT},
     "ablation": {"groups": "EMA", **SHORT},
     "siblings": {"cases": "no images, no second stage", **SHORT},
     "continual": SHORT,

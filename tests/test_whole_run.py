@@ -120,7 +120,7 @@ def test_wrong_input_stops_at_once(tmp_path, wrong, code, answer):
         ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
         ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
         ({"rank": -1}, "rank=-1: wanted is a whole number from 1"),
-        ({"borrow": True}, "The parameter 'borrow' is called 'feature_transfer' now."),
+        ({"allowed_risk": 1.0}, "The parameter 'allowed_risk' is called 'allowed_left' now."),
         ({"mirror": 1.0}, "The parameter 'mirror' is gone"),
     ],
 )

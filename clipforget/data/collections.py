@@ -90,7 +90,7 @@ def _split(collection: Collection, group: str, seed: int, learned: bool) -> tupl
         has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
         raise ValueError(f"{has}; at least {Collection.fewest} are needed, some to calibrate with and to evaluate on.")
     order, seen = _shuffled(rest.sort().values, 10_000 + seed), seen if learned else seen[:0]
-    cut = max(2, round((0.5 if len(seen) else 0.25) * len(rest)))  # more where what pre-training saw trains, too
+    cut = len(rest) if len(seen) >= len(rest) else max(2, round(0.25 * len(rest)))  # all, where enough others train
     return torch.cat([order[cut:], _shuffled(seen, 12_000 + seed)]), order[:cut], evaluation
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194

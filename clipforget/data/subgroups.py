@@ -75,7 +75,8 @@ def wordnet_task(
         raise ValueError(f"{what}. Name siblings that are, or take labels='fine'.")
     collection, names = list_imagenet(root, [goal, *keep]).seen_by(clip), [c.name for c in keep]
     collection = _share_caption(collection, [goal.name, *names], ancestor.name) if labels == "coarse" else collection
-    return photo_task(clip, collection, goal.name, {"siblings": names}, labels, seed, learned=True)
+    task = photo_task(clip, collection, goal.name, {"siblings": names}, labels, seed, learned=True)
+    return sample_near_border(clip, task)
 
 # %% ../../nbs/data/subgroups.ipynb #c5806e2b
 def check_kind(
@@ -104,7 +105,8 @@ def kind_task(
     calibration images. Errors as `check_kind`."""
     kind, keep = check_kind(collection, target, labels, siblings)
     collection = _share_caption(collection, [target, *keep], kind) if labels == "coarse" else collection
-    return photo_task(clip, collection, target, {"siblings": keep}, labels, seed, learned=True)
+    task = photo_task(clip, collection, target, {"siblings": keep}, labels, seed, learned=True)
+    return sample_near_border(clip, task)
 
 # %% ../../nbs/data/subgroups.ipynb #3c092a9a
 def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str]) -> Callable:

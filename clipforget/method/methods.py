@@ -57,6 +57,9 @@ def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: Images | None)
     return short_hash([asdict(settings), what, images, weights_hash(clip.model), code])
 
 # %% ../../nbs/method/methods.ipynb #b4c03e72
+_TOLD = ("rounds", "final forget weight", "a", "risk", "gate on calibration")  # of what the stages chose
+
+
 def three_stages(
     clip: Clip,  # the original model
     task: Task,  # what to forget and what to keep
@@ -73,14 +76,8 @@ def three_stages(
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
     first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
-    for k in range(settings.retries + 1):
-        tried, mark = settings.replace(forget_weight=settings.forget_weight * 3**k), f"-{k}" if k else ""
-        reminded = lambda tried=tried: remind(clip, task, first, tried, pools, reference, cache)
-        second = stage(f"2-reminding{mark}", reminded)
-        third = stage(f"3-restoring{mark}", lambda second=second: restore(clip, task, second, settings, cache))
-        if third.info["gate on calibration"] == "passed":
-            break
-    third.info |= {"forget_weight": tried.forget_weight} if k else {}
-    chosen = {name: value for name, value in third.info.items() if name != "seconds"}
+    second = stage("2-reminding", lambda: remind(clip, task, first, settings, pools, reference, cache))
+    third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache))
+    chosen = {name: value for name, value in (second.info | third.info).items() if name in _TOLD}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))
     return Edit(edited, [first, second, third], chosen, clip, task, "clipforget")

@@ -8,7 +8,7 @@ __all__ = ['NormStatistics', 'align', 'Pools', 'make_pools', 'contrastive_loss',
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Self
@@ -29,7 +29,7 @@ from clipforget.method.activations import (
 )
 from .adapters import trainable
 from .clip import Clip, Images, class_embeddings, fast, normalise
-from .forgetting import Stage, forget_loss
+from .forgetting import CONFIDENCE, RESERVE, Stage, forget_loss, margins, recognition_risk
 from .task import Task
 from .training import fit
 from ..tools.settings import Settings
@@ -250,32 +250,17 @@ class _Lesson:
     text: torch.Tensor  # class embeddings [c, d]
     captions: torch.Tensor  # long, the captions that the forget images are to lose
     labels: torch.Tensor  # long, of the retain images
-    settings: Settings  # the weights of the losses, and m
+    margin: float  # m
 
     def losses(self, kind: int, u: torch.Tensor, picks: torch.Tensor) -> dict[str, torch.Tensor]:
         "The losses of the unit features `u` [n, d] of the images `picks` of one kind."
         if kind == 0:
-            return {"forget": forget_loss(u, self.text, self.captions[picks], self.settings.remind_margin)}
+            return {"forget": forget_loss(u, self.text, self.captions[picks], self.margin)}
         u_0 = self.teacher[kind - 1][picks]
         found = {"distillation": (1 - (u * u_0).sum(1)).mean() / len(self.teacher)}
         if kind == 1:
             found["contrastive"] = contrastive_loss(u, self.text, self.labels[picks])
         return found
-
-    @property
-    def weight(self) -> dict[str, float]:
-        "lambda_f, lambda_c and lambda_d, by the name of the loss."
-        s = self.settings
-        return {"forget": s.forget_weight, "contrastive": s.contrastive, "distillation": s.distillation}
-
-# %% ../../nbs/method/reminding.ipynb #7236bc8c
-def _transfer_features(forget: torch.Tensor, siblings: torch.Tensor) -> torch.Tensor:
-    """Activations of forget images [n, ...] and about as many of
-    siblings [m, ...], moved to the forget images' mean."""
-    z = siblings.to(forget.device).float()
-    z = z - z.mean(0) + forget.float().mean(0)
-    times = max(1, round(len(forget) / len(siblings)))
-    return torch.cat([forget, z.to(forget.dtype).repeat(times, *[1] * (siblings.ndim - 1))])
 
 # %% ../../nbs/method/reminding.ipynb #6350ed89
 def _make_lesson(
@@ -285,12 +270,9 @@ def _make_lesson(
     of the pools; the `cache` has the forget images' activations from the first stage."""
     kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools.images)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
-    captions, same = task.forget.labels, task.retain.labels == task.caption
-    if settings.feature_transfer and same.any():
-        kinds[0] = _transfer_features(kinds[0], kinds[1][same])
-        captions = torch.cat([captions, captions.new_full((len(kinds[0]) - len(captions),), task.caption)])
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    return _Lesson(kinds, teacher, text, captions.to(text.device), task.retain.labels.to(text.device), settings)
+    captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
+    return _Lesson(kinds, teacher, text, captions, labels, settings.remind_margin)
 
 # %% ../../nbs/method/reminding.ipynb #9527f342
 def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
@@ -301,15 +283,56 @@ def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
     average.update_parameters(weights)  # the first update copies
     return average
 
+
+def _train_round(weights: nn.ParameterList, losses: Callable, settings: Settings, told: str) -> None:
+    "Adam on `weights` for `remind_steps` steps of `losses`, shown as `told`; then they are their own running average."
+    average = _running_average(weights, settings.ema)
+    follow = lambda step: average.update_parameters(weights)
+    fit(weights, losses, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress=told)
+    with torch.no_grad():
+        for w, mean in zip(weights, average.module.parameters()):
+            w.copy_(mean)
+
+# %% ../../nbs/method/reminding.ipynb #33020dfd
+_EVERY, _LOOKED_AT, _RANGE = 10, 128, 1000.0  # steps between two looks; at most so many pictures; largest factor
+
+
+@dataclass(frozen=True)
+class _Watch:
+    "The calibration split of a task, to ask a tower in training."
+
+    clip: Clip  # the original
+    task: Task  # its calibration split, and the seed of the target's sample
+    depth: int  # part of the tower that the adapters begin at
+    cache: ActivationCache | None  # keeps what lies below
+
+    def risk(self, visual: nn.Module) -> float:
+        "Of a new picture of the target to be recognised by the tower `visual` (percent)."
+        part = self.task.calibration_forget.sample(_LOOKED_AT, self.task.seed)
+        below = (self.cache or frozen_activations)(self.clip, part.images, self.depth, True)
+        text = class_embeddings(self.clip, part.classes, self.task.templates)
+        return recognition_risk(
+            margins(encode_above(visual, below, self.depth), text, part.labels), part.labels, CONFIDENCE
+        )
+
+
+def _follow_gate(weight: float, first: float, holds: bool, growth: float) -> float:
+    "The `weight` of the forget loss, which was `first` at the beginning, after a look that says whether the gate `holds`."
+    return min(max(weight / growth if holds else weight * growth, first / _RANGE), first * _RANGE)
+
 # %% ../../nbs/method/reminding.ipynb #99cd7f20
 def _lesson_losses(
-    visual: nn.Module, depth: int, lesson: _Lesson, most: int, generator: torch.Generator, seen: dict[str, float]
+    visual: nn.Module,
+    depth: int,
+    lesson: _Lesson,
+    weight: Mapping[str, float],
+    picks: list[torch.Tensor],
+    most: int,
+    seen: dict[str, float],
 ) -> Iterator[torch.Tensor]:
-    """Weighted losses of `visual`, whose adapters get the gradients, on images drawn of each kind of `lesson`: of all kinds
-    at once or, where that are more than `most` images, kind by kind. `seen` gets the losses, unweighted, by name."""
-    batch, weight = lesson.settings.batch, lesson.weight
-    picks = [torch.randint(len(p), (batch,), generator=generator) for p in lesson.kinds]
-    order = list(range(len(picks)))
+    """Losses of `visual`, whose adapters get the gradients, each times its `weight`, on the images `picks` of each kind of
+    `lesson`: of all kinds at once or, where that are more than `most` images, kind by kind. `seen` gets them, unweighted."""
+    order, batch = list(range(len(picks))), len(picks[0])
     for turn in [order] if len(picks) * batch <= most else [[k] for k in order]:
         with fast(lesson.text.device):
             u = features_above(
@@ -333,19 +356,25 @@ def remind(
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
     visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
-    average, history = _running_average(weights, settings.ema), list[dict]()
-    lesson, g = _make_lesson(clip, task, pools, depth, settings, cache), torch.Generator().manual_seed(task.seed + 2)
+    history, g = list[dict](), torch.Generator().manual_seed(task.seed + 2)
+    lesson, watch = _make_lesson(clip, task, pools, depth, settings, cache), _Watch(clip, task, depth, cache)
     info = dict(pools.info)
     del pools  # their pixels are not needed any more
+    weight = {"contrastive": settings.contrastive, "distillation": settings.distillation}
+    weight["forget"] = settings.forget_weight
 
     def losses(step: int) -> Iterator[torch.Tensor]:
         "Of one step; they are noted in the history."
-        history.append(dict.fromkeys(lesson.weight, 0.0))
-        return _lesson_losses(visual, depth, lesson, clip.batch_size, g, history[-1])
+        if step % _EVERY == 0 and settings.weight_growth > 1:
+            holds = watch.risk(visual) <= settings.allowed_left / RESERVE**2
+            weight["forget"] = _follow_gate(weight["forget"], settings.forget_weight, holds, settings.weight_growth)
+        history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
+        picks = [torch.randint(len(p), (settings.batch,), generator=g) for p in lesson.kinds]
+        return _lesson_losses(visual, depth, lesson, weight, picks, clip.batch_size, history[-1])
 
-    follow = lambda step: average.update_parameters(weights)
-    fit(weights, losses, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress="reminding")
-    with torch.no_grad():
-        for w, mean in zip(weights, average.module.parameters()):
-            w.copy_(mean)
+    for turn in range(settings.rounds):
+        _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
+        if turn + 1 < settings.rounds and watch.risk(visual) <= settings.allowed_left / RESERVE:
+            break
+    info |= {"rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)

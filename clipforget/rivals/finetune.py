@@ -22,7 +22,7 @@ from ..method.clip import tokenizer_of, truncated_text_features
 from ..method.edit import Edit
 from ..method.forgetting import margins
 from ..method.reminding import contrastive_loss
-from ..method.restoring import recognition_risk
+from ..method.forgetting import recognition_risk
 from ..method.task import ImageSet, Task
 from ..method.training import fit, trainable_tower
 from ..tools.settings import Range

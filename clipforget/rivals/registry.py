@@ -39,7 +39,7 @@ _POOLS = lambda clip, task: {"pools": make_pools(clip, task)}
 _STAGES = partial(
     Method, three_stages, ("names", "forget images", "siblings"), "image tower", calibrates="the strength"
 )
-_OURS, _THEIRS = Settings(), Settings.for_dataset("emoji", paper=True)
+_OURS, _THEIRS = Settings(), Settings.read(paper=True)
 METHODS: dict[str, Method] = {
     "clipforget": _STAGES("Zhang et al., CVPR 2025; our choices", _SPACE, _POOLS, stages=_OURS),
     PAPER: _STAGES("Zhang et al., CVPR 2025; as far as it is known", stages=_THEIRS),
@@ -88,16 +88,6 @@ def objective(
     return {"J": score(after, before) - max(0.0, after["target"] - GATE), "risk": after["target"], **kept}
 
 # %% ../../nbs/rivals/registry.ipynb #189e7d04
-def _space_around(method: Method, start: Mapping[str, Any]) -> dict[str, Range | tuple]:
-    "The bounds of `method`; a logarithmic range that does not hold `start` is shifted as far as that lies from the default."
-    space = dict(method.space)
-    for name, bounds in space.items():
-        if isinstance(bounds, Range) and bounds.log and not bounds.low <= start[name] <= bounds.high:
-            by = start[name] / method.defaults[name]
-            space[name] = replace(bounds, low=bounds.low * by, high=bounds.high * by)
-    return space
-
-
 def _suggest(trial: "Trial", space: Mapping[str, Range | tuple]) -> dict[str, object]:
     "Settings for `trial` within the bounds, or among the choices, of `space`."
     found: dict[str, object] = {}
@@ -167,12 +157,9 @@ def search(
     trials: int,  # in all, those in the journal included
     journal: Path,  # the file that keeps them
     seed: int = 0,  # of Optuna's sampler
-    own: Mapping[str, Any] | None = None,  # a data set's settings in the place of the method's defaults
 ) -> pd.DataFrame:
     "Search the settings of a method; one row a finished trial with its settings, J and the parts' means, the best first."
-    usual = method.defaults | dict(own or {})
-    start = {name: usual[name] for name in method.space}
-    space, kept = _space_around(method, start), _open_study(study, journal, seed)
+    start, kept = {name: method.defaults[name] for name in method.space}, _open_study(study, journal, seed)
     trials = trials if method.space else 1
     missing = max(0, trials - len(_finished_trials(kept)))
     known = [t for t in kept.get_trials() if t.state.name in ("COMPLETE", "WAITING")]
@@ -182,7 +169,7 @@ def search(
     ready = [(t, o, _columns(clip, t, o), prepare(t)) for t, o in tasks.values()] if missing else []
 
     def run_trial(trial: "Trial") -> float:
-        settings = {**(own or {}), **_suggest(trial, space)}
+        settings = _suggest(trial, method.space)
         found = [objective(clip, t, method(clip, t, settings, **more).clip, o, c) for t, o, c, more in ready]
         return _note_trial(trial, pd.DataFrame(found))
 

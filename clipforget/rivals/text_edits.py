@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from ..method.clip import Clip, accuracy, encode_images
 from ..method.edit import Edit, Method
 from ..method.forgetting import margins
-from ..method.restoring import recognition_risk
+from ..method.forgetting import recognition_risk
 from ..method.task import Task
 from ..method.training import fit
 from .finetune import calibrate, encode_hidden, other_names

@@ -162,9 +162,9 @@ def check_parameters(namespace: MutableMapping[str, Any]) -> None:
 
 # %% ../../nbs/tools/request.ipynb #4c3784d6
 def parameter_defaults() -> dict[str, object]:
-    "Every parameter of the main job with its default in run.ipynb: None for a setting that a data set has a value of its own for."
+    "Every parameter of the main job with its default in run.ipynb: None for a setting whose value as in the paper is another."
     both = (f for part in (Request, Settings) for f in dataclasses.fields(part) if f.metadata.get("in_run", True))
-    return {f.name: None if DATASETS.keys() & f.metadata else f.default for f in both}
+    return {f.name: None if "paper" in f.metadata else f.default for f in both}
 
 
 def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:
@@ -174,7 +174,7 @@ def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:
     every = {**usual, **given}
     request = Request(**{name: every[name] for name in Request.names()})
     settings = {name: every[name] for name in Settings.names() if name in usual}
-    return request, Settings.for_dataset(request.dataset, settings, paper=request.method == PAPER)
+    return request, Settings.read(settings, paper=request.method == PAPER)
 
 # %% ../../nbs/tools/request.ipynb #6896465a
 def _part_of_name(text: str, most: int = 60) -> str:

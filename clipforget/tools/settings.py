@@ -109,13 +109,13 @@ class Range:
 
 def setting(default: object, help: str, low: float = -math.inf, high: float = math.inf, **more: object) -> Any:
     """A field of `Settings` or `Request`: its `default` where nobody says another, what it is in one line with its unit
-    (`help`), the least and the largest number (`low`, `high`); `more` are a data set's own value, paper, search, choices
-    and of, as explained where they are used."""
+    (`help`), the least and the largest number (`low`, `high`); `more` are paper, search, choices and of, as explained
+    where they are used."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, **more})
 
 
-_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.1, 0.6)  # of a search: m in the first stage, and in the second
-_WEIGHT, _RISK = Range(3.0, 30.0, log=True), Range(1e-6, 1.0, log=True)
+_MARGIN, _LATER = Range(0.02, 0.2, log=True), Range(0.05, 0.4)  # of a search: m in the first stage, and in the second
+_WEIGHT, _LEFT = Range(30.0, 1000.0, log=True), Range(0.03, 3.0, log=True)
 
 # %% ../../nbs/tools/settings.ipynb #6c575a2a
 class Declared:
@@ -137,14 +137,15 @@ class Declared:
 _RENAMED = {
     "hold": "forget_weight",
     "hold_margin": "remind_margin",
-    "insist": "retries",
-    "borrow": "feature_transfer",
+    "allowed_risk": "allowed_left",
     "mixed": "cutmix",
     "choice": "layer_choice",
 }
 _GONE = {
     "mirror": "mirrored features were no nearer to models that never saw the target (experiments/audit.ipynb)",
     "strangers": "unrelated images to distil on gave back nothing that the siblings' own did not",
+    "retries": "the forget weight rises within the second stage now (method/reminding.ipynb)",
+    "feature_transfer": "at the defaults it changed nothing on the styles (experiments/photos.ipynb)",
 }
 
 
@@ -163,14 +164,12 @@ def check_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
 class _Trained(Declared):
     "The settings of the first stage and of the second."
 
-    layers: int = setting(6, "k: how many layers get adapters", 1, cifar10=4, style=1)
+    layers: int = setting(6, "k: how many layers get adapters", 1)
     layer_choice: str = setting(
         "fisher", "how chosen: fisher (paper), last or random", in_run=False, choices=("fisher", "last", "random")
     )
-    lowest_part: int | None = setting(
-        None, "adapters from this part on; None: the upper two fifths", 0, cifar10=5, style=6, paper=0
-    )
-    rank: int = setting(16, "r of every adapter", 1, style=4)
+    lowest_part: int | None = setting(None, "adapters from this part on; None: the upper two fifths", 0, paper=0)
+    rank: int = setting(16, "r of every adapter", 1)
     forget_rate: float = setting(0.003, "learning rate of stage 1 (Adam)", 0)
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     batch: int = setting(64, "images of each kind a step, in both stages that train", 1, in_run=False)
@@ -178,24 +177,18 @@ class _Trained(Declared):
         0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2, search=_MARGIN
     )
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-    align_steps: int = setting(
-        5, "steps of the distribution alignment; 0 leaves it out", 0, cifar10=20, style=20, paper=20
-    )
+    align_steps: int = setting(5, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
     aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, in_run=False)
     random_control: bool = setting(False, "a random perturbation of the alignment's size in its place", in_run=False)
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
-    remind_steps: int = setting(80, "steps of stage 2", 1, cifar10=800, style=150, paper=150)
-    contrastive: float = setting(0.1, "weight of the contrastive loss", 0, cifar10=0.25)
-    distillation: float = setting(10.0, "weight of the distillation", 0, cifar10=30.0, style=30.0, search=_WEIGHT)
-    forget_weight: float = setting(
-        10.0, "weight of the forget loss while reminding", 0, cifar10=100.0, style=100.0, paper=0.0, search=_WEIGHT
-    )
-    remind_margin: float = setting(
-        0.4, "m of the forget loss in stage 2 (cosine)", -2, 2, cifar10=0.2, style=0.2, search=_LATER
-    )
-    retries: int = setting(0, "repeats of stage 2, each at thrice the forget weight", 0, cifar10=2, style=2)
-    feature_transfer: bool = setting(False, "forget images with the siblings' variety, too", style=True)
+    remind_steps: int = setting(150, "steps of a round of stage 2", 1)
+    rounds: int = setting(3, "at most so many rounds, while the gate fails", 1, paper=1)
+    contrastive: float = setting(0.3, "weight of the contrastive loss", 0, paper=0.1)
+    distillation: float = setting(300.0, "weight of the distillation", 0, paper=10.0, search=_WEIGHT)
+    forget_weight: float = setting(300.0, "of the forget loss in stage 2, at first", 0, paper=0.0, search=_WEIGHT)
+    weight_growth: float = setting(1.25, "its factor every tenth step: up while the gate fails, else down", 1, 10)
+    remind_margin: float = setting(0.2, "m of the forget loss in stage 2 (cosine)", -2, 2, search=_LATER)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
@@ -212,22 +205,17 @@ class Settings(_Trained):
     "The settings of the three stages. ValueError for a value of another type or out of bounds."
 
     soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1)
-    allowed_risk: float = setting(
-        1e-5, "estimated risk (%) that the soup may leave", 0, 100, cifar10=0.3, paper=GATE, search=_RISK
-    )
+    allowed_left: float = setting(GATE, "percent of the target that may be left", 0.001, 100, search=_LEFT)
 
     @classmethod
-    def for_dataset(cls, dataset: str, given: Mapping[str, object] | str | None = None, paper: bool = False) -> Self:
-        """The settings of a run on `dataset`: those `given` by name and not None, else the data set's own,
-        or the paper's if `paper`, else the defaults. Experiments give them as JSON, such as '{"rank": 4}' or an empty text.
-        ValueError for a name that is no setting, a value that it cannot have, and a text that is no JSON object."""
-        choose("data set", dataset, DATASETS)
-        if isinstance(given, str):
-            given = _read_json(given)
-        check_names("setting", given or {}, cls.names())
-        found: dict[str, Any] = {f.name: f.metadata.get("paper" if paper else dataset) for f in dataclasses.fields(cls)}
-        found |= {name: value for name, value in (given or {}).items() if value is not None}
-        return cls(**{name: value for name, value in found.items() if value is not None})
+    def read(cls, given: Mapping[str, object] | str | None = None, paper: bool = False) -> Self:
+        """The settings `given` by name and not None, or as JSON such as '{"rank": 4}'; the others are the paper's if
+        `paper`, else the defaults. ValueError for a name that is no setting, a value that it cannot have, and a text that
+        is no JSON object."""
+        given = _read_json(given) if isinstance(given, str) else given or {}
+        check_names("setting", given, cls.names())
+        papers = {f.name: f.metadata["paper"] for f in dataclasses.fields(cls) if paper and "paper" in f.metadata}
+        return cls(**papers | {name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
     def replace(self, **changes: object) -> Self:
         "These settings with some `changes`."
@@ -236,12 +224,11 @@ class Settings(_Trained):
 
     @classmethod
     def table(cls) -> list[dict[str, object]]:
-        "A row a setting: its name, stage, default, the data sets' own values, and what it is."
+        "A row a setting: its name, stage, default, the paper's value where it is another, and what it is."
         starts = {"layers": "forgetting", "align_steps": "reminding", "soup_points": "restoring"}
         stage, rows = "", []
         for f in dataclasses.fields(cls):
             stage = starts.get(f.name, stage)
-            own = {dataset: f.metadata.get(dataset, "") for dataset in ("cifar10", "style")}
-            told = {"default": f.default, **own, "what it is": f.metadata["help"]}
+            told = {"default": f.default, "paper": f.metadata.get("paper", ""), "what it is": f.metadata["help"]}
             rows.append({"setting": f.name, "stage": stage, **told})
         return rows
