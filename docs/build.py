@@ -30,12 +30,12 @@ PARTS = {
         "clip loading task adapters activations training forgetting reminding restoring edit methods",
     ),
     "Data": ("data", "photos pictograms emoji collections listings subgroups requests wordnet suite formats remedies"),
-    "Judging": ("judging", "scores questions verdict"),
+    "Judging": ("judging", "scores frontier questions verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
     "Tools": ("tools", "files threads settings request job figures rows report command_line sweeping corpora"),
     "Experiments": (
         "experiments",
-        "../run photos benchmark rivals audit ablation siblings continual _executed/run-cifar10 "
+        "../run photos rivals audit ablation siblings continual _executed/run-cifar10 "
         "_executed/run-cifar100 _executed/run-tiny-imagenet _executed/run-grocery _executed/run-style "
         "speed pretrain sweep",
     ),

@@ -271,9 +271,9 @@ def run_page(name, given, after=None):
 @pytest.mark.parametrize(
     "name, given, answer",
     [
-        ("benchmark", {"methods": "no sup"}, "Unknown method 'no sup'. Did you mean 'no soup'"),
+        ("ablation", {"groups": "rnk"}, "Unknown group 'rnk'. Did you mean 'rank'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
-        ("benchmark", {"make": "no"}, "make='no': wanted is true or false."),
+        ("ablation", {"make": "no"}, "make='no': wanted is true or false."),
         ("run", {"merged": "of"}, "merged='of': wanted is true or false"),
         ("run", {"hold": 3.0}, "'hold' is called 'forget_weight' now"),
         ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
@@ -285,32 +285,28 @@ def test_values_that_mean_nothing_are_refused(name, given, answer):
         run_page(name, given)
 
 
-def test_publishing_keeps_the_rows_of_other_labels(tmp_path, monkeypatch):
+def test_publishing_keeps_the_rows_of_other_sets(tmp_path, monkeypatch):
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
     monkeypatch.chdir(tmp_path)
     measured = Path("nbs") / "experiments" / "measured"
     measured.mkdir(parents=True)
-    shutil.copy(ROOT / measured / "benchmark.csv", measured)
-    kept = read_rows(measured / "benchmark.csv")
-    row = {"dataset": "emoji", "labels": "fine", "method": "clipforget", "stage": "edited", "seed": 0, "value": 1.0}
-    made = f"pd.DataFrame([{row} | dict(target=target, method=method, column=c, n=9, backbone='emoji-rn', seconds=1.0)"
-    made += " for c in ('target', 'siblings')])"
+    for name in ("photos.csv", "targets.csv"):
+        shutil.copy(ROOT / measured / name, measured)
+    kept = read_rows(measured / "photos.csv")
+    row = {"stage": "edited", "seed": 0, "value": 1.0, "n": 9, "seconds": 1.0}
+    made = f"pd.DataFrame([{row} | dict(set=of, target=target, labels=kind, method=m, column=c)"
+    made += " for c in ('target', 'siblings', *(f'siblings at {level} %' for level in LEVELS))"
+    made += " for m in ([method, FORECAST] if method == BORDER else [method])])"
+    head = "def one_run(of: str, target: str, kind: str, seed: int, method: str) -> pd.DataFrame:"
     run_page(
-        "benchmark",
-        {"make": True, "publish": True, "results": str(tmp_path / "results")},
-        {
-            "def one_run(target: str, seed: int, labels: str, method: str) -> pd.DataFrame:": (
-                f"one_run = lambda target, seed, labels, method: {made}"
-            )
-        },
+        "photos",
+        {"make": True, "publish": True, "sets": "pacs", "results": str(tmp_path / "results")},
+        {head: f"one_run = lambda of, target, kind, seed, method: {made}"},
     )
-    written = read_rows(measured / "benchmark.csv")
-    coarse = kept["labels"] == "coarse"
-    columns = list(kept)
-    pd.testing.assert_frame_equal(
-        written.loc[written["labels"] == "coarse", columns].reset_index(drop=True), kept[coarse].reset_index(drop=True)
-    )
-    fine = written[written["labels"] == "fine"]
-    assert len(fine) == 4 and set(fine["value"]) == {1.0}  # two methods, two columns
-    assert set(fine["code"]) == {code_hash("method.methods")}  # by which code it was made
-    assert fine[["model", "settings"]].notna().all(axis=None)
+    written = read_rows(measured / "photos.csv")
+    others = lambda rows: rows.loc[rows["set"] != "pacs", list(kept)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others(written), others(kept))
+    pacs = written[written["set"] == "pacs"]
+    assert len(pacs) == 4 * 4 * 7 and set(pacs["value"]) == {1.0}  # targets, methods and the forecast, columns
+    assert set(pacs["code"]) == {code_hash("method.methods")}  # by which code it was made
+    assert pacs[["model", "settings"]].notna().all(axis=None)

@@ -16,7 +16,6 @@ from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
 PAGES = {
-    "benchmark": SHORT,
     "ablation": {"groups": "EMA", **SHORT},
     "siblings": {"cases": "no images, no second stage", **SHORT},
     "continual": SHORT,
@@ -54,7 +53,7 @@ def said(cells):
     return "".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
 
 
-@pytest.mark.parametrize("runs", [pytest.param(k, marks=[] if k == "benchmark" else pytest.mark.long) for k in PAGES])
+@pytest.mark.parametrize("runs", [pytest.param(k, marks=[] if k == "siblings" else pytest.mark.long) for k in PAGES])
 def test_runs_are_made(runs, tmp_path, few_pictures):
     before, page = committed_files(), runs.partition(",")[0]
     cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[runs]}, "\nif make:\n")
@@ -92,7 +91,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
     before = committed_files()
     given = {"dataset": "style", "data_root": str(tree), "backbone": "emoji-rn", "results": str(tmp_path)}
     targets = {"judge": "turtle, drawn", "tune_on": "violin, painted"}
-    few = {"methods": "do nothing; null-space projection", "unsearched": "", "seeds": 1, "trials": 1}
+    few = {"methods": "do nothing; null-space projection", "seeds": 1, "trials": 1}
     cells = executed("rivals", {"make": True, "publish": True, **given, **targets, **few})
     runs = pd.read_csv(tmp_path / "style" / "rivals.csv")
     assert set(runs["target"]) == {"turtle, drawn"} and set(runs["method"]) == {"do nothing", "null-space projection"}

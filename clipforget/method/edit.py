@@ -156,7 +156,6 @@ class Method:
     moves: str  # what its weights belong to, or nothing
     source: str  # who proposed it
     space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds or choices of each setting
-    prepare: Callable[[Clip, Task], dict] | None = None  # arguments that no searched setting changes
     calibrates: str = ""  # what it chooses on the calibration split inside a run, if anything
     stages: Settings | None = None  # what the three stages are at where nobody says another; None: it has none
 
@@ -178,8 +177,8 @@ class Method:
         return asdict(self.stages) if self.stages else {one.name: one.default for one in given}
 
     def __call__(self, clip: Clip, task: Task, settings: Settings | Mapping | None = None, **more: Any) -> Edit:
-        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is
-        what `prepare` gives, and of them folder, reference, cache_gb, cache. ValueError for a setting that it has not."""
+        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is, of
+        these, pools, folder, reference, cache_gb and cache. ValueError for a setting that it has not."""
         if self.stages:
             whole = settings if isinstance(settings, Settings) else self.stages.replace(**(settings or {}))
             return self.run(clip, task, whole, **more)
