@@ -70,6 +70,7 @@ def _write_edit(edit: "Edit", folder: Path, record: Mapping[str, object], notes:
     took = {"seconds of stages": {s.name: s.info["seconds"] for s in edit.stages if "seconds" in s.info}}
     said = {**record, **edit.info, "siblings used": list(task.siblings), **provenance(original), **took}
     notes = [*notes, *(f"Alignment: {s.info['alignment']}." for s in edit.stages if "alignment" in s.info)]
+    notes += [s.info["certified"] for s in edit.stages if "certified" in s.info]
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in edit.figures.items()}
     save_rows(rows, folder / "results.parquet")
     write_json(folder / "settings.json", said)
@@ -156,6 +157,7 @@ class Method:
     moves: str  # what its weights belong to, or nothing
     source: str  # who proposed it
     space: Mapping[str, Range | tuple] = field(default_factory=dict)  # bounds or choices of each setting
+    prepare: Callable[[Clip, Task], dict] | None = None  # arguments that no searched setting changes
     calibrates: str = ""  # what it chooses on the calibration split inside a run, if anything
     stages: Settings | None = None  # what the three stages are at where nobody says another; None: it has none
 
@@ -177,8 +179,8 @@ class Method:
         return asdict(self.stages) if self.stages else {one.name: one.default for one in given}
 
     def __call__(self, clip: Clip, task: Task, settings: Settings | Mapping | None = None, **more: Any) -> Edit:
-        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is, of
-        these, pools, folder, reference, cache_gb and cache. ValueError for a setting that it has not."""
+        """The edit of `clip`, the original, by `task`; `settings` are all of the three stages, or some by name; `more` is
+        what `prepare` gives, or for the three stages pools, folder, reference, cache_gb and cache. ValueError for a setting that it has not."""
         if self.stages:
             whole = settings if isinstance(settings, Settings) else self.stages.replace(**(settings or {}))
             return self.run(clip, task, whole, **more)

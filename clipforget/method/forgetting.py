@@ -118,10 +118,8 @@ def forget_loss(
     return F.relu(margins(u, V, t) + margin).mean()
 
 # %% ../../nbs/method/forgetting.ipynb #d9fe57f4
-CONFIDENCE, RESERVE = (
-    0.95,
-    2.0,
-)  # of the limit, if margins are normal; what is allowed over what the stages allow themselves
+CONFIDENCE = 0.95  # of the limit, if margins are normal
+RESERVE = 4.0  # what is allowed, over what the stages allow themselves
 _NORMAL = NormalDist()
 
 

@@ -162,11 +162,12 @@ def search(
     known = [t for t in kept.get_trials() if t.state.name in ("COMPLETE", "WAITING")]
     if missing and method.space and not any(t.number == 0 or t.user_attrs.get("default") for t in known):
         kept.enqueue_trial(start, user_attrs={"default": True})
-    ready = [(t, o, _columns(clip, t, o)) for t, o in tasks.values()] if missing else []
+    prepare = lambda task: method.prepare(clip, task) if method.prepare else {}
+    ready = [(t, o, _columns(clip, t, o), prepare(t)) for t, o in tasks.values()] if missing else []
 
     def run_trial(trial: "Trial") -> float:
         settings = _suggest(trial, method.space)
-        found = [objective(clip, t, method(clip, t, settings).clip, o, c) for t, o, c in ready]
+        found = [objective(clip, t, method(clip, t, settings, **more).clip, o, c) for t, o, c, more in ready]
         return _note_trial(trial, pd.DataFrame(found))
 
     enough = lambda study, trial: study.stop() if len(_finished_trials(study)) >= trials else None

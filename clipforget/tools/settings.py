@@ -169,9 +169,7 @@ class _Trained(Declared):
     forget_rate: float = setting(0.003, "learning rate of stage 1 (Adam)", 0)
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     batch: int = setting(64, "images of each kind a step, in both stages that train", 1, in_run=False)
-    margin: float = setting(
-        0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2
-    )
+    margin: float = setting(0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2)
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
     align_steps: int = setting(5, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
     aligned: int = setting(512, "so many retain images are aligned and mixed; all of fewer", 1, in_run=False)
@@ -180,11 +178,11 @@ class _Trained(Declared):
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
     rounds: int = setting(3, "at most so many rounds, while the gate fails", 1, paper=1)
-    contrastive: float = setting(0.3, "weight of the contrastive loss", 0, paper=0.1)
-    distillation: float = setting(300.0, "weight of the distillation", 0, paper=10.0)
-    forget_weight: float = setting(300.0, "of the forget loss in stage 2, at first", 0, paper=0.0)
+    contrastive: float = setting(0.01, "weight of the contrastive loss", 0, paper=0.1)
+    distillation: float = setting(100.0, "weight of the distillation", 0, paper=10.0)
+    forget_weight: float = setting(10.0, "of the forget loss in stage 2, at first", 0, paper=0.0)
     weight_growth: float = setting(1.25, "its factor every tenth step: up while the gate fails, else down", 1, 10)
-    remind_margin: float = setting(0.2, "m of the forget loss in stage 2 (cosine)", -2, 2)
+    remind_margin: float = setting(0.15, "m of the forget loss in stage 2 (cosine)", -2, 2)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
