@@ -366,7 +366,7 @@ def remind(
     def losses(step: int) -> Iterator[torch.Tensor]:
         "Of one step; they are noted in the history."
         if step % _EVERY == 0 and settings.weight_growth > 1:
-            holds = watch.risk(visual) <= settings.allowed_left / RESERVE
+            holds = watch.risk(visual) <= settings.allowed_left / RESERVE**2
             weight["forget"] = _follow_gate(weight["forget"], settings.forget_weight, holds, settings.weight_growth)
         history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
         picks = [torch.randint(len(p), (settings.batch,), generator=g) for p in lesson.kinds]

@@ -71,7 +71,7 @@ def restore(
     points = settings.soup_points
     grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
     curve = _soup_curve(clip, task, before.visual, grid, cache)
-    a, risk = choose_scale(curve, settings.allowed_left / RESERVE)
+    a, risk = choose_scale(curve, settings.allowed_left / RESERVE**2)
     info = {"a": a, "risk": risk, "gate on calibration": "passed" if risk <= settings.allowed_left else "failed"}
     info["certified"] = certify(len(task.calibration_forget), risk, settings.allowed_left)
     return Stage("restoring", scaled(before.visual, a), curve, info)
