@@ -29,7 +29,7 @@ from clipforget.method.activations import (
 )
 from .adapters import trainable
 from .clip import Clip, Images, class_embeddings, fast, normalise
-from .forgetting import CONFIDENCE, RESERVE, Stage, forget_loss, margins, recognition_risk
+from .forgetting import CONFIDENCE, Stage, forget_loss, margins, recognition_risk
 from .task import Task
 from .training import fit
 from ..tools.settings import Settings
@@ -295,6 +295,7 @@ def _train_round(weights: nn.ParameterList, losses: Callable, settings: Settings
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
 _EVERY, _LOOKED_AT, _RANGE = 10, 128, 1000.0  # steps between two looks; at most so many pictures; largest factor
+_AIM, _ENOUGH = 1 / 256, 1 / 16  # of what may be left: the risk that the weight aims at, and that ends the rounds
 
 
 @dataclass(frozen=True)
@@ -366,7 +367,7 @@ def remind(
     def losses(step: int) -> Iterator[torch.Tensor]:
         "Of one step; they are noted in the history."
         if step % _EVERY == 0 and settings.weight_growth > 1:
-            holds = watch.risk(visual) <= settings.allowed_left / RESERVE**2
+            holds = watch.risk(visual) <= _AIM * settings.allowed_left
             weight["forget"] = _follow_gate(weight["forget"], settings.forget_weight, holds, settings.weight_growth)
         history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
         picks = [torch.randint(len(p), (settings.batch,), generator=g) for p in lesson.kinds]
@@ -374,7 +375,7 @@ def remind(
 
     for turn in range(settings.rounds):
         _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
-        if turn + 1 < settings.rounds and watch.risk(visual) <= settings.allowed_left / RESERVE:
+        if turn + 1 < settings.rounds and watch.risk(visual) <= _ENOUGH * settings.allowed_left:
             break
     info |= {"rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)

@@ -14,7 +14,7 @@ from torch import nn
 from .activations import ActivationCache, encode_above, frozen_activations, frozen_depth
 from .adapters import scaled
 from .clip import Clip, accuracy, class_embeddings
-from .forgetting import CONFIDENCE, RESERVE, Stage, margins, recognition_risk
+from .forgetting import CONFIDENCE, Stage, margins, recognition_risk
 from .task import Task
 from ..tools.settings import Settings
 
@@ -38,6 +38,9 @@ def _soup_curve(
     return pd.DataFrame(rows)
 
 # %% ../../nbs/method/restoring.ipynb #choose14
+_SAFE = 1e-3  # of what may be left: the risk at which a model may be walked back
+
+
 def choose_scale(curve: pd.DataFrame, allowed: float) -> tuple[float, float]:
     """The smallest a of `curve` (columns a and risk) such that its risk and that of every larger a is at most `allowed`
     (percent), or, if there is none, the a of least risk; and its risk."""
@@ -71,7 +74,7 @@ def restore(
     points = settings.soup_points
     grid = [k / (points - 1) for k in range(points)] if points > 1 else [1.0]
     curve = _soup_curve(clip, task, before.visual, grid, cache)
-    a, risk = choose_scale(curve, settings.allowed_left / RESERVE**2)
+    a, risk = choose_scale(curve, _SAFE * settings.allowed_left)
     info = {"a": a, "risk": risk, "gate on calibration": "passed" if risk <= settings.allowed_left else "failed"}
     info["certified"] = certify(len(task.calibration_forget), risk, settings.allowed_left)
     return Stage("restoring", scaled(before.visual, a), curve, info)
