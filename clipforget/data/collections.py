@@ -86,12 +86,16 @@ def _split(collection: Collection, group: str, seed: int, learned: bool) -> tupl
     if not len(evaluation) or not len(rest):
         order, cut = _shuffled(mine, 9_000), round(0.4 * len(mine))
         evaluation, rest, seen = order[:cut].sort().values, order[cut:], order[:0]
+    seen = _shuffled(seen, 12_000 + seed) if learned else seen[:0]
+    if len(rest) < Collection.fewest:  # seen pictures help to calibrate
+        more = max(Collection.fewest, round(0.25 * len(seen))) - len(rest)
+        rest, seen = torch.cat([rest, seen[:more]]), seen[more:]
     if len(mine) < Collection.fewest or len(rest) < 4:
         has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
         raise ValueError(f"{has}; at least {Collection.fewest} are needed, some to calibrate with and to evaluate on.")
-    order, seen = _shuffled(rest.sort().values, 10_000 + seed), seen if learned else seen[:0]
+    order = _shuffled(rest.sort().values, 10_000 + seed)
     cut = len(rest) if len(seen) >= len(rest) else max(2, round(0.25 * len(rest)))  # all, where enough others train
-    return torch.cat([order[cut:], _shuffled(seen, 12_000 + seed)]), order[:cut], evaluation
+    return torch.cat([order[cut:], seen]), order[:cut], evaluation
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194
 def _check_own(collection: Collection, size: int) -> None:
