@@ -55,8 +55,9 @@ def certify(n: int, risk: float, allowed: float) -> str:
     many percent may be left as `allowed`; and how many would certify it by their count alone (the binomial limit for none)."""
     bound = 100 * (1 - (1 - CONFIDENCE) ** (1 / n))
     needed = math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - allowed / 100)) if allowed < 100 else 1
+    at_most = f"{risk:.2f}" if risk >= 0.01 else "0.01"
     return (
-        f"{n} calibration pictures: at most {risk:.2g} % of new pictures of the target would be recognised, with "
+        f"{n} calibration pictures: at most {at_most} % of new pictures of the target would be recognised, with "
         f"{CONFIDENCE:.0%} confidence if margins are normal. By their count alone, {n} pictures of which none is recognised "
         f"exclude no less than {bound:.1f} %; for {allowed:g} % it takes {needed}."
     )
