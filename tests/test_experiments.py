@@ -104,7 +104,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
 
 WAYS = "one after another, with replay; all at once"
 ON_OTHER_DATA = {
-    "ablation": ({"groups": "k; forget images"}, "7 runs; their files are in"),
+    "ablation": ({"groups": "k; forget images"}, "9 runs; their files are in"),
     "siblings": (
         {"cases": "unrelated among them, density; mislabelled; target among them; no images, inversion"},
         "5 runs; their files are in",

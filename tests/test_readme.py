@@ -174,9 +174,8 @@ def test_links_lead_somewhere():
 
 def test_photographs_are_those_of_the_results_file():
     targets, others = photographs()
-    passed = (targets["value"] <= GATE) | (
-        (targets["n"] < 100) & ((targets["value"] * targets["n"] / 100).round() <= 1)
-    )
+    pictures = (targets["value"] * targets["n"] / 100).round()
+    passed = (targets["value"] <= GATE) | ((targets["labels"] == "coarse") & (targets["n"] < 100) & (pictures <= 1))
     told = section("What it cannot do")
     for kind, words in (("fine", "With names of their own"), ("coarse", "With a caption shared with their siblings")):
         mine, kept = passed[targets["labels"] == kind], others[others["labels"] == kind]
@@ -221,13 +220,18 @@ def test_picture_shows_five_names_before_and_after():
     assert (forgotten, kept) == ("target", "siblings")
     tops, known, unknown = [t.split(", ") for t in tops], known.split(", "), unknown.split(", ")
     assert [len(names) for names in (known, unknown, *tops)] == [5] * 4
-    assert known[0] == target and target not in unknown
+    assert known[0] == target and unknown[0] != target
     assert [names[0] for names in tops] == [sibling, sibling]
 
 
 @pytest.mark.long
 def test_picture_shows_what_the_edit_does(edited):
     names, saved = edited
+    part = names["task"].evaluation["target"]
+    text = clip.class_embeddings(saved, part.classes, names["task"].templates)
+    best = clip.top_names(clip.encode_images(saved, part.images), text, part.classes, 5)
+    found = sum(names["task"].target in [name for name, _ in five] for five in best)
+    assert found <= 0.05 * len(part)  # the name is among the five best of few pictures, the one that is shown or not
     said = Image.open(ROOT / "README_files" / "before-after.png").text["Description"]
     for column in ("target", "siblings"):
         part = names["task"].evaluation[column]
