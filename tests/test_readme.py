@@ -212,16 +212,26 @@ def test_five_lines_forget_the_turtle(edited):
     assert after["siblings"] >= 0.95 * before["siblings"]
 
 
-def test_picture_shows_five_names_before_and_after():
+def shown_names():
+    """What the front page's picture shows: (which, class, names before, names after) of the target and of a sibling."""
     said = Image.open(ROOT / "README_files" / "before-after.png").text["Description"]
     assert f"![{said}](README_files/before-after.png)" in FIRST_SCREEN
     panels = re.findall(r"(\w+): ([^;]+); before: ([^;]+); after: ([^;]+)\.(?= |$)", said)
-    (forgotten, target, known, unknown), (kept, sibling, *tops) = panels
+    return [(which, name, *(names.split(", ") for names in tops)) for which, name, *tops in panels]
+
+
+def test_picture_shows_five_names_before_and_after():
+    (forgotten, target, known, unknown), (kept, sibling, *tops) = shown_names()
     assert (forgotten, kept) == ("target", "siblings")
-    tops, known, unknown = [t.split(", ") for t in tops], known.split(", "), unknown.split(", ")
     assert [len(names) for names in (known, unknown, *tops)] == [5] * 4
     assert known[0] == target and unknown[0] != target
     assert [names[0] for names in tops] == [sibling, sibling]
+
+
+@pytest.mark.xfail(strict=True, reason="not reached: with the present defaults the name is the last of the five")
+def test_picture_does_not_name_the_target_after():
+    target = shown_names()[0]
+    assert target[1] not in target[3]
 
 
 @pytest.mark.long
