@@ -39,17 +39,14 @@ def _soup_curve(
 
 # %% ../../nbs/method/restoring.ipynb #choose14
 _SAFE = 1e-3  # of what may be left: the risk at which a model may be walked back
-_ALIKE = 1.2  # risks within this factor are not told apart
 
 
 def choose_scale(curve: pd.DataFrame, allowed: float) -> tuple[float, float]:
     """The smallest a of `curve` (columns a and risk) such that its risk and that of every larger a is at most `allowed`
-    (percent); if there is none, the smallest a from that of the least risk on whose risk is `_ALIKE`. And its risk."""
+    (percent), or, if there is none, the a of least risk; and its risk."""
     curve = curve.sort_values("a", ascending=False).reset_index(drop=True)
-    if curve["risk"][0] > allowed:
-        curve = curve[curve["risk"].idxmin() :]
-        allowed = max(allowed, _ALIKE * curve["risk"].iloc[0])
-    row = curve[(curve["risk"] <= allowed).cummin()].iloc[-1]
+    passing = int((curve["risk"] <= allowed).cummin().sum())
+    row = curve.loc[passing - 1 if passing else curve["risk"].idxmin()]
     return float(row["a"]), float(row["risk"])
 
 # %% ../../nbs/method/restoring.ipynb #bf3c3ed5
