@@ -248,7 +248,7 @@ def answer_divergence(
     W: torch.Tensor,  # embeddings of the captions that are asked [w, d]
     temperature: float = 100.0,
 ) -> torch.Tensor:
-    "L_a: the Kullback-Leibler divergence of the student's answers from the teacher's, mean over pictures."
+    "L_p: the Kullback-Leibler divergence of the student's answers from the teacher's, mean over pictures."
     student, teacher = ((temperature * x @ W.T).log_softmax(1) for x in (u, u_0))
     return F.kl_div(student, teacher, log_target=True, reduction="batchmean")
 
@@ -318,8 +318,8 @@ def _train_round(weights: nn.ParameterList, losses: Callable, settings: Settings
             w.copy_(mean)
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
-_EVERY, _LOOKED_AT, _RANGE = 10, 128, 1000.0  # steps between two looks; at most so many pictures; largest factor
-_AIM, _ENOUGH = 1 / 256, 1 / 16  # of what may be left: the risk that the weight aims at, and that ends the rounds
+_LOOKED_AT = 128  # at most so many pictures
+_ENOUGH = 1 / 16  # of what may be left: the risk that ends the rounds
 
 
 @dataclass(frozen=True)
@@ -339,11 +339,6 @@ class _Watch:
         return recognition_risk(
             margins(encode_above(visual, below, self.depth), text, part.labels), part.labels, CONFIDENCE
         )
-
-
-def _follow_gate(weight: float, first: float, holds: bool, growth: float) -> float:
-    "The `weight` of the forget loss, which was `first` at the beginning, after a look that says whether the gate `holds`."
-    return min(max(weight / growth if holds else weight * growth, first / _RANGE), first * _RANGE)
 
 # %% ../../nbs/method/reminding.ipynb #99cd7f20
 def _lesson_losses(
@@ -390,9 +385,6 @@ def remind(
 
     def losses(step: int) -> Iterator[torch.Tensor]:
         "Of one step; they are noted in the history."
-        if step % _EVERY == 0 and settings.weight_growth > 1:
-            holds = watch.risk(visual) <= _AIM * settings.allowed_left
-            weight["forget"] = _follow_gate(weight["forget"], settings.forget_weight, holds, settings.weight_growth)
         history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
         picks = [torch.randint(len(p), (settings.batch,), generator=g) for p in lesson.kinds]
         return _lesson_losses(visual, depth, lesson, weight, picks, clip.batch_size, history[-1])
@@ -401,5 +393,6 @@ def remind(
         _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
         if turn + 1 < settings.rounds and watch.risk(visual) <= _ENOUGH * settings.allowed_left:
             break
+        weight["forget"] *= settings.weight_growth if turn + 1 < settings.rounds else 1
     info |= {"rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)

@@ -179,10 +179,10 @@ class _Trained(Declared):
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
     rounds: int = setting(3, "at most so many rounds, while the gate fails", 1, paper=1)
     contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1)
-    answers: float = setting(3.0, "weight of the divergence from the original's answers", 0, paper=0.0)
+    answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
-    forget_weight: float = setting(10.0, "of the forget loss in stage 2, at first", 0, paper=0.0)
-    weight_growth: float = setting(1.25, "its factor every tenth step: up while the gate fails, else down", 1, 10)
+    forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
+    weight_growth: float = setting(5.0, "its factor from a round at which the gate fails to the next", 1, 10)
     remind_margin: float = setting(0.15, "m of the forget loss in stage 2 (cosine)", -2, 2)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
