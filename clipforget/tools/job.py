@@ -68,15 +68,11 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
     pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, s.aligned)
     shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
-    looks = bool(s.weight_growth > 1) * s.remind_steps // 10 * min(128, len(task.calibration_forget))
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s.forget_steps * s.batch * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
-        "reminding: training": (
-            shown,
-            shown * t["low"] + s.remind_steps * (1 + pools) * s.batch * t["training"] + looks * t["above"],
-        ),
+        "reminding: training": (shown, shown * t["low"] + s.remind_steps * (1 + pools) * s.batch * t["training"]),
         "restoring": (held, held * (t["exact"] + s.soup_points * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
