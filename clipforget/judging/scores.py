@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WRECKED', 'LEVELS', 'evaluate', 'wilson_interval', 'half_interval', 'score', 'summarise', 'stage_accuracies',
-           'score_table', 'retention_table', 'summarise_runs', 'method_table', 'frontier']
+           'score_table', 'retention_table', 'summarise_runs', 'kept_by_run', 'method_table', 'frontier']
 
 # %% ../../nbs/judging/scores.ipynb #c44cc8a4
 import math
@@ -136,6 +136,24 @@ def summarise_runs(rows: pd.DataFrame) -> pd.DataFrame:
             told["seconds"] = run["seconds"].iloc[0]
             out.append(told | summarise(run.set_index("column")["value"].to_dict(), original))
     return pd.DataFrame(out)
+
+# %% ../../nbs/judging/scores.ipynb #1cc5e970
+_RUN = ["set", "target", "labels", "seed"]
+
+
+def kept_by_run(rows: pd.DataFrame, method: str) -> pd.DataFrame:
+    """One row a run of `method` (set, target, labels, seed): what is `left` of the target (percent of `n` pictures), the
+    `gate` (true where passed), and what is kept of every other column (percent of the original, at most 100). The tidy
+    `rows` have runs of "do nothing", at any seed."""
+    mine = rows[rows["method"] == method]
+    wide = mine.pivot_table(index=_RUN, columns="column", values="value", sort=False)
+    n = mine[mine["column"] == "target"].set_index(_RUN)["n"].reindex(wide.index)
+    nothing = rows[rows["method"] == "do nothing"].pivot_table(index=_RUN[:3], columns="column", values="value")
+    original = nothing.reindex(wide.index.droplevel("seed")).set_axis(wide.index)
+    kept = [c for c in wide if c in original and c not in _NOT_KEPT]
+    few = (wide.index.get_level_values("labels") == "coarse") & (n < 100) & (wide["target"] * n / 100 < 1.5)
+    out = pd.DataFrame({"left": wide["target"], "n": n, "gate": (wide["target"] <= GATE) | few})
+    return out.join((100 * wide[kept] / original[kept]).clip(upper=100))
 
 # %% ../../nbs/judging/scores.ipynb #492af72a
 def method_table(runs: pd.DataFrame, parts: Mapping[str, str] | None = None, best_first: bool = False) -> pd.DataFrame:
