@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import latex2mathml.converter
+import nbformat
 import pytest
 from fastcore.docments import docments
 from nbdev.showdoc import show_doc
@@ -264,7 +265,25 @@ def test_the_main_jobs_parameters_are_what_is_declared():
     (block,) = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
     assert block == parameters_cell()
     there = [line.target.id for line in ast.parse(block).body]
-    outside = ["layer_choice", "batch", "aligned", "random_control"]  # what experiments alone change
+    outside = ["layer_choice", "batch", "aligned", "random_control", "contrastive"]  # what experiments alone change
     declared = [*Request.names(), *Settings.names()]
     assert there == [n for n in declared if n not in outside] and len(set(declared)) == len(declared)
     assert notebook_parameters(ROOT / "nbs" / "run.ipynb")[1] == parameter_defaults()
+
+
+def printed(name):
+    """What the cells of a page have printed, as committed."""
+    cells = nbformat.read(ROOT / "nbs" / f"{name}.ipynb", 4).cells
+    return "".join(out.get("text", "") for cell in cells if cell.cell_type == "code" for out in cell.outputs)
+
+
+@pytest.mark.xfail(strict=True, reason="not reached: walked back, one training keeps less than the border")
+def test_the_three_stages_keep_what_the_border_keeps_at_every_level():
+    (behind,) = re.findall(r"they keep up to (-?\d+) points less than the border", printed("judging/frontier"))
+    assert int(behind) <= 0
+
+
+@pytest.mark.xfail(strict=True, reason="not reached: of the sample of 80 pictures one is recognised, of all 320 none")
+def test_the_audits_sample_keeps_to_one_percent():
+    (left,) = re.findall(r"pictures asked here ([\d.]+) % are recognised", printed("judging/questions"))
+    assert float(left) <= 1

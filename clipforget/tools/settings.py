@@ -178,7 +178,7 @@ class _Trained(Declared):
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
     rounds: int = setting(3, "at most so many rounds, while the gate fails", 1, paper=1)
-    contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1)
+    contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1, in_run=False)
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
