@@ -68,8 +68,12 @@ def plot_frontier(frontiers: Mapping[str, pd.Series], title: str) -> Figure:
 def plot_history(history: pd.DataFrame, title: str) -> Figure:
     "One panel a loss of a stage's `history` (`step`, and a column a loss) against the step, with a `title` above."
     names = [c for c in history.columns if c not in ("step", "batch")] or ["no losses"]
-    figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.6), layout="constrained", squeeze=False)
-    for ax, name in zip(axes[0], names):
+    across, down = min(3, len(names)), -(-len(names) // 3)
+    size = (3.2 * across, 2.6 * down)
+    figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+    for ax in axes.flat[len(names) :]:
+        ax.set_visible(False)
+    for ax, name in zip(axes.flat, names):
         if name in history:
             ax.plot(history["step"], history[name], color=PLAIN[0])
         label(ax, "step", name)
