@@ -205,13 +205,13 @@ def photo_task(
     }
     judged = {"target": parts[target][2]} | {n: torch.cat([parts[s][2] for s in of]) for n, of in siblings.items()}
     if collection.own:
-        _check_own(collection, clip.size)
+        _check_own(collection, clip.frame)
     else:
         training = _without_copies(collection, training, torch.cat([*judged.values()]))
     rest = collection.where(sorted({*collection.groups} - {target, *keep}))
     held, name = rest[collection.held_out[rest]], f"{collection.name}, others"
     index = training | judged | {name: held if len(held) else rest}
-    photos = {n: collection.part(n, k, clip.size) for n, k in index.items()}
+    photos = {n: collection.part(n, k, clip.frame) for n, k in index.items()}
     forget, kept, *checks = (replace(photos[n], images=pixels(photos[n].images)) for n in training)
     evaluation, suite = {n: photos[n] for n in judged}, {name: photos[name]} if len(rest) else {}
     groups = tuple(collection.groups[k] for k in training["retain"].tolist())

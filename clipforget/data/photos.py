@@ -14,18 +14,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
+from open_clip import image_transform
+from open_clip.transform import MaybeConvertMode
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader
-from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+from torchvision.transforms import Compose, Normalize, ToTensor
 from tqdm import tqdm
 
-from ..method.clip import Images
+from ..method.clip import Frame, Images
 
 # %% ../../nbs/data/photos.ipynb #3930bee5
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -85,10 +87,19 @@ def check_headers(paths: Sequence[Path]) -> None:
             pass
 
 # %% ../../nbs/data/photos.ipynb #bf74c027
+@lru_cache
+def _square_steps(size: int, resize_mode: str, interpolation: str, fill_color: int) -> Compose:
+    "What open_clip's evaluation transform does before it makes a tensor of a picture in RGB."
+    whole = image_transform(
+        size, is_train=False, resize_mode=resize_mode, interpolation=interpolation, fill_color=fill_color
+    )
+    return Compose([step for step in whole.transforms if not isinstance(step, MaybeConvertMode | ToTensor | Normalize)])
+
+
 def _to_square(image: Image.Image, size: int) -> torch.Tensor:
-    "The middle square of an RGB image, uint8 [3, size, size], resized and cropped as open_clip's evaluation transform does."
-    squared = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])(image)
-    return torch.from_numpy(np.array(squared)).permute(2, 0, 1)
+    "An RGB image as open_clip's evaluation transform makes it square, uint8 [3, size, size]; a `Frame` says how."
+    steps = _square_steps(int(size), **Frame(size, **getattr(size, "words", {})).words)
+    return torch.from_numpy(np.array(steps(image))).permute(2, 0, 1)
 
 # %% ../../nbs/data/photos.ipynb #346f7caf
 def load_item(source: Sequence, position: int) -> Image.Image:
@@ -115,7 +126,7 @@ class Photos:
 
     source: Sequence  # of paths, images, or tuples that start with one
     index: tuple[int, ...]  # which of them, in which order
-    size: int  # pixels of a side
+    size: int  # pixels of a side; a model's `frame` says in which way they are had, too
     name: str = ""  # of the source, where its items are no paths: two sources of one name hold the same images
     workers: int | None = None  # processes that decode ahead; by the number of cores if None
 

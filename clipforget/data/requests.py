@@ -93,7 +93,7 @@ def _propose(clip: Clip, pool: Path, target: str, siblings: Sequence[str], other
     paths, names = image_files(pool), [target, *siblings, *others]
     if not paths:
         raise ValueError(f"{pool} has no pictures to propose from.")
-    features = encode_images(clip, Photos.of(paths, clip.size), exact=False).float()
+    features = encode_images(clip, Photos.of(paths, clip.frame), exact=False).float()
     cosine = features @ class_embeddings(clip, names, TEMPLATES).T
     sure, best = (x.tolist() for x in (100 * cosine).softmax(1).max(1))
     part = [0] + [1] * len(siblings) + [2] * len(others)
@@ -292,7 +292,7 @@ def make_task(clip: Clip, request: Request) -> tuple[Task, list[str]]:
         task, lines = _own_task(clip, request)
     own = _SELVES.get(dataset, (dataset,))
     if dataset != "emoji" and root.is_dir():
-        suite, absent = zero_shot_suite(root, clip.size, [s for s in ZERO_SHOT_SETS if s not in own], request.limit)
+        suite, absent = zero_shot_suite(root, clip.frame, [s for s in ZERO_SHOT_SETS if s not in own], request.limit)
     elif dataset != "emoji":
         how = "Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."
         absent = [f"No zero-shot set was judged: there is no folder {root}. {how}"]

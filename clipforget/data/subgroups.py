@@ -178,7 +178,7 @@ def class_in_style_task(
 
 # %% ../../nbs/data/subgroups.ipynb #230e1b97
 def _features(clip: Clip, collection: Collection, index: torch.Tensor) -> torch.Tensor:
-    return encode_images(clip, collection.part("all", index, clip.size).images, exact=False).float()
+    return encode_images(clip, collection.part("all", index, clip.frame).images, exact=False).float()
 
 
 def _clusters(clip: Clip, collection: Collection, mine: torch.Tensor, clusters: int = 0) -> list[int]:

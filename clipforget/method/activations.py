@@ -10,11 +10,14 @@ __all__ = ['layers', 'tower_parts', 'part_of', 'frozen_depth', 'frozen_activatio
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+import timm
 import torch
 import torch.nn.functional as F
 from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import nn
 from torch.nn.utils import parametrize
@@ -29,8 +32,10 @@ def layers(visual: nn.Module) -> dict[str, tuple[nn.Module, str]]:
     for name, module in visual.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             found[name] = (module, "weight")
-        elif isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
-            found[f"{name}.in_proj" if name else "in_proj"] = (module, "in_proj_weight")
+        elif isinstance(module, nn.MultiheadAttention):
+            fused = module.in_proj_weight is not None
+            for part in ("in_proj",) if fused else ("q_proj", "k_proj", "v_proj"):
+                found[f"{name}.{part}".lstrip(".")] = (module, f"{part}_weight")
     return found
 
 # %% ../../nbs/method/activations.ipynb #44c37ead
@@ -41,7 +46,9 @@ def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], t
         pool = visual.attnpool
         ends = [("attnpool.", lambda x: _attend(pool, x)), ("attnpool.c_proj", pool.c_proj)]
         return [("conv", visual.stem), *stages, *ends]
-    if isinstance(visual, VisionTransformer) and visual.transformer.batch_first and not visual.output_tokens:
+    if isinstance(visual, TimmModel):
+        return _timm_parts(visual)
+    if isinstance(visual, VisionTransformer) and visual.transformer.batch_first:
         blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
         return [("conv1", visual._embeds), *blocks, ("proj", lambda x: _project(visual, x))]
     return [("", visual)]
@@ -63,6 +70,36 @@ def _project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
     "What the Vision Transformer `visual` does behind its last block: tokens `x` [n, t, w] to features [n, d]."
     pooled, _ = visual._pool(x)
     return pooled if visual.proj is None else pooled @ visual.proj
+
+
+def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
+    "The parts of a `visual` that open_clip has from timm: its stem, its blocks or stages, and all that comes behind."
+    trunk, name = visual.trunk, "trunk.stages"
+    if isinstance(trunk, timm.models.VisionTransformer):
+        start = lambda x: trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(x))))
+        parts, end, name = trunk.blocks, trunk.norm, "trunk.blocks"
+    elif isinstance(trunk, timm.models.Eva):
+        start = lambda x: trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(x))[0])
+        parts = [partial(_turned, trunk, k) for k in range(len(trunk.blocks))]
+        end, name = trunk.norm, "trunk.blocks"
+    elif isinstance(trunk, timm.models.ConvNeXt):
+        start, parts, end = trunk.stem, trunk.stages, trunk.norm_pre
+    elif isinstance(trunk, timm.models.FastVit):
+        start, parts, end = trunk.stem, trunk.stages, trunk.final_conv
+    else:
+        return [("", visual)]
+    stages = [(f"{name}.{k}.", part) for k, part in enumerate(parts)]
+    first = "trunk.stem" if name == "trunk.stages" else "trunk.patch_embed"
+    return [(first, start), *stages, ("", lambda x: visual.head(trunk.forward_head(end(x))))]
+
+
+def _turned(trunk: nn.Module, k: int, x: torch.Tensor) -> torch.Tensor:
+    "What block `k` of EVA's `trunk` makes of the tokens `x`, [n, t, w]: their places are turned into its queries and keys."
+    turn = trunk.rope
+    if turn is not None:
+        turn = turn.get_embed() if hasattr(turn, "feat_shape") else turn.get_embed(shape=trunk.patch_embed.grid_size)
+        turn = turn[k] if getattr(trunk, "rope_mixed", False) else turn
+    return trunk.blocks[k](x, rope=turn)
 
 # %% ../../nbs/method/activations.ipynb #da7580da
 def part_of(name: str, prefixes: Sequence[str]) -> int:

@@ -155,4 +155,4 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         lines = [f"{request.remedy}: {len(task.retain)} pictures of siblings in the place of {drawn}", *lines]
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
-    return Job(request, settings, clip, task, folder, lines, Photos.of(files, clip.size) if files else None, started)
+    return Job(request, settings, clip, task, folder, lines, Photos.of(files, clip.frame) if files else None, started)
