@@ -22,7 +22,7 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .clip import Clip, Images, fast, fast_copy, normalise
+from .clip import Clip, Images, fast, fast_copy, layout_of, normalise
 from ..tools.threads import share_cores
 
 # %% ../../nbs/method/activations.ipynb #cac3fa03
@@ -144,7 +144,7 @@ def frozen_activations(
 def features_above(visual: nn.Module, activations: torch.Tensor, depth: int) -> torch.Tensor:
     "Unit features [n, d] from the `activations` below part `depth` of `visual`, with gradients for the adapters."
     x = activations.to(next(visual.parameters()).device)
-    x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    x = x.contiguous(memory_format=layout_of(visual)) if x.ndim == 4 else x
     for _, part in tower_parts(visual)[depth:]:
         x = part(x)
     return F.normalize(x.float(), dim=-1)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TEMPLATES', 'Images', 'EncodedTexts', 'Frame', 'Clip', 'weights_hash', 'has_bfloat16', 'fast', 'fast_copy',
-           'LazyImages', 'normalise', 'image_features', 'encode_images', 'tokenizer_of', 'truncated_text_features',
-           'encode_texts', 'kept_tensor', 'class_embeddings', 'accuracy', 'top_names']
+           'LazyImages', 'layout_of', 'normalise', 'image_features', 'encode_images', 'tokenizer_of',
+           'truncated_text_features', 'encode_texts', 'kept_tensor', 'class_embeddings', 'accuracy', 'top_names']
 
 # %% ../../nbs/method/clip.ipynb #067ed420
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,13 +156,20 @@ class LazyImages(Protocol):
 Images = torch.Tensor | LazyImages
 
 # %% ../../nbs/method/clip.ipynb #9367de36
+def layout_of(visual: nn.Module) -> torch.memory_format:
+    """Channels last, which convolutions are fastest with; not for timm's FastViT, in whose backward pass it ends the
+    process on some processors (PyTorch 2.13)."""
+    grouped = type(getattr(visual, "trunk", None)).__name__ == "FastVit"
+    return torch.contiguous_format if grouped else torch.channels_last
+
+
 def normalise(clip: Clip, images: torch.Tensor) -> torch.Tensor:
     """uint8 or float (0 to 1) `images` [n, 3, h, w] as the input
     of `clip`: float, channels last, mean 0 and deviation 1."""
     images = images.to(clip.device, non_blocking=True)
     images = images.float().div(255) if images.dtype == torch.uint8 else images
     mean, std = (torch.tensor(v, device=clip.device)[:, None, None] for v in (clip.mean, clip.std))
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    return ((images - mean) / std).contiguous(memory_format=layout_of(clip.model.visual))
 
 
 def image_features(
