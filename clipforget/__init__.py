@@ -8,7 +8,7 @@
     print(edit.verdict(), edit.evaluate(), sep="\\n")
     edit.save("turtle-less")                      # an ordinary open_clip directory
 
-Models: `load_clip`, `from_open_clip`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `style_task`.
+Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `style_task`.
 Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`.
 Every module below has a page of its own in nbs/.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .data.requests import grocery_task as grocery_task
     from .method.edit import Edit as Edit
     from .method.edit import apply_patch as apply_patch
+    from .method.exchange import from_transformers as from_transformers
     from .method.loading import from_open_clip as from_open_clip
     from .method.loading import load_clip as load_clip
     from .rivals.registry import forget as forget
@@ -44,6 +45,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _HOMES = {
     "load_clip": "method.loading",
     "from_open_clip": "method.loading",
+    "from_transformers": "method.exchange",
     "emoji_task": "data.emoji",
     "folder_task": "data.requests",
     "imagenet_task": "data.requests",

@@ -52,13 +52,15 @@ SMALLEST = Settings(
     layers=2,
     rank=2,
     batch=4,
+    margin=2.0,  # so that there is something to forget, whatever random weights say
     forget_steps=1,
     align_steps=1,
     cutmix=0,
+    remind_margin=2.0,
     remind_steps=1,
     rounds=1,
     answers=0,
-    soup_points=2,
+    soup_points=1,
 )
 
 
@@ -66,10 +68,10 @@ class AnyWords:
     """A tokenizer for models whose own would be fetched: numbers that depend on the words, and an end."""
 
     def __init__(self, clip):
-        self.context = clip.config["text_cfg"].get("context_length", 77)
+        self.context, self.end = clip.config["text_cfg"]["context_length"], clip.config["text_cfg"]["vocab_size"] - 1
 
     def __call__(self, texts):
-        rows = [[crc32(word.encode()) % 30_000 + 1 for word in text.split()] + [49_407] for text in texts]
+        rows = [[crc32(word.encode()) % (self.end - 1) + 1 for word in text.split()] + [self.end] for text in texts]
         return torch.tensor([(row + [0] * self.context)[: self.context] for row in rows])
 
 

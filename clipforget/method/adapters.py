@@ -79,14 +79,17 @@ def scaled(visual: nn.Module, a: float) -> nn.Module:
     return visual
 
 
-def merge(original: nn.Module, visual: nn.Module) -> nn.Module:
-    "A copy of the tower `original` with the changed weights of `visual`, its copy with adapters: an ordinary one."
+def merge(original: nn.Module, *visuals: nn.Module) -> nn.Module:
+    """A copy of the tower `original`, an ordinary one, with the changed weights of `visuals`, its copies with adapters. The
+    changes of several add up: in which order matters to the last digits alone."""
     merged = deepcopy(original).requires_grad_(False).eval()
-    places, sources = layers(merged), layers(visual)
+    before, places = layers(original), layers(merged)
     with torch.no_grad():
-        for name in adapters(visual):
-            (module, parameter), (source, _) = places[name], sources[name]
-            getattr(module, parameter).copy_(getattr(source, parameter))
+        for visual in visuals:
+            for name in adapters(visual):
+                (module, parameter), (start, _), (source, _) = places[name], before[name], layers(visual)[name]
+                w, old, new = (getattr(of, parameter) for of in (module, start, source))
+                w.copy_(new if torch.equal(w, old) else w + (new - old))  # the first is exact
     return merged
 
 # %% ../../nbs/method/adapters.ipynb #7d208afc

@@ -8,7 +8,7 @@ __all__ = ['Edit', 'apply_patch', 'Method']
 # %% ../../nbs/method/edit.ipynb #87fc78f8
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -17,13 +17,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..judging.scores import evaluate, frontier, score_table
+from ..judging.scores import evaluate, frontier, score_table, stage_accuracies
 from .activations import frozen_depth
 from .adapters import load_patch, merge, save_patch
 from .clip import Clip
 from .forgetting import Stage, plot_importance
+from .exchange import OnnxTower, save_onnx, save_transformers
 from .loading import save_local_dir
 from .task import Task
+from ..tools.card import make_evaluation, write_card
 from ..tools.figures import save_figure, settle
 from ..tools.files import choose, slug, write_json
 from ..tools.report import plot_embedding, plot_examples, plot_frontier, plot_history, plot_stages
@@ -87,6 +89,7 @@ class _Judged:
     original: Clip | None = None  # the model before the edit
     task: Task | None = None  # what judges
     method: str = "edited elsewhere"  # its name in tables
+    settings: dict = field(default_factory=dict)  # of the method, by name, where they are known
     judged_in: float = 0.0  # seconds, once it was judged
 
     @cached_property
@@ -112,6 +115,23 @@ class _Judged:
         return gate_sentence(self.rows, str(self.rows["stage"].iloc[-1]))[1]
 
 # %% ../../nbs/method/edit.ipynb #166f79db
+_WRITERS = {"open_clip": save_local_dir, "transformers": save_transformers, "onnx": save_onnx}
+
+
+def _record(edit: "_Judged", folder: Path, form: str, audit: Mapping[str, Any] | None) -> dict[str, Any]:
+    "What evaluation.json says of an `edit` that was written into `folder` in a `form`."
+    original, task = edit._before()
+    record = make_evaluation(edit.rows, task, original, edit.clip, edit.method, edit.settings, audit)
+    if form == "onnx":
+        rows = evaluate(
+            edit.clip, replace(task, suite={}), {"int8": OnnxTower(folder / "visual.int8.onnx")}, edit.method
+        )
+        value, n = stage_accuracies(rows, "int8"), int(rows["n"].iloc[0])
+        left, siblings = round(value["target"], 3), round(value["siblings"], 3)
+        record["int8"] = {"passed": left <= record["gate"]["allowed"], "left": left, "n": n, "siblings": siblings}
+    return record
+
+
 @dataclass
 class Edit(_Judged):
     """An edited CLIP, how it came about, and what can be done with it. `Edit(clip, original=..., task=...)` wraps a model
@@ -126,9 +146,21 @@ class Edit(_Judged):
         "Write report.html, results.parquet, settings.json (with what is in `record`) and the figures into `folder`; `notes` stand below the gate_sentence."
         return _write_edit(self, Path(folder), record or {}, notes)
 
-    def save(self, folder: Path | str) -> Path:
-        "Write the edited model as an open_clip local directory into `folder`, which loads without this package."
-        return save_local_dir(self.clip, Path(folder))
+    def save(
+        self,
+        folder: Path | str,
+        format: str = "open_clip",  # a local directory of open_clip's, or transformers, or onnx
+        licence: str = "other",  # for the model card, by the hub's names
+        audit: Mapping[str, Any]
+        | None = None,  # for the card: its verdict, and what is relearned (%) from so many pictures
+    ) -> Path:
+        """Write the edited model into `folder`, which loads without this package, and return it. Where the original and the
+        task are known, the edit is judged, and a model card (README.md) and evaluation.json stand beside it; as ONNX, with
+        the gate of the 8-bit tower. ValueError for another format, and for a model that it cannot hold."""
+        _WRITERS[choose("format", format, _WRITERS)](self.clip, Path(folder))
+        if self.original is not None and self.task is not None:
+            write_card(Path(folder), _record(self, Path(folder), format, audit), licence, format)
+        return Path(folder)
 
     def save_patch(self, file: Path | str) -> Path:
         "Write what the edit changed, a few megabytes that fit the original alone, to `file`. ValueError where the method has no adapters."
@@ -142,10 +174,11 @@ class Edit(_Judged):
         return Path(file)
 
 # %% ../../nbs/method/edit.ipynb #applied1
-def apply_patch(clip: Clip, file: Path | str) -> Clip:
-    """A copy of `clip`, the model that a patch was made from, with the changes in `file` (from `Edit.save_patch`)
-    merged. ValueError for a patch of another model, and for a damaged file."""
-    return clip.with_visual(merge(clip.model.visual, load_patch(clip, Path(file))))
+def apply_patch(clip: Clip, *files: Path | str) -> Clip:
+    """A copy of `clip`, the model that patches were made from (by open_clip or from transformers), with the changes in `files`
+    (from `Edit.save_patch`) merged. Those of several add up: judge their sum, since each was made alone. ValueError for a
+    patch of another model, and for a damaged file."""
+    return clip.with_visual(merge(clip.model.visual, *(load_patch(clip, Path(file)) for file in files)))
 
 # %% ../../nbs/method/edit.ipynb #7b7d8d0d
 @dataclass(frozen=True)

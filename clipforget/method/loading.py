@@ -250,10 +250,14 @@ def default_device() -> torch.device:
 
 
 def load_clip(backbone: str = "emoji-rn", device: torch.device | None = None) -> Clip:
-    """A `Clip` in eval mode of `backbone` (a shipped model, `pretrained:NAME`, `local-dir:PATH`, or open_clip's NAME/TAG)
-    on `device`, the fastest by default. ValueError with the allowed names for an unknown backbone, and if weights or a
+    """A `Clip` in eval mode of `backbone` (a shipped model, `pretrained:NAME`, a directory of open_clip's as `local-dir:PATH`
+    or of transformers' as `hf-dir:PATH`, or open_clip's NAME/TAG) on `device`, the fastest by default. ValueError with the allowed names for an unknown backbone, and if weights or a
     configuration are damaged; FileNotFoundError where a model is not there."""
     kind, _, rest = backbone.partition(":")
+    if kind == "hf-dir":
+        from clipforget.method.exchange import load_transformers
+
+        return load_transformers(Path(rest), device)
     if backbone in shipped_models() or kind == "pretrained":
         folder = _MODELS / backbone if kind != "pretrained" else pretrained_folder(rest)
         if not folder.is_dir():

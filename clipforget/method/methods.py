@@ -80,4 +80,4 @@ def three_stages(
     third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache))
     chosen = {name: value for name, value in (second.info | third.info).items() if name in _TOLD}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))
-    return Edit(edited, [first, second, third], chosen, clip, task, "clipforget")
+    return Edit(edited, [first, second, third], chosen, clip, task, "clipforget", settings=asdict(settings))

@@ -62,7 +62,8 @@ def forget(
     "Edit `clip` by a method; `more` goes to the three stages. ValueError for an unknown method, or for a setting that it does not have."
     chosen = METHODS[choose("method", method, METHODS)]
     edit = chosen(clip, task, settings, folder=folder, **more) if chosen.stages else chosen(clip, task, settings)
-    return replace(edit, original=clip, task=task, method=method)
+    own = edit.settings or chosen.defaults | (dict(settings) if isinstance(settings, Mapping) else {})
+    return replace(edit, original=clip, task=task, method=method, settings=own)
 
 # %% ../../nbs/rivals/registry.ipynb #c780409c
 def _columns(model: Clip, task: Task, others: Sequence[ImageSet]) -> dict[str, float]:

@@ -72,7 +72,9 @@ class _Run(_Asked):
     proposal: str = setting("", "folder: that sorting as you edited it (a CSV)", of=(_POOL,))
     reference: str = setting("", "a folder of images that a tower without BatchNorm is aligned to")
     cache_gb: float = setting(4.0, "activations beyond so many gigabytes go to files", 0)
-    backbone: str = setting("", "shipped model, pretrained:NAME, local-dir:PATH or NAME/TAG; the data set's if empty")
+    backbone: str = setting(
+        "", "shipped model, pretrained:NAME, local-dir:PATH, hf-dir:PATH or NAME/TAG; the data set's if empty"
+    )
     method: str = setting("clipforget", 'or "as in the paper", or a rival such as "SLUG" (see rivals/registry.ipynb)')
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")
@@ -181,7 +183,7 @@ def _part_of_name(text: str, most: int = 60) -> str:
     """`text` as a part of a file name; with a hash where another text could have the same one: a path,
     a question, other letters than a to z, more than `most` characters. Paths are made absolute."""
     kind, _, rest = text.partition(":")
-    if kind in ("local-dir", "file"):
+    if kind in ("local-dir", "hf-dir", "file"):
         path = Path(rest.strip()).resolve()
         return f"{kind}-{slug(path.name)[:most].strip('-')}-{short_hash(str(path))}"
     short = slug(text)

@@ -1,0 +1,268 @@
+"""A CLIP goes to transformers and ONNX and comes back as it was: features, predictions, patches, tokenizers; hostile files end in one sentence."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from clipforget.data.photos import Photos
+from clipforget.method.adapters import add_adapters, adapters, merge
+from clipforget.method.clip import Clip, class_embeddings, encode_images, encode_texts, weights_hash
+from clipforget.method.edit import Edit, apply_patch
+from clipforget.method.forgetting import Stage
+from clipforget.method.loading import build_model, load_clip, read_preparation
+from clipforget.tools.files import PACKAGE
+
+transformers = pytest.importorskip("transformers")
+from clipforget.method.exchange import (  # noqa: E402
+    OnnxTower,
+    from_transformers,
+    load_transformers,
+    save_onnx,
+    save_transformers,
+    to_transformers,
+)
+
+CPU = torch.device("cpu")
+SMALL = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
+    "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+
+
+def small_clip(**changes) -> Clip:
+    """A Vision Transformer with weights of its own."""
+    config = {**SMALL, **changes}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(config, "cpu").eval().requires_grad_(False)
+    return Clip("small", model, config, **read_preparation("small", {}))
+
+
+def edited(clip: Clip) -> Edit:
+    """As a method would leave it: adapters on two layers."""
+    g = torch.Generator().manual_seed(1)
+    names = ["transformer.resblocks.1.mlp.c_fc", "transformer.resblocks.1.attn.in_proj"]
+    visual = add_adapters(clip.model.visual, names, 4, g)
+    with torch.no_grad():
+        for adapter in adapters(visual).values():
+            adapter.B.normal_(std=0.2, generator=g)
+    stage = Stage("restoring", visual, None)
+    return Edit(clip.with_visual(merge(clip.model.visual, visual)), [stage], original=clip)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    g = torch.Generator().manual_seed(2)
+    coarse = torch.rand(1000, 3, 4, 4, generator=g)
+    return (255 * F.interpolate(coarse, size=32, mode="bicubic").clamp(0, 1)).to(torch.uint8)
+
+
+NAMES = [f"thing {n}" for n in range(20)]
+
+
+def predictions(clip, pictures, classes=None):
+    """The best of 20 names; or of the features in `classes`, since random weights call nearly everything by one name."""
+    classes = class_embeddings(clip, NAMES) if classes is None else classes
+    return (encode_images(clip, pictures).cpu() @ classes.cpu().T).argmax(1)
+
+
+def test_round_trip_changes_no_prediction(tmp_path, pictures):
+    """open_clip, transformers, ONNX: 0 of 1,000 predictions of an edited model change."""
+    clip = edited(small_clip()).clip
+    shown = encode_images(clip, pictures[:20])
+    wanted = predictions(clip, pictures, shown)
+    assert len(wanted.unique()) > 10
+    opened = load_clip(f"local-dir:{Edit(clip).save(tmp_path / 'open_clip')}", CPU)
+    there = load_clip(f"hf-dir:{Edit(opened).save(tmp_path / 'hf', format='transformers')}", CPU)
+    graphs = Edit(there).save(tmp_path / "onnx", format="onnx")
+    run = there.with_visual(OnnxTower(graphs / "visual.onnx"))
+    for model in (opened, there, run):
+        assert int((predictions(model, pictures, shown) != wanted).sum()) == 0
+    assert weights_hash(there.model) == weights_hash(clip.model)
+
+
+def test_a_shipped_model_as_onnx_changes_no_prediction(tmp_path):
+    clip = load_clip("photos", CPU)
+    g = torch.Generator().manual_seed(3)
+    noise = (255 * F.interpolate(torch.rand(1000, 3, 8, 8, generator=g), size=clip.size)).to(torch.uint8)
+    tower = clip.with_visual(OnnxTower(save_onnx(clip, tmp_path, int8=False) / "visual.onnx"))
+    assert int((predictions(tower, noise) != predictions(clip, noise)).sum()) == 0
+
+
+def test_a_patch_fits_the_model_from_transformers(tmp_path, pictures):
+    clip = small_clip()
+    edit = edited(clip)
+    file = edit.save_patch(tmp_path / "patch.safetensors")
+    theirs = from_transformers(*to_transformers(clip))
+    patched = apply_patch(theirs, file)
+    model, _ = to_transformers(patched)
+    pixels = (pictures[:4].float() / 255 - torch.tensor(clip.mean)[:, None, None]) / torch.tensor(clip.std)[
+        :, None, None
+    ]
+    with torch.no_grad():
+        u = F.normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
+    assert torch.allclose(u, encode_images(edit.clip, pictures[:4]).cpu(), atol=1e-5)
+    assert not torch.allclose(u, encode_images(clip, pictures[:4]).cpu(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {"quick_gelu": True},
+        {"vision_cfg": {**SMALL["vision_cfg"], "mlp_ratio": 2.0, "norm_kwargs": {"eps": 1e-6}}},
+        {"text_cfg": {**SMALL["text_cfg"], "pool_type": "eos", "eos_id": 49407}},
+    ),
+    ids=("QuickGELU", "mlp", "eos"),
+)
+def test_variants_of_the_architecture(changes, pictures):
+    clip = small_clip(**changes)
+    again = from_transformers(*to_transformers(clip))
+    assert torch.allclose(encode_images(again, pictures[:4]).cpu(), encode_images(clip, pictures[:4]), atol=1e-6)
+    words = ["a turtle", "It's 2 dogs"]
+    assert torch.allclose(encode_texts(again, words).cpu(), encode_texts(clip, words), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ("shortest", "squash"))
+def test_pixels_are_the_same(mode):
+    """Both libraries resize with PIL; the crop of an odd rest may lie a pixel apart."""
+    import numpy as np
+    from PIL import Image
+
+    clip = replace(small_clip(), resize={"resize_mode": mode})
+    g = np.random.default_rng(0)
+    photos = [Image.fromarray(g.integers(0, 256, (*s, 3), dtype=np.uint8)) for s in ((64, 96), (90, 60), (32, 32))]
+    theirs = to_transformers(clip)[1].image_processor(photos, return_tensors="pt")["pixel_values"]
+    mine = torch.cat(list(Photos.of(photos, clip.frame, "three").split(8))).float() / 255
+    mine = (mine - torch.tensor(clip.mean)[:, None, None]) / torch.tensor(clip.std)[:, None, None]
+    assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_a_tokenizer_of_its_own_goes_along(tmp_path):
+    """A model with a small vocabulary: its tokenizer is used, and saved beside both forms."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = {w: n for n, w in enumerate(["[PAD]", "[UNK]", "a", "turtle", "dog", "[END]"])}
+    plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    plain.post_processor = processors.TemplateProcessing(single="$A [END]", special_tokens=[("[END]", 5)])
+    marks = {"pad_token": "[PAD]", "eos_token": "[END]", "unk_token": "[UNK]"}
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=plain, **marks)
+    tower = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 128}
+    text = {
+        **tower,
+        "vocab_size": 6,
+        "max_position_embeddings": 8,
+        "eos_token_id": 5,
+        "bos_token_id": 4,
+        "pad_token_id": 0,
+    }
+    config = transformers.CLIPConfig(
+        text_config=text, vision_config={**tower, "image_size": 32, "patch_size": 8}, projection_dim=16
+    )
+    square = {"height": 32, "width": 32}
+    pictures = transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square)
+    processor = transformers.CLIPProcessor(image_processor=pictures, tokenizer=tokenizer)
+    clip = from_transformers(transformers.CLIPModel(config).eval(), processor)
+    wanted = encode_texts(clip, ["a turtle", "a dog"]).cpu()
+    assert clip.tokenizer is not None and not torch.allclose(wanted[0], wanted[1], atol=1e-3)
+    again = load_transformers(save_transformers(clip, tmp_path / "hf"), CPU)
+    assert torch.allclose(encode_texts(again, ["a turtle", "a dog"]), wanted, atol=1e-6)
+    opened = load_clip(f"local-dir:{Edit(clip).save(tmp_path / 'open_clip')}", CPU)
+    assert torch.allclose(encode_texts(opened, ["a turtle", "a dog"]), wanted, atol=1e-6)
+
+
+@pytest.mark.long
+def test_siglip_in_and_out():
+    """Of the sizes that open_clip lists; transformers' activation differs from timm's and is kept in memory."""
+    tower = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+    text = {**tower, "vocab_size": 500, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2}
+    config = transformers.SiglipConfig(text_config=text, vision_config={**tower, "image_size": 224, "patch_size": 16})
+    torch.manual_seed(0)
+    model = transformers.SiglipModel(config).eval()
+
+    class Processor:
+        image_processor = transformers.SiglipImageProcessorPil()
+
+        @staticmethod
+        def tokenizer(texts, **settings):
+            return {"input_ids": torch.tensor([[len(t) % 400 + 3] * 16 for t in texts])}
+
+    clip = from_transformers(model, Processor)
+    x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    tokens = Processor.tokenizer(["a turtle"])["input_ids"]
+    with torch.no_grad():
+        u = F.normalize(model.get_image_features(pixel_values=2 * x - 1).pooler_output, dim=-1)
+        t = F.normalize(model.get_text_features(input_ids=tokens).pooler_output, dim=-1)
+    assert clip.frame.words["resize_mode"] == "squash" and clip.mean == (0.5, 0.5, 0.5)
+    assert torch.allclose(encode_images(clip, x).cpu(), u, atol=1e-5)
+    assert torch.allclose(encode_texts(clip, ["a turtle"]).cpu(), t, atol=1e-5)
+    assert clip.model.logit_bias.shape == model.logit_bias.squeeze().shape
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    return save_transformers(small_clip(), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "file, change, answer",
+    (
+        ("config.json", {"auto_map": {"AutoModel": "x.Y"}}, "names code of its own"),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["x.Y", None]}}, "names code of its own"),
+        ("processor_config.json", {"auto_map": {"AutoProcessor": "x.Y"}}, "names code of its own"),
+        ("config.json", {"model_type": "llama"}, "its model_type is 'llama'"),
+        ("config.json", {"projection_dim": 10**9}, "hold|allow"),
+        ("tokenizer.json", {"model": {"type": "of nowhere"}}, "tokenizer in .* cannot be used"),
+        ("processor_config.json", {"image_processor": {"size": {"shortest_edge": 10**6}}}, "not to a square"),
+    ),
+)
+def test_a_hostile_directory_is_one_sentence(folder, file, change, answer):
+    path = folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    before = sorted(p.name for p in folder.iterdir())
+    with pytest.raises((ValueError, FileNotFoundError), match=answer):
+        load_transformers(folder, CPU)
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_damaged_weights_and_pickles(folder):
+    weights = folder / "model.safetensors"
+    state = {k: v.clone() for k, v in load_file(weights).items()}  # the file itself is mapped into memory
+    save_file({**state, "extra.weight": torch.zeros(2)}, weights, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"extra\.weight"):
+        load_transformers(folder, CPU)
+    save_file({k: v for k, v in state.items() if "final" not in k}, weights, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="do not fit"):
+        load_transformers(folder, CPU)
+    weights.unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match=r"pytorch_model\.bin.*not opened"):
+        load_transformers(folder, CPU)
+
+
+def test_what_has_no_class_says_so():
+    for name in ("emoji-rn", "coca_ViT-B-32/random"):
+        with pytest.raises(ValueError, match="cannot be exchanged: transformers has no class"):
+            to_transformers(load_clip(name, CPU))
+    with pytest.raises(ValueError, match="filling up"):
+        to_transformers(replace(small_clip(), resize={"resize_mode": "longest"}))
+
+
+def test_without_the_extras_the_sentence_says_what_to_install():
+    code = (
+        "import sys\nsys.modules['transformers'] = None\nsys.modules['onnx'] = None\nimport clipforget as cf\n"
+        "clip = cf.load_clip()\nfor form in ('transformers', 'onnx'):\n    try:\n        cf.Edit(clip).save('x', format=form)\n"
+        "    except ImportError as error:\n        print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=PACKAGE.parent)
+    assert "pip install 'clipforget[hf]'" in done.stdout, done.stderr
+    assert "pip install 'clipforget[onnx]'" in done.stdout
+    assert open_clip.__version__
