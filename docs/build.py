@@ -27,12 +27,12 @@ PARTS = {
     "Start here": ("guide", "../tour paper explorer judging own_images imagenet glossary"),
     "The method": (
         "method",
-        "clip loading task adapters activations training forgetting reminding restoring edit methods",
+        "clip loading task adapters activations training forgetting reminding restoring edit methods exchange",
     ),
     "Data": ("data", "photos pictograms emoji collections listings subgroups requests wordnet suite formats remedies"),
     "Judging": ("judging", "scores frontier questions verdict"),
     "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
-    "Tools": ("tools", "files threads settings request job figures rows report command_line sweeping corpora"),
+    "Tools": ("tools", "files threads settings request job figures rows report card command_line sweeping corpora"),
     "Experiments": (
         "experiments",
         "../run photos rivals audit ablation siblings continual _executed/run-cifar10 "

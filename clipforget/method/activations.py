@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -74,7 +75,9 @@ def _project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
 
 def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The parts of a `visual` that open_clip has from timm: its stem, its blocks or stages, and all that comes behind."
-    trunk, name = visual.trunk, "trunk.stages"
+    trunk: Any = visual.trunk
+    parts: Any = [trunk]
+    name = "trunk.stages"
     if isinstance(trunk, timm.models.VisionTransformer):
         start = lambda x: trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(x))))
         parts, end, name = trunk.blocks, trunk.norm, "trunk.blocks"
@@ -93,7 +96,7 @@ def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], t
     return [(first, start), *stages, ("", lambda x: visual.head(trunk.forward_head(end(x))))]
 
 
-def _turned(trunk: nn.Module, k: int, x: torch.Tensor) -> torch.Tensor:
+def _turned(trunk: Any, k: int, x: torch.Tensor) -> torch.Tensor:
     "What block `k` of EVA's `trunk` makes of the tokens `x`, [n, t, w]: their places are turned into its queries and keys."
     turn = trunk.rope
     if turn is not None:

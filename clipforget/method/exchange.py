@@ -6,7 +6,7 @@
 __all__ = ['OPSET', 'HuggingFaceTokenizer', 'from_transformers', 'load_transformers', 'clip_tokenizer', 'to_transformers',
            'save_transformers', 'save_onnx', 'OnnxTower', 'onnx_features']
 
-# %% ../../nbs/method/exchange.ipynb #666dba4b
+# %% ../../nbs/method/exchange.ipynb #9efdf61c
 import json
 import logging
 import warnings
@@ -29,7 +29,7 @@ from .clip import Clip, encode_images, tokenizer_of
 from .loading import build_model, check_sizes, default_device, read_preparation, safetensors_of
 from ..tools.files import read_json, write_atomic, write_json
 
-# %% ../../nbs/method/exchange.ipynb #a284d0ed
+# %% ../../nbs/method/exchange.ipynb #cd28b89b
 _TEXT = {  # open_clip's names, and transformers'
     "token_embedding.": "text_model.embeddings.token_embedding.",
     "positional_embedding": "text_model.embeddings.position_embedding.weight",
@@ -96,7 +96,7 @@ def _pairs(ours: _State, theirs: _State) -> Iterator[tuple[torch.Tensor, torch.T
             found = theirs[other].T if name in ("visual.proj", "text_projection") else theirs[other]
             yield value, found.reshape(value.shape), other
 
-# %% ../../nbs/method/exchange.ipynb #69c85318
+# %% ../../nbs/method/exchange.ipynb #ee9d4e5d
 _ACTS: dict[str, dict[str, str]] = {"quick_gelu": {}, "gelu": {}, "gelu_pytorch_tanh": {"approximate": "tanh"}}
 
 
@@ -155,7 +155,7 @@ def _siglip_config(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     base = {"embed_dim": seen["hidden_size"], "init_logit_bias": -10, "custom_text": True}
     return base | {"vision_cfg": sized[key], "text_cfg": text}
 
-# %% ../../nbs/method/exchange.ipynb #8541dcde
+# %% ../../nbs/method/exchange.ipynb #a56987df
 def _image_words(name: str, told: Mapping[str, Any], size: int) -> dict[str, Any]:
     "open_clip's words for the way in which an image processor of transformers' prepares pictures, `told` by its settings, for an input of `size` pixels."
     given, crop = told.get("size") or {}, told.get("crop_size") or {}
@@ -206,7 +206,7 @@ def _own_tokenizer(tokenizer: Callable[[Sequence[str]], torch.Tensor], context: 
         return True
     return False
 
-# %% ../../nbs/method/exchange.ipynb #297e5d07
+# %% ../../nbs/method/exchange.ipynb #e8499664
 def _to_clip(name: str, config: Mapping[str, Any], told: Mapping[str, Any], tokenizer: Any, state: Callable) -> Clip:
     """A `Clip` called `name` of transformers' `config`, the settings `told` of its image processor, its `tokenizer`, and its
     state dict, which `state` returns when all else is known to fit."""
@@ -253,7 +253,7 @@ def from_transformers(model: nn.Module, processor: Any, name: str = "in memory")
     config = model.config.to_dict()  # type: ignore[union-attr, operator]
     return _to_clip(name, config, processor.image_processor.to_dict(), processor.tokenizer, model.state_dict)
 
-# %% ../../nbs/method/exchange.ipynb #9d527fcb
+# %% ../../nbs/method/exchange.ipynb #93bf0e61
 _CLASSES = {"clip": ("CLIPConfig", "CLIPModel"), "siglip": ("SiglipConfig", "SiglipModel")}
 
 
@@ -312,7 +312,7 @@ def load_transformers(folder: Path | str, device: torch.device | None = None) ->
     clip.model.to(device or default_device())
     return clip
 
-# %% ../../nbs/method/exchange.ipynb #6e2a8458
+# %% ../../nbs/method/exchange.ipynb #8f688ccf
 def _their_tower(words: Mapping[str, Any], quick: bool) -> dict[str, Any]:
     "transformers' words for a tower that open_clip's `words` describe."
     act = "quick_gelu" if quick else "gelu_pytorch_tanh" if words.get("act_kwargs") else "gelu"
@@ -339,7 +339,7 @@ def _their_config(clip: Clip) -> Any:
         seen = _their_tower(vision, quick) | {key: vision[key] for key in ("image_size", "patch_size")}
         seen |= {"num_attention_heads": vision["width"] // vision["head_width"], "projection_dim": width}
         return library.CLIPConfig(text_config=text | ends, vision_config=seen, projection_dim=width)
-    trunk = getattr(visual, "trunk", None)
+    trunk: Any = getattr(visual, "trunk", None)
     if isinstance(model, CustomTextCLIP) and "siglip" in clip.config["vision_cfg"].get("timm_model_name", ""):
         tanh = any(getattr(m, "approximate", "") == "tanh" for m in trunk.modules())
         seen = {"hidden_size": trunk.embed_dim, "num_hidden_layers": len(trunk.blocks), "image_size": clip.size}
@@ -406,7 +406,7 @@ def save_transformers(clip: Clip, folder: Path | str) -> Path:
     processor.save_pretrained(folder)
     return Path(folder)
 
-# %% ../../nbs/method/exchange.ipynb #feb82ca8
+# %% ../../nbs/method/exchange.ipynb #170b772a
 OPSET = 18  # of ONNX
 
 
@@ -449,9 +449,11 @@ def _quiet() -> Iterator[None]:
 def _write_graph(module: nn.Module, example: torch.Tensor, names: tuple[str, str], file: Path) -> None:
     "Write `module` as a graph with the input and output called `names`, whose first dimension is free, to `file`."
     free = ({0: torch.export.Dim("batch", min=1, max=4096)},)
-    named = {"input_names": [names[0]], "output_names": [names[1]], "dynamic_shapes": free}
+    named: dict[str, Any] = {"input_names": [names[0]], "output_names": [names[1]], "dynamic_shapes": free}
     with _quiet():
-        program = torch.onnx.export(module.eval(), (example,), dynamo=True, opset_version=OPSET, verbose=False, **named)
+        program: Any = torch.onnx.export(
+            module.eval(), (example,), dynamo=True, opset_version=OPSET, verbose=False, **named
+        )
     with write_atomic(file) as temporary:
         program.save(temporary, external_data=False)
 
@@ -463,7 +465,7 @@ def _quantise(file: Path, out: Path) -> None:
     with write_atomic(out) as temporary, _quiet():
         quantize_dynamic(file, temporary, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
 
-# %% ../../nbs/method/exchange.ipynb #e8e7f67f
+# %% ../../nbs/method/exchange.ipynb #34d62b3b
 def save_onnx(clip: Clip, folder: Path | str, int8: bool = True) -> Path:
     """Write the towers of `clip` into `folder`: visual.onnx, textual.onnx, and onnx.json with the opset and the way in which
     pictures are prepared; with `int8` also visual.int8.onnx, whose matrix products have weights of 8 bits. The folder.
@@ -496,7 +498,7 @@ def save_onnx(clip: Clip, folder: Path | str, int8: bool = True) -> Path:
     write_json(folder / "onnx.json", told)
     return folder
 
-# %% ../../nbs/method/exchange.ipynb #c08f0a75
+# %% ../../nbs/method/exchange.ipynb #112db31f
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}  # of operators that the runtime has
 
 

@@ -65,13 +65,13 @@ def read_preparation(name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
 # %% ../../nbs/method/loading.ipynb #9aa48b06
 def build_model(config: Mapping[str, Any], device: str = "meta") -> nn.Module:
     "The model of open_clip's configuration `config`, as `open_clip.create_model` has it, on a `device`: by default its shapes alone, without memory for weights."
-    config = deepcopy(dict(config))
-    foreign = "hf_model_name" in config["text_cfg"]
-    config["text_cfg"] |= {"hf_model_pretrained": False} if foreign else {}
-    custom = config.pop("custom_text", False) or foreign
-    kind = (CoCa if "multimodal_cfg" in config else CustomTextCLIP) if custom else CLIP
+    own = deepcopy(dict(config))
+    foreign = "hf_model_name" in own["text_cfg"]
+    own["text_cfg"] |= {"hf_model_pretrained": False} if foreign else {}
+    custom = own.pop("custom_text", False) or foreign
+    kind: Any = (CoCa if "multimodal_cfg" in own else CustomTextCLIP) if custom else CLIP
     with torch.device(device):
-        return kind(**config)
+        return kind(**own)
 
 
 def _check_names(file: Path, model: Mapping[str, Any]) -> None:
@@ -109,7 +109,7 @@ def _check_config(file: Path, weights: Sequence[Path]) -> None:
     """ValueError if `file`, the configuration of a directory, is none of open_clip's, lets its tokenizer run code,
     names parts that are not open_clip's, or does not fit the files of `weights`."""
     config = read_json(file)
-    model = config.get("model_cfg") if isinstance(config, dict) else None
+    model: Any = config.get("model_cfg") if isinstance(config, dict) else None
     text = model.get("text_cfg") if isinstance(model, dict) else None
     if not isinstance(text, dict) or not isinstance(model.get("vision_cfg"), dict):
         said = f"{file} has no model_cfg with a vision_cfg and a text_cfg."
