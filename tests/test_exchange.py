@@ -180,7 +180,7 @@ def test_a_tokenizer_of_its_own_goes_along(tmp_path):
 
 
 @pytest.mark.long
-def test_siglip_in_and_out():
+def test_siglip_in_and_out(tmp_path):
     """Of the sizes that open_clip lists; transformers' activation differs from timm's and is kept in memory."""
     tower = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
     text = {**tower, "vocab_size": 500, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2}
@@ -205,6 +205,21 @@ def test_siglip_in_and_out():
     assert torch.allclose(encode_images(clip, x).cpu(), u, atol=1e-5)
     assert torch.allclose(encode_texts(clip, ["a turtle"]).cpu(), t, atol=1e-5)
     assert clip.model.logit_bias.shape == model.logit_bias.squeeze().shape
+    with pytest.raises(ValueError, match="open_clip's configuration cannot say"):
+        Edit(clip).save(tmp_path)
+    theirs, state = to_siglip(clip), model.state_dict()
+    assert theirs.config.vision_config.hidden_act == "gelu_pytorch_tanh"
+    assert all(torch.equal(value, state[name]) for name, value in theirs.state_dict().items())
+
+
+def to_siglip(clip):
+    """As `to_transformers`, for a model whose tokenizer is a stub."""
+    from unittest.mock import patch
+
+    from clipforget.method import exchange
+
+    with patch.object(exchange, "_their_processor"):
+        return to_transformers(clip)[0]
 
 
 @pytest.fixture()

@@ -351,9 +351,12 @@ def _config_of(model: nn.Module) -> dict:
 
 # %% ../../nbs/method/loading.ipynb #42e0ad35
 def save_local_dir(clip: Clip, folder: Path) -> Path:
-    """Write `clip` as an open_clip local directory (float32; with the
-    tokenizer's files if it is Hugging Face's) and return the folder."""
+    """Write `clip` as an open_clip local directory (float32; with the tokenizer's files if it is Hugging Face's) and return the
+    folder. ValueError for a model with parts that open_clip's configuration has no word for."""
     folder, tokenizer = Path(folder), tokenizer_of(clip)
+    if isinstance(clip.model.visual, TimmModel) and str(build_model(clip.config)) != str(clip.model):
+        said = f"{clip.name} has an activation or another part that open_clip's configuration cannot say, so it would load as"
+        raise ValueError(f"{said} another model. Save it for transformers, where it came from: format='transformers'.")
     if hasattr(tokenizer, "save_pretrained"):  # one of Hugging Face's
         tokenizer.save_pretrained(folder)
     state = {k: v.detach().cpu().contiguous() for k, v in clip.model.state_dict().items()}
