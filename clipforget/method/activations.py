@@ -72,7 +72,7 @@ def _project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
     pooled, _ = visual._pool(x)
     return pooled if visual.proj is None else pooled @ visual.proj
 
-
+# %% ../../nbs/method/activations.ipynb #da9c4a09
 def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The parts of a `visual` that open_clip has from timm: its stem, its blocks or stages, and all that comes behind."
     trunk: Any = visual.trunk

@@ -43,8 +43,9 @@ class EncodedTexts:
 
 # %% ../../nbs/method/clip.ipynb #e33e0531
 class Frame(int):
-    """The side of a square picture in pixels, with the way to it in open_clip's words. `resize_mode` says what is made to
-    fit: the shortest side (the middle is cut out), the longest (the rest has `fill_color`, 0 to 255), or both (squash)."""
+    """The side of a square picture in pixels (`size`), with the way to it in open_clip's words. `resize_mode` says what is made
+    to fit, by which `interpolation`: the shortest side (the middle is cut out), the longest (the rest has `fill_color`, 0 to
+    255), or both (squash)."""
 
     words: dict[str, Any]
 
@@ -55,20 +56,12 @@ class Frame(int):
         found.words = {"resize_mode": resize_mode, "interpolation": interpolation, "fill_color": fill_color}
         return found
 
+# %% ../../nbs/method/clip.ipynb #e35d78a8
+class _Seen:
+    "What a CLIP is shown: how large, how many at once, where."
 
-@dataclass
-class Clip:
-    "An open_clip model with its tokenizer, the way its pictures are prepared and the hash of its weights."
-
-    name: str  # what the user calls it
-    model: CLIP  # in eval mode
-    config: dict  # open_clip's model configuration
-    mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
-    std: tuple[float, ...]  # standard deviation of each, likewise
-    held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
-    texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
-    tokenizer: Callable | None = field(default=None, repr=False)  # by the configuration if None
-    resize: Mapping[str, Any] = field(default_factory=dict)  # how photographs become square, where not as for `Frame`
+    model: Any
+    resize: Mapping[str, Any]
 
     @property
     def size(self) -> int:
@@ -89,6 +82,21 @@ class Clip:
     def device(self) -> torch.device:
         "Where the weights are."
         return next(self.model.parameters()).device
+
+# %% ../../nbs/method/clip.ipynb #27ed624d
+@dataclass
+class Clip(_Seen):
+    "An open_clip model with its tokenizer, the way its pictures are prepared and the hash of its weights."
+
+    name: str  # what the user calls it
+    model: CLIP  # in eval mode
+    config: dict  # open_clip's model configuration
+    mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
+    std: tuple[float, ...]  # standard deviation of each, likewise
+    held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
+    texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
+    tokenizer: Callable | None = field(default=None, repr=False)  # by the configuration if None
+    resize: Mapping[str, Any] = field(default_factory=dict)  # how photographs become square, where not as for `Frame`
 
     def with_visual(self, visual: nn.Module) -> "Clip":
         "The same CLIP with the image tower `visual`; text tower, tokenizer and cached text are shared."
@@ -157,8 +165,8 @@ Images = torch.Tensor | LazyImages
 
 # %% ../../nbs/method/clip.ipynb #9367de36
 def layout_of(visual: nn.Module) -> torch.memory_format:
-    """Channels last, which convolutions are fastest with; not for timm's FastViT, in whose backward pass it ends the
-    process on some processors (PyTorch 2.13)."""
+    """How pictures lie in memory for the tower `visual`: channels last, which convolutions are fastest with; not for timm's
+    FastViT, in whose backward pass it ends the process on some processors (PyTorch 2.13)."""
     grouped = type(getattr(visual, "trunk", None)).__name__ == "FastVit"
     return torch.contiguous_format if grouped else torch.channels_last
 
@@ -181,7 +189,7 @@ def image_features(
     u = (visual or clip.model.visual)(normalise(clip, images))
     return F.normalize((u[0] if isinstance(u, tuple) else u).float(), dim=-1)  # CoCa's tower returns its tokens, too
 
-
+# %% ../../nbs/method/clip.ipynb #f2c2a267
 @torch.no_grad()
 def encode_images(
     clip: Clip,  # whose image tower and normalisation to use

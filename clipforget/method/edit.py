@@ -131,7 +131,7 @@ def _record(edit: "_Judged", folder: Path, form: str, audit: Mapping[str, Any] |
         record["int8"] = {"passed": left <= record["gate"]["allowed"], "left": left, "n": n, "siblings": siblings}
     return record
 
-
+# %% ../../nbs/method/edit.ipynb #ae59dd05
 @dataclass
 class Edit(_Judged):
     """An edited CLIP, how it came about, and what can be done with it. `Edit(clip, original=..., task=...)` wraps a model
@@ -151,12 +151,10 @@ class Edit(_Judged):
         folder: Path | str,
         format: str = "open_clip",  # a local directory of open_clip's, or transformers, or onnx
         licence: str = "other",  # for the model card, by the hub's names
-        audit: Mapping[str, Any]
-        | None = None,  # for the card: its verdict, and what is relearned (%) from so many pictures
+        audit: Mapping[str, Any] | None = None,  # for the card: its verdict, what is relearned (%) from how many
     ) -> Path:
-        """Write the edited model into `folder`, which loads without this package, and return it. Where the original and the
-        task are known, the edit is judged, and a model card (README.md) and evaluation.json stand beside it; as ONNX, with
-        the gate of the 8-bit tower. ValueError for another format, and for a model that it cannot hold."""
+        """Write the edited model into `folder`, which loads without this package; where the original and the task are known,
+        with a card (README.md) and evaluation.json. ValueError for another format, and for a model that it cannot hold."""
         _WRITERS[choose("format", format, _WRITERS)](self.clip, Path(folder))
         if self.original is not None and self.task is not None:
             write_card(Path(folder), _record(self, Path(folder), format, audit), licence, format)

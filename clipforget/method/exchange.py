@@ -63,7 +63,7 @@ _BLOCK = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "
 _BLOCK |= {"attn.out_proj": "self_attn.out_proj", "norm1": "layer_norm1", "norm2": "layer_norm2"}
 _BLOCK |= {"attn.proj": "self_attn.out_proj", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
 
-
+# %% ../../nbs/method/exchange.ipynb #7573e8a5
 def _other_name(name: str) -> str:
     "transformers' name of open_clip's `name`, but for what is joined there or here."
     names = _SIGLIP_NAMES if name.startswith(("text.", "visual.trunk.")) else _CLIP_NAMES
@@ -123,7 +123,7 @@ def _text_words(name: str, words: Mapping[str, Any]) -> dict[str, Any]:
     sizes = {"context_length": words["max_position_embeddings"], "vocab_size": words["vocab_size"]}
     return sizes | {"heads": words["num_attention_heads"]} | _tower_words(name, words)
 
-
+# %% ../../nbs/method/exchange.ipynb #36fb0da5
 def _clip_config(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     "open_clip's configuration of a CLIPModel with transformers' `config`."
     seen, read = config["vision_config"], config["text_config"]
@@ -194,7 +194,7 @@ class HuggingFaceTokenizer:
 
 _SAMPLE = ("a photo of a dog.", "It's 42 degrees, isn't it?", "un café à Paris", "")
 
-
+# %% ../../nbs/method/exchange.ipynb #84320617
 def _own_tokenizer(tokenizer: Callable[[Sequence[str]], torch.Tensor], context: int) -> bool:
     "Whether `tokenizer` gives the ids of CLIP's own up to the end of each text."
     plain = open_clip.SimpleTokenizer(context_length=context)(list(_SAMPLE))
@@ -246,7 +246,7 @@ def _set_activation(model: nn.Module, act: str) -> None:
         if isinstance(module, nn.GELU):
             module.approximate = _ACTS[act].get("approximate", "none")
 
-
+# %% ../../nbs/method/exchange.ipynb #6312e8c0
 def from_transformers(model: nn.Module, processor: Any, name: str = "in memory") -> Clip:
     """A `Clip` of transformers' `model`, a CLIPModel or SiglipModel, and its `processor` (of pictures and texts); tables call it
     `name`. The model is not changed. ValueError for one that has parts which open_clip has no word for."""
@@ -284,7 +284,7 @@ def _read_tokenizer(folder: Path) -> Any:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"The tokenizer in {folder} cannot be used ({first}).") from error
 
-
+# %% ../../nbs/method/exchange.ipynb #9aa47ed6
 def load_transformers(folder: Path | str, device: torch.device | None = None) -> Clip:
     """A `Clip` of the CLIPModel or SiglipModel in `folder` (`hf-dir:FOLDER`), with its processor's files, on `device`.
     FileNotFoundError or ValueError for one that is not complete, damaged, names code, or is of another kind."""
@@ -349,9 +349,9 @@ def _their_config(clip: Clip) -> Any:
         return library.SiglipConfig(text_config=text | ends | {"projection_size": width}, vision_config=seen)
     raise _refuse(clip.name, f"transformers has no class for a {type(visual).__name__} with a {type(model).__name__}")
 
-
+# %% ../../nbs/method/exchange.ipynb #273cde40
 def clip_tokenizer(plain: open_clip.SimpleTokenizer) -> Any:
-    "CLIP's own tokenizer as transformers has it, whose two marks have other names there."
+    "CLIP's own tokenizer, `plain`, as transformers has it, whose two marks have other names there."
     marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocab = {marks.get(token, token): number for token, number in plain.encoder.items()}
     merges = sorted(plain.bpe_ranks, key=plain.bpe_ranks.__getitem__)
@@ -374,7 +374,7 @@ def _their_processor(clip: Clip) -> Any:
     pictures = getattr(library, f"{kind}ImageProcessorPil")(**told)  # PIL resizes as open_clip does; torchvision nearly
     return getattr(library, f"{kind}Processor")(image_processor=pictures, tokenizer=tokens)
 
-
+# %% ../../nbs/method/exchange.ipynb #e28a18f5
 @torch.no_grad()
 def to_transformers(clip: Clip) -> tuple[nn.Module, Any]:
     """transformers' model (CLIPModel or SiglipModel, on the CPU) with the weights of `clip`, and its processor. ValueError for a
@@ -445,7 +445,7 @@ def _quiet() -> Iterator[None]:
         yield
     logger.setLevel(level)
 
-
+# %% ../../nbs/method/exchange.ipynb #cdef7d16
 def _write_graph(module: nn.Module, example: torch.Tensor, names: tuple[str, str], file: Path) -> None:
     "Write `module` as a graph with the input and output called `names`, whose first dimension is free, to `file`."
     free = ({0: torch.export.Dim("batch", min=1, max=4096)},)
@@ -530,10 +530,10 @@ def _open_graph(file: Path) -> Any:
     except Exception as error:  # the runtime's own kinds
         raise ValueError(f"{file} is no ONNX graph that can be run ({str(error).splitlines()[0]}).") from error
 
-
+# %% ../../nbs/method/exchange.ipynb #a2aa7b55
 class OnnxTower(nn.Module):
     """The graph in a `file` of `save_onnx` in the place of an image tower: `clip.with_visual(OnnxTower(file))` is judged like any
-    other. It has no gradients. ValueError for a graph that cannot be trusted."""
+    other; what it is called with, `x`, has no gradients. ValueError for a graph that cannot be trusted."""
 
     def __init__(self, file: Path | str) -> None:
         super().__init__()

@@ -98,7 +98,7 @@ def check_sizes(file: Path, model: Mapping[str, Any], weights: Sequence[Path]) -
     if wanted > 1.1 * sum(sizes) + 1000:
         raise ValueError(f"{file} asks for {wanted:,} numbers, but the weights beside it hold {sum(sizes):,}.")
 
-
+# %% ../../nbs/method/loading.ipynb #5625bea5
 def _shapes(path: Path) -> list[list[int]]:
     "The shapes of the tensors in a safetensors file; no more than its header is read."
     with safe_open(path, "pt") as stored:
@@ -332,7 +332,7 @@ def _listed_configs(model: nn.Module) -> Iterator[dict]:
         if same and to_2tuple(vision.get("image_size", 224)) == mine and "hf_model_name" not in config["text_cfg"]:
             yield config
 
-
+# %% ../../nbs/method/loading.ipynb #3f3b0834
 def _config_of(model: nn.Module) -> dict:
     "open_clip's configuration of `model`: read off its modules, or that of a listed model. ValueError if none fits."
     own = isinstance(model, CLIP) and isinstance(model.visual, ModifiedResNet | VisionTransformer)

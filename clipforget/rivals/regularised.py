@@ -178,6 +178,8 @@ def _nearest_hard_logit(
 
 # %% ../../nbs/rivals/regularised.ipynb #ea406f6c
 _WEIGHT = Range(0.03, 3.0, log=True)
+
+# %% ../../nbs/rivals/regularised.ipynb #1943f518
 REGULARISED = {
     "GS-LoRA": Method(
         _gs_lora,
@@ -212,6 +214,10 @@ REGULARISED = {
         },
         calibrates="when to stop",
     ),
+}
+
+# %% ../../nbs/rivals/regularised.ipynb #6b8672d5
+REGULARISED |= {
     "NHL+KL": Method(
         _nearest_hard_logit,
         ("names", "forget images"),
@@ -225,5 +231,5 @@ REGULARISED = {
             "stop_at": RISK,
         },
         calibrates="when to stop",
-    ),
+    )
 }

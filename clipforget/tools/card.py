@@ -33,7 +33,7 @@ def check_evaluation(record: Mapping[str, Any]) -> None:
         place = "/".join(map(str, error.absolute_path)) or "its top level"
         raise ValueError(f"This is no evaluation: at {place}, {error.message}.") from error
 
-
+# %% ../../nbs/tools/card.ipynb #ff3e476e
 def make_evaluation(
     rows: pd.DataFrame,  # tidy rows of the edit, with the stage "original"
     task: Task,  # that it was judged by
@@ -58,20 +58,20 @@ def make_evaluation(
         "left": target["edited"],
         "allowed": settings.get("allowed_left", GATE),
     }
-    what = {"target": task.target, "siblings": list(task.siblings), "labels": task.labels, "dataset": task.dataset}
+    hashes = {"base": made["weights"], "edited": weights_hash(edited.model), "commit": made["commit"]}
     record = {
         "form": "clipforget-evaluation-1",
-        "forgotten": what,
+        "forgotten": {k: getattr(task, k) for k in ("target", "labels", "dataset")} | {"siblings": list(task.siblings)},
         "base": original.name,
         "method": method,
         "seed": task.seed,
-        "gate": gate | {key: target[key] for key in ("n", "low", "high")},
         "score": number(found["Score"]),
+        "gate": gate | {key: target[key] for key in ("n", "low", "high")},
         "columns": columns,
         "audit": dict(audit) if audit else None,
         "int8": None,
         "settings": dict(settings),
-        "hashes": {"base": made.pop("weights"), "edited": weights_hash(edited.model), "commit": made.pop("commit")},
+        "hashes": hashes,
         "versions": {key: made[key] for key in ("clipforget", "python", "packages")},
     }
     check_evaluation(record)
@@ -116,7 +116,7 @@ def _relearning(audit: Mapping[str, Any] | None) -> str:
     back = f"{audit['relearned']:.0f} % of the target's pictures were recognised again after training on {audit['pictures']}"
     return f"The audit's verdict is: {audit['verdict']}. {back} of them."
 
-
+# %% ../../nbs/tools/card.ipynb #2c79d922
 def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "open_clip") -> str:
     "The README.md of a folder with the model that `record` (of `make_evaluation`) is about, under a `licence`, in the `form` open_clip, transformers or onnx."
     gate, what = record["gate"], record["forgotten"]
@@ -152,9 +152,9 @@ def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "o
     ]
     return "\n\n".join(parts) + "\n"
 
-
+# %% ../../nbs/tools/card.ipynb #4695e733
 def write_card(folder: Path, record: Mapping[str, Any], licence: str = "other", form: str = "open_clip") -> Path:
-    "Write README.md and evaluation.json about the model in `folder`, as `model_card` has them; the folder. ValueError for a `record` of another form."
+    "Write README.md and evaluation.json about the model in `folder`, as `model_card` has them of a `licence`; the folder. ValueError for a `record` of another form."
     check_evaluation(record)
     write_json(Path(folder) / "evaluation.json", record)
     with write_atomic(Path(folder) / "README.md") as temporary:
