@@ -58,18 +58,15 @@ def make_evaluation(
         "left": target["edited"],
         "allowed": settings.get("allowed_left", GATE),
     }
+    about = {"base": original.name, "method": method, "seed": task.seed, "score": number(found["Score"])}
+    came_to = {"columns": columns, "audit": dict(audit) if audit else None, "int8": None}
     hashes = {"base": made["weights"], "edited": weights_hash(edited.model), "commit": made["commit"]}
     record = {
         "form": "clipforget-evaluation-1",
         "forgotten": {k: getattr(task, k) for k in ("target", "labels", "dataset")} | {"siblings": list(task.siblings)},
-        "base": original.name,
-        "method": method,
-        "seed": task.seed,
-        "score": number(found["Score"]),
+        **about,
         "gate": gate | {key: target[key] for key in ("n", "low", "high")},
-        "columns": columns,
-        "audit": dict(audit) if audit else None,
-        "int8": None,
+        **came_to,
         "settings": dict(settings),
         "hashes": hashes,
         "versions": {key: made[key] for key in ("clipforget", "python", "packages")},
