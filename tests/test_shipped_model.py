@@ -19,11 +19,11 @@ from clipforget.method.adapters import add_adapters
 from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
 from clipforget.method.loading import (
     _MODELS,
-    _PREPARED,
     _TOKENS,
     _missing_model,
     load_clip,
     _load_compact,
+    read_preparation,
     save_local_dir,
     shipped_models,
 )
@@ -142,14 +142,15 @@ def test_plain_open_clip_loads_it(clip, tmp_path):
     )
     assert list(preprocess.transforms[-1].mean) == list(clip.mean)
     written = json.loads((tmp_path / "open_clip_config.json").read_text())["preprocess_cfg"]
-    assert {key: written[key] for key in _PREPARED} == _PREPARED
+    prepared = {"mode": "RGB", "resize_mode": "shortest", "interpolation": "bicubic"}
+    assert {key: written[key] for key in prepared} == prepared
 
 
 @pytest.mark.parametrize(
     "part, change, answer",
     [
-        ("preprocess_cfg", {"resize_mode": "squash"}, "resize_mode 'squash'; supported is 'shortest' alone"),
-        ("preprocess_cfg", {"interpolation": "bilinear"}, "interpolation 'bilinear'; supported is 'bicubic' alone"),
+        ("preprocess_cfg", {"resize_mode": "stretch"}, "resize_mode 'stretch'; allowed is 'shortest'"),
+        ("preprocess_cfg", {"interpolation": "nearest"}, "interpolation 'nearest'; allowed is 'bicubic'"),
         ("text_cfg", {"tokenizer_kwargs": {"trust_remote_code": True}}, "'trust_remote_code', by which foreign code"),
         ("text_cfg", {"tokenizer_kwargs": {"use_fast": False}}, "'use_fast', by which foreign code"),
     ],
@@ -164,11 +165,17 @@ def test_a_directory_that_is_not_supported_is_not_loaded(clip, tmp_path, monkeyp
         load_clip(f"local-dir:{tmp_path}", torch.device("cpu"))
 
 
-@pytest.mark.parametrize("backbone", ["ViT-B-16-SigLIP/webli", "ViT-H-14/dfn5b", "MobileCLIP-B/datacompdr"])
-def test_weights_of_other_pictures_are_refused_before_the_download(monkeypatch, backbone):
-    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("it was downloaded"))
-    with pytest.raises(ValueError, match=f"{backbone} wants its pictures prepared with .*choose other weights"):
-        load_clip(backbone, torch.device("cpu"))
+@pytest.mark.parametrize(
+    "backbone, mode, interpolation",
+    [
+        ("ViT-B-16-SigLIP/webli", "squash", "bicubic"),
+        ("ViT-H-14/dfn5b", "squash", "bicubic"),
+        ("MobileCLIP-B/datacompdr", "shortest", "bilinear"),
+    ],
+)
+def test_weights_are_shown_their_own_pictures(backbone, mode, interpolation):
+    found = read_preparation(backbone, open_clip.get_pretrained_cfg(*backbone.split("/")))["resize"]
+    assert (found["resize_mode"], found["interpolation"]) == (mode, interpolation)
 
 
 def cells_of(name):
