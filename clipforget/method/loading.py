@@ -234,9 +234,11 @@ def _load_named(backbone: str) -> tuple[CLIP, dict]:
         with torch.random.fork_rng(devices=[]):
             torch.random.manual_seed(0)  # open_clip's initialisation takes no generator
             model = _create_open_clip(name)
-        for key, weight in model.named_parameters():
-            if key.endswith("bn3.weight"):  # zero in a fresh ResNet, and through a zero no gradient passes
-                nn.init.ones_(weight)
+            for key, weight in model.named_parameters():
+                if key.endswith("bn3.weight"):  # zero in a fresh ResNet, and through a zero no gradient passes
+                    nn.init.ones_(weight)
+                elif key == "text_decoder.text_projection":  # which CoCa leaves as it finds the memory
+                    nn.init.normal_(weight, std=weight.shape[0] ** -0.5)
         return model, config
     trained = open_clip.get_pretrained_cfg(name, tag)
     quick = bool(trained.get("quick_gelu", config.get("quick_gelu", False)))
