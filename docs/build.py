@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -22,23 +21,55 @@ NUMBER = re.compile(
 )
 COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
-# The parts of the site: a room of nbs/ each, with its pages in the order of reading. A page that is not named comes last.
-PARTS = {
-    "Start here": ("guide", "../tour paper explorer judging own_images imagenet glossary"),
-    "The method": (
-        "method",
-        "clip loading task adapters activations training forgetting reminding restoring edit methods exchange",
-    ),
-    "Data": ("data", "photos pictograms emoji collections listings subgroups requests wordnet suite formats remedies"),
-    "Judging": ("judging", "scores frontier questions verdict"),
-    "Rivals": ("rivals", "finetune ascent interpolation text_edits noise saliency regularised registry"),
-    "Tools": ("tools", "files threads settings request job figures rows report card command_line sweeping corpora"),
-    "Experiments": (
-        "experiments",
-        "../run photos rivals audit ablation siblings continual _executed/run-cifar10 "
-        "_executed/run-cifar100 _executed/run-tiny-imagenet _executed/run-grocery _executed/run-style "
-        "speed pretrain sweep",
-    ),
+# The margin's four parts. A name is a page of nbs/. A listing (title, what it lists, pages) is a page that leads to others,
+# which stay folded under it; a room that ends in a slash stands for those of its pages that are named nowhere else.
+Listing = tuple[str, str, list[str]]
+PARTS: dict[str, list[str | Listing]] = {
+    "Start": ["run", "guide/paper", "guide/explorer", "guide/glossary"],
+    "Tasks": [
+        "guide/own_images",
+        "tour",
+        "experiments/_executed/run-grocery",
+        "experiments/_executed/run-style",
+        (
+            "More tasks",
+            "Other data sets, several targets, poor siblings, many runs.",
+            [
+                *("experiments/_executed/run-cifar10", "experiments/_executed/run-cifar100"),
+                *("experiments/_executed/run-tiny-imagenet", "guide/imagenet"),
+                *("experiments/continual", "experiments/siblings", "experiments/sweep"),
+            ],
+        ),
+    ],
+    "Concepts": [
+        *("method/forgetting", "method/reminding", "method/restoring", "guide/judging"),
+        (
+            "Experiments",
+            "What was measured, and what it says.",
+            ["experiments/photos", "experiments/rivals", "experiments/"],
+        ),
+    ],
+    "Reference": [
+        (
+            "Library: the method",
+            "Each page explains, defines and tests one module.",
+            [*("method/clip", "method/loading", "method/task", "method/adapters", "method/activations"), "method/"],
+        ),
+        ("Library: data", "Where pictures and tasks come from.", ["data/photos", "data/"]),
+        (
+            "Library: judging and rivals",
+            "Scores, questions, verdicts; the other methods.",
+            ["judging/scores", "judging/", "rivals/finetune", "rivals/"],
+        ),
+        ("Library: tools", "Files, settings, figures, tables, runs.", ["tools/"]),
+    ],
+}
+TASKS = {  # an executed copy of the main job is called by what it does
+    "run-grocery": "Forget a product",
+    "run-style": "Forget a class in one style",
+    "run-cifar10": "Forget one kind of plane",
+    "run-cifar100": "Forget one of five kinds that share a caption",
+    "run-tiny-imagenet": "Forget one of ImageNet's classes",
 }
 
 
@@ -217,6 +248,8 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = cleaned(notebook)
     if path.parent.name == "_executed":  # copies of nbs/run.ipynb, two folders deeper than it
+        first = notebook["cells"][0]
+        first["source"] = "".join(first["source"]).replace(title_of(notebook), TASKS[path.stem], 1)
         for cell in pages["cells"]:
             cell["source"] = re.sub(r"\]\(([\w/]+\.ipynb)\)", r"](../../\1)", "".join(cell["source"]))
     if module:
@@ -253,11 +286,23 @@ def write_source(source: Path) -> None:
     }
     for page, module in modules.items():
         (source / "api" / f"{module}.md").write_text(api_page(module, titles[page], page), encoding="utf-8")
-    parts = {part: chapters(room, order.split(), titles) for part, (room, order) in PARTS.items()}
-    if missing := set(titles) - {name for names in parts.values() for name in names}:
-        raise SystemExit(
-            f"docs/build.py: no part of the site has {', '.join(sorted(missing))}; add their room to PARTS."
-        )
+    named = {
+        page for part in PARTS.values() for entry in part for page in ([entry] if isinstance(entry, str) else entry[2])
+    }
+    about = lambda page: (page, titles[page], summary_of(nbs / f"{page}.ipynb"))
+    contents: dict[str, list[str]] = {}
+    for part, entries in PARTS.items():
+        for entry in entries:
+            if isinstance(entry, str):
+                contents.setdefault(part, []).append(f"nbs/{entry}")
+                continue
+            title, text, listed = entry
+            rooms = [n for room in listed if room.endswith("/") for n in sorted(titles) if n.startswith(room)]
+            listed = [n for n in listed if not n.endswith("/")] + [n for n in rooms if n not in named]
+            named |= {*listed}
+            contents.setdefault(part, []).append(write_listing(source, title, text, [about(n) for n in listed]))
+    if missing := set(titles) - named:
+        raise SystemExit(f"docs/build.py: no part of the site has {', '.join(sorted(missing))}; add them to PARTS.")
     copy_notebook(ROOT / "index.ipynb", source / "index.ipynb")
     for folder in ("README_files", "_static", "_templates"):
         origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
@@ -268,46 +313,49 @@ def write_source(source: Path) -> None:
         target = source / "nbs" / card.relative_to(nbs)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(f"---\norphan: true\n---\n{card.read_text(encoding='utf-8')}", encoding="utf-8")
-    toc = {
-        "root": "index",
-        "parts": [{"caption": part, "chapters": [entry(name) for name in names]} for part, names in parts.items()],
-    }
-    toc["parts"].append(
-        {
-            "caption": "Reference",
-            "chapters": [f"api/{m}" for m in modules.values()] + ["CONTRIBUTING", "CHANGELOG", "NOTICE"],
-        }
-    )
-    add_contents(source / "index.ipynb", toc["parts"])
+    functions = [(f"../api/{m}", f"clipforget.{m}", "") for m in modules.values()]
+    contents["Reference"] += [write_listing(source, "All functions", "Module by module.", functions)]
+    papers = [
+        ("../CONTRIBUTING", "Contributing", ""),
+        ("../CHANGELOG", "Changes", ""),
+        ("../NOTICE", "Whose work is used", ""),
+    ]
+    contents["Reference"] += [
+        write_listing(source, "About the project", "How to take part, what changed, licences.", papers)
+    ]
+    add_contents(source / "index.ipynb", contents)
     shutil.copy(ROOT / "docs" / "conf.py", source / "conf.py")
 
 
-def chapters(room: str, order: list[str], names: Iterable[str]) -> list[str]:
-    """Those of the pages `names` that lie in `room`, first those named in `order` as seen from there."""
-    named = [f"{room}/{name}" if not name.startswith("../") else name.removeprefix("../") for name in order]
-    return [n for n in named if n in names] + sorted(n for n in names if n.startswith(f"{room}/") and n not in named)
+def summary_of(path: Path) -> str:
+    """The first sentence of a notebook's head, the text behind its title."""
+    head = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+    text = " ".join(line.lstrip("> ") for line in head.splitlines() if line.startswith(">"))
+    return re.split(r"(?<=[.!?])\s", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text))[0]
 
 
-def add_contents(index: Path, parts: list[dict]) -> None:
-    """A hidden table of contents at the end of the front page."""
+def write_listing(source: Path, title: str, text: str, pages: list[tuple[str, str, str]]) -> str:
+    """Write a page that lists `pages` (name as seen from nbs/, title, sentence), and return its name."""
+    name = "parts/" + re.sub(r"\W+", "-", title.lower())
+    link = lambda page: f"../{page[3:]}" if page.startswith("../") else f"../nbs/{page}"
+    suffix = lambda page: ".md" if page.startswith("../") else ".ipynb"
+    lines = [f"* [{said}]({link(page)}{suffix(page)}){': ' if about else ''}{about}" for page, said, about in pages]
+    tree = "\n".join(link(page) for page, _, _ in pages)
+    (source / name).parent.mkdir(exist_ok=True)
+    shown = "\n".join(lines)
+    page = f"# {title}\n\n{text}\n\n{shown}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+    (source / f"{name}.md").write_text(page, encoding="utf-8")
+    return name
+
+
+def add_contents(index: Path, parts: dict[str, list[str]]) -> None:
+    """A hidden table of contents, a part a tree, at the end of the front page."""
     notebook = json.loads(index.read_text(encoding="utf-8"))
-    for part in parts:
-        lines = "\n".join(part["chapters"])
-        text = f"```{{toctree}}\n:hidden:\n:caption: {part['caption']}\n\n{lines}\n```"
-        notebook["cells"].append(
-            {
-                "cell_type": "markdown",
-                "id": f"toc-{part['caption'].lower().replace(' ', '-')}",
-                "metadata": {},
-                "source": text,
-            }
-        )
+    for part, names in parts.items():
+        text = f"```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(names) + "\n```"
+        cell = {"cell_type": "markdown", "id": f"toc-{part.lower()}", "metadata": {}, "source": text}
+        notebook["cells"].append(cell)
     index.write_text(json.dumps(notebook), encoding="utf-8")
-
-
-def entry(name: str) -> str:
-    """A line of the table of contents; executed copies of the main job are told apart by their data set."""
-    return f"{name.partition('run-')[2]}: an executed run <nbs/{name}>" if "/_executed/" in name else f"nbs/{name}"
 
 
 def lighten(html: Path) -> None:

@@ -110,7 +110,7 @@ def test_rivals(models, task, method):
 
 
 def test_audit(models, edits, task):
-    told = [audit(edit.clip, task, ("other words", "relearning", "membership", "memory")) for edit in edits]
+    told = [audit(edit.clip, task, ("other words", "layers", "relearning", "inputs that adapt")) for edit in edits]
     assert (told[0]["how"] == told[1]["how"]).all()
     assert (told[0]["value"] - told[1]["value"]).abs().median() <= POINTS
 

@@ -166,8 +166,7 @@ def test_a_pair_is_audited_anew(tmp_path, few_pictures):
     asked = said(cells)
     for name in ("original", "null-space projection", "oracle-1", "oracle-2", "twin-1"):
         assert f"{name}: asked, " in asked
-    assert "'hotel'" in asked and "0 audits made or found" in asked
-    assert (tmp_path / "inside.png").exists()
+    assert "'hotel' is" in asked and (tmp_path / "telling.png").exists()
     assert committed_files() == before
 
 

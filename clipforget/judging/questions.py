@@ -18,19 +18,28 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from sklearn import metrics, neighbors
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
-
+from sklearn.preprocessing import StandardScaler
 from torchvision.transforms import v2
 
 from ..data.emoji import EVALUATION_SEED, view_set
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
 from .frontier import interpolate_weights
-from ..method.activations import layers
-from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images, fast, image_features
-from ..method.forgetting import margins
+from ..method.activations import layers, tower_parts
+from clipforget.method.clip import (
+    Clip,
+    EncodedTexts,
+    accuracy,
+    class_embeddings,
+    encode_images,
+    fast,
+    fast_copy,
+    image_features,
+    normalise,
+    tokenizer_of,
+)
 from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
 from ..method.training import fit, trainable_tower
@@ -46,10 +55,9 @@ class Answer:
     kind: str  # which kind of it, such as "linear probe"
     how: str  # in which way exactly, such as "linear probe, 4 shots"
     value: float  # percent
-    side: str  # "outside", "name", "inside" or "other"
+    side: str  # "outside", "name" or "inside"
     limit: float = math.nan  # percent left (outside, name) or points from the oracles (inside); NaN: none
     n: float = math.nan  # of how many of the target's images the value is a share; NaN: of none
-    about: str = "target"  # or "siblings", or "chance": what guessing gives
 
 # %% ../../nbs/judging/questions.ipynb #3f42dc64
 def _perturb_images(images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -120,8 +128,8 @@ RECOGNISED = 50.0  # percent: a wording by which the original finds fewer images
 
 
 def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = ()) -> list[Answer]:
-    """Accuracy (percent) of `clip` on the held-out target images of `task` by wording and by
-    each of `synonyms`, other names of the target; top five; mean rank of the caption."""
+    """Accuracy (percent) of `clip` on the held-out target images of `task` by wording and by each of `synonyms`, other
+    names of the target; top five; mean rank of the caption; share that is a sibling by its best other name."""
     part, caption = task.evaluation["target"], task.caption
     u = encode_images(clip, part.images, exact=False)
     text = class_embeddings(clip, part.classes, task.templates)
@@ -137,42 +145,100 @@ def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = ()) -> list[Ans
     similarity = u @ text.T
     rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
     rows.append(answer("rank", "top five", 100 * (rank < 5).float().mean().item(), "name", math.nan, len(part)))
-    return [*rows, answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name")]
+    rows.append(answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name"))
+    kin = torch.tensor([name in task.siblings for name in part.classes], device=u.device)
+    if task.labels == "coarse":  # target and siblings have one caption
+        return rows
+    similarity[:, caption] = -1
+    value = 100 * kin[similarity.argmax(1)].float().mean().item()
+    return [*rows, answer("kind", "a sibling by its best other name", value, "inside", 10.0, len(part))]
 
 # %% ../../nbs/judging/questions.ipynb #0fae2d21
-def _lift(x: np.ndarray) -> np.ndarray:
-    "Features `x` [n, d] after a fixed random projection and a ReLU, [n, 2000], as RanPAC's head sees them."
-    return np.maximum(x @ np.random.default_rng(0).standard_normal((x.shape[1], 2000)), 0)
-
-
-# classifiers by name, each made for so many images a side, and how far from the oracles (points) it may be
-_PROBES: dict[str, tuple[Callable[[int], Any], float]] = {
-    "prototypes": (lambda shots: neighbors.NearestCentroid(), 5.0),
-    "nearest neighbours": (lambda shots: neighbors.KNeighborsClassifier(min(5, shots)), 5.0),
-    "linear probe": (lambda shots: LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"), 3.0),
-    "random projection": (lambda shots: make_pipeline(FunctionTransformer(_lift), RidgeClassifier(alpha=1.0)), 5.0),
+# classifiers by name, and how far from the oracles (points) each may be
+_PROBES: dict[str, tuple[Callable[[], Any], float]] = {
+    "prototypes": (lambda: neighbors.NearestCentroid(), 5.0),
+    "linear probe": (lambda: LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"), 3.0),
 }
+_Sides = Sequence[np.ndarray]  # features of forget, retain, held-out target and held-out sibling images, each [n, d]
+
+
+def _probe(make: Callable[[], Any], sides: _Sides, shots: int, draws: int = 10) -> float:
+    "Balanced accuracy (percent) of a classifier from so many images a side: the mean of some `draws` of them."
+    f, r, target, siblings = sides
+    found = []
+    for k in range(draws):
+        rng = np.random.default_rng(k)
+        x = np.concatenate([f[rng.permutation(len(f))[:shots]], r[rng.permutation(len(r))[:shots]]])
+        y = np.repeat([1, 0], [min(shots, len(f)), min(shots, len(r))])
+        with np.errstate(invalid="ignore"):  # of one image a class there is no variance
+            probe = make().fit(x, y)
+        found.append(50 * ((probe.predict(target) == 1).mean() + (probe.predict(siblings) == 0).mean()))
+    return float(np.mean(found))
+
+
+def _sides(task: Task) -> list[ImageSet]:
+    "The images that probes learn from and are asked about."
+    return [task.forget, task.retain, task.evaluation["target"], task.evaluation["siblings"]]
 
 # %% ../../nbs/judging/questions.ipynb #48758616
 def _ask_features(clip: Clip, task: Task) -> list[Answer]:
-    """Balanced accuracy (percent) of probes on frozen features of `clip`, target of `task` against siblings,
-    from 1, 4 and 16 images a side; mean of ten draws of them."""
-    sets = (task.forget, task.retain, task.evaluation["target"], task.evaluation["siblings"])
-    f, r, target, siblings = (encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in sets)
+    """Balanced accuracy (percent) of probes on frozen features of `clip`, target of `task` against siblings, from 1, 4
+    and 16 images a side."""
+    sides = [encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in _sides(task)]
     rows = []
-    for count in (1, 4, 16):
-        found: dict[str, list[float]] = {name: [] for name in _PROBES}
-        for k in range(10):
-            rng = np.random.default_rng(k)
-            x = np.concatenate([f[rng.permutation(len(f))[:count]], r[rng.permutation(len(r))[:count]]])
-            y = np.repeat([1, 0], [min(count, len(f)), min(count, len(r))])
-            for name, (make, _) in _PROBES.items():
-                with np.errstate(invalid="ignore"):  # of one image a class there is no variance
-                    probe = make(count).fit(x, y)
-                found[name].append(50 * ((probe.predict(target) == 1).mean() + (probe.predict(siblings) == 0).mean()))
-        for name, (_, limit) in _PROBES.items():
-            how = f"{name}, {count} shot{'s' * (count > 1)}"
-            rows.append(Answer("features", name, how, float(np.mean(found[name])), "inside", limit))
+    for shots in (1, 4, 16):
+        for name, (make, limit) in _PROBES.items():
+            how = f"{name}, {shots} shot{'s' * (shots > 1)}"
+            rows.append(Answer("features", name, how, _probe(make, sides, shots), "inside", limit))
+    return rows
+
+# %% ../../nbs/judging/questions.ipynb #b5061c98
+@torch.no_grad()
+def _features_by_part(clip: Clip, part: ImageSet) -> dict[str, np.ndarray]:
+    "What each part of the image tower of `clip` makes of the images, mean over places or tokens: [n, c] by part."
+    visual = fast_copy(clip.model.visual, clip.device)
+    parts = tower_parts(visual)
+    found: dict[str, list[torch.Tensor]] = {}
+    for images in part.images.split(clip.batch_size):
+        x = normalise(clip, images)
+        with fast(clip.device):
+            for k, (name, run) in enumerate(parts, 1):
+                x = run(x)
+                x = x[0] if isinstance(x, tuple) else x
+                mean = x.flatten(2).mean(2) if x.ndim == 4 else x.mean(1) if x.ndim == 3 else x
+                found.setdefault(f"part {k} of {len(parts)}, {name.strip('.') or 'head'}", []).append(mean.float())
+    return {name: torch.cat(x).cpu().numpy() for name, x in found.items()}
+
+
+def _cka(x: np.ndarray, y: np.ndarray) -> float:
+    "Linear CKA (percent) of two models' features of the same images, [n, c] and [n, d]."
+    x, y = x - x.mean(0), y - y.mean(0)
+    norm = np.linalg.norm
+    return 100 * float(norm(x.T @ y) ** 2 / (norm(x.T @ x) * norm(y.T @ y)))
+
+
+def _ask_layers(clip: Clip, task: Task, oracles: Sequence[Clip] = ()) -> list[Answer]:
+    """Behind each part of the tower of `clip`: a linear probe from 16 images a side, target of `task` against siblings;
+    and the mean CKA with those `oracles` that are built alike, on held-out target and sibling images."""
+    sides = [_features_by_part(clip, part) for part in _sides(task)]
+    make, limit = lambda: make_pipeline(StandardScaler(), _PROBES["linear probe"][0]()), _PROBES["linear probe"][1]
+    rows = [
+        Answer(
+            "layers",
+            "linear probe",
+            f"linear probe, {name}",
+            _probe(make, [s[name] for s in sides], 16),
+            "inside",
+            limit,
+        )
+        for name in sides[0]
+    ]
+    held_out = lambda found: {name: np.concatenate([found[0][name], found[1][name]]) for name in found[0]}
+    others = [held_out([_features_by_part(other, part) for part in _sides(task)[2:]]) for other in oracles]
+    mine, others = held_out(sides[2:]), [other for other in others if list(other) == list(sides[0])]
+    for name in mine if others else ():
+        value = float(np.mean([_cka(mine[name], other[name]) for other in others]))
+        rows.append(Answer("layers", "CKA", f"CKA with the oracles, {name}", value, "inside", 5.0))
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #d67384e3
@@ -192,10 +258,10 @@ def _fine_tune(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int) -> to
 
 
 def _ask_relearning(clip: Clip, task: Task) -> list[Answer]:
-    "Target accuracy (percent) of `clip` after ten steps on 1, 4, 16 or 32 forget images of `task`."
+    "Target accuracy (percent) of `clip` after ten steps on 1, 4 or 16 forget images of `task`."
     part, rows = task.evaluation["target"], []
     text = class_embeddings(clip, part.classes, task.templates)
-    for count in (1, 4, 16, 32):
+    for count in (1, 4, 16):
         visual = _fine_tune(clip, task.forget.sample(count, count), text, 10)
         value = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
         how = f"{count} picture{'s' * (count > 1)}, 10 steps"
@@ -204,36 +270,28 @@ def _ask_relearning(clip: Clip, task: Task) -> list[Answer]:
 
 # %% ../../nbs/judging/questions.ipynb #fdc76sp2
 def _round_weights(clip: Clip, bits: int) -> Clip:
-    """A copy of `clip` with the matrices and kernels of both towers rounded to 4 or 8 `bits`,
-    with a scale for each output channel or token, or to 16: half precision."""
+    """A copy of `clip` with the matrices and kernels of both towers rounded to so many `bits`, with a scale for each
+    output channel or token."""
     model = deepcopy(clip.model).requires_grad_(False)
     largest = 2 ** (bits - 1) - 1
     # the text tower's last matrix is multiplied from the right: its output channels are columns
     turned = lambda name, weight: weight.T if name == "text_projection" else weight
     of_text = [(n, w) for n, w in model.named_parameters() if not n.startswith("visual.") and w.ndim > 1]
     for weight in [getattr(m, p) for m, p in layers(model.visual).values()] + [turned(*of) for of in of_text]:
-        if bits == 16:
-            weight.copy_(weight.half())
-        else:
-            flat = weight.flatten(1)
-            scale = flat.abs().amax(1, keepdim=True).clamp(min=1e-12) / largest
-            weight.copy_(((flat / scale).round().clamp(-largest, largest) * scale).view_as(weight))
+        flat = weight.flatten(1)
+        scale = flat.abs().amax(1, keepdim=True).clamp(min=1e-12) / largest
+        weight.copy_(((flat / scale).round().clamp(-largest, largest) * scale).view_as(weight))
     return replace(clip, model=model, texts=EncodedTexts())
 
 
 def _ask_rounding(clip: Clip, task: Task) -> list[Answer]:
-    "Target and sibling accuracy (percent) of `clip` in `task` with rounded weights, of the image tower and of both."
-    rows = []
-    for bits, how in ((16, "half precision"), (8, "8 bits"), (4, "4 bits")):
+    "Target accuracy (percent) of `clip` in `task` with the weights of both towers rounded."
+    part, rows = task.evaluation["target"], []
+    for bits in (8, 4):
         rounded = _round_weights(clip, bits)
-        for about, side, limit in (("target", "outside", 2.0), ("siblings", "other", math.nan)):
-            part = task.evaluation[about]
-            u = encode_images(rounded, part.images, exact=False)
-            for towers, by in (("image tower", clip), ("both towers", rounded)):
-                value = accuracy(u, class_embeddings(by, part.classes, task.templates), part.labels)
-                told = f"{about}, {how}" + ", both towers" * (by is rounded)
-                n = len(part) if about == "target" else math.nan
-                rows.append(Answer("rounded weights", towers, told, value, side, limit, n, about))
+        text = class_embeddings(rounded, part.classes, task.templates)
+        value = accuracy(encode_images(rounded, part.images, exact=False), text, part.labels)
+        rows.append(Answer("rounded weights", "both towers", f"{bits} bits", value, "outside", 2.0, len(part)))
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #79c2a4c9
@@ -252,76 +310,125 @@ def _ask_retrieval(clip: Clip, task: Task) -> list[Answer]:
     return [
         Answer("retrieval", "image", "by picture", 100 * float(np.mean(by_image)), "inside", 10.0),
         Answer("retrieval", "name", "by the forgotten name", 100 * by_name, "name", 10.0),
-        Answer("retrieval", "chance", "chance", 100 * mine.mean(), "other", about="chance"),
     ]
 
 # %% ../../nbs/judging/questions.ipynb #55cc301b
-def _ask_membership(clip: Clip, task: Task) -> list[Answer]:
-    "ROC area (percent, at least 50) of telling forget images of `task` from held-out ones by their margin in `clip`."
+def _learn_prompt(clip: Clip, task: Task, shots: int, words: int = 4, steps: int = 40) -> torch.Tensor:
+    """The embedding by `clip` of the target's caption behind so many learned `words`, from `shots` forget and retain
+    images of `task` each: a unit vector [d]."""
+    some = [part.sample(shots, 0) for part in (task.forget, task.retain)]
+    u = torch.cat([encode_images(clip, part.images, exact=False) for part in some])
+    y = torch.cat([part.labels for part in some])
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    of = lambda part: margins(encode_images(clip, part.images, exact=False), text, task.caption).cpu().numpy()
-    inside, outside = of(task.forget), of(task.evaluation["target"])
-    which = np.repeat([1, 0], [len(inside), len(outside)])
-    value = 100 * metrics.roc_auc_score(which, np.concatenate([inside, outside]))
-    value, how = max(value, 100 - value), "forget images against held-out ones"
-    return [Answer("membership", "margin", how, value, "inside", 10.0)]
+    tokens = tokenizer_of(clip)([" ".join(["x"] * words + [task.forget.classes[task.caption]])]).to(clip.device)
+    table = getattr(clip.model, "text", clip.model).token_embedding
+    learned = table(tokens)[:, 1 : 1 + words].detach().clone().requires_grad_()
+    put = lambda layer, args, out: torch.cat([out[:, :1], learned, out[:, 1 + words :]], 1)
+
+    def prompt() -> torch.Tensor:
+        "The embedding [1, d] of the present words."
+        return F.normalize(clip.model.encode_text(tokens).float(), dim=-1)
+
+    at = torch.tensor([task.caption], device=clip.device)
+    handle = table.register_forward_hook(put)
+    try:
+        fit([learned], lambda step: contrastive_loss(u, text.index_copy(0, at, prompt()), y), steps, 0.05)
+        return prompt()[0].detach()
+    finally:
+        handle.remove()
+
+
+def _perturbation(
+    clip: Clip, images: torch.Tensor, text: torch.Tensor, goals: torch.Tensor, steps: int = 40
+) -> torch.Tensor:
+    """For each of the `images` [n, 3, h, w], the size (L2, pixels 0 to 1) of the first change on a normalised gradient
+    ascent of 0.1 a step that makes its goal, long [n], the best of `text` [c, d]; that of all `steps` if none does: [n]."""
+    x, delta = images.float().div(255).to(clip.device), torch.zeros(images.shape, device=clip.device)
+    size = torch.full((len(x),), 0.1 * steps, device=clip.device)
+    for _ in range(steps):
+        delta.requires_grad_()
+        s = image_features(clip, (x + delta).clamp(0, 1)) @ text.T
+        mine = s.gather(1, goals[:, None])[:, 0]
+        margin = mine - s.scatter(1, goals[:, None], -1.0).amax(1)
+        (slope,) = torch.autograd.grad(margin.sum(), delta)
+        delta = delta.detach()
+        now = ((x + delta).clamp(0, 1) - x).flatten(1).norm(dim=1)
+        size = torch.where(margin.detach() > 0, torch.minimum(size, now), size)
+        delta = delta + 0.1 * slope / slope.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None, None]
+    return size
+
+# %% ../../nbs/judging/questions.ipynb #57f1772d
+def _ask_adapted(clip: Clip, task: Task, shots: int = 16, pictures: int = 32) -> list[Answer]:
+    """Of `clip`: balanced accuracy (percent) on held-out target and sibling images of `task` with a learned prompt, and
+    the size of the perturbation that brings the target's caption back, in percent of an unrelated caption's, median."""
+    rows, text = [], class_embeddings(clip, task.forget.classes, task.templates)
+    if hasattr(getattr(clip.model, "text", clip.model), "token_embedding"):  # other text towers have no such table
+        learned = text.index_copy(
+            0, torch.tensor([task.caption], device=text.device), _learn_prompt(clip, task, shots)[None]
+        )
+        said = lambda part: (encode_images(clip, part.images, exact=False) @ learned.T).argmax(1).eq(task.caption)
+        right = [said(task.evaluation["target"]).float().mean(), 1 - said(task.evaluation["siblings"]).float().mean()]
+        how, value = f"learned prompt, {shots} pictures a side", 50 * sum(r.item() for r in right)
+        rows.append(Answer("inputs that adapt", "prompt", how, value, "inside", 10.0))
+    images = pixels(task.evaluation["target"].sample(pictures, 0).images)
+    s = encode_images(clip, images) @ text.T
+    middle = s.argsort(1)[:, s.shape[1] // 2]
+    own, other = (_perturbation(clip, images, text, goals) for goals in (torch.full_like(middle, task.caption), middle))
+    value = 100 * (own / other.clamp(min=1e-6)).median().item()
+    return [*rows, Answer("inputs that adapt", "perturbation", "smallest perturbation", value, "inside", 15.0)]
 
 # %% ../../nbs/judging/questions.ipynb #62fc105e
-def _ask_undoing(clip: Clip, task: Task, original: Clip | None = None, a: float = 1.0, steps: int = 20) -> list[Answer]:
-    """Target accuracy (percent) of `clip` after so many `steps` on the siblings of `task`, and three times as far along
-    the way that it went; as named by the text tower of `original`, what it was edited from (by its own without one);
-    and on the line from `original` through it, whose soup had the factor `a` (1 where there was none)."""
+def _ask_undoing(clip: Clip, task: Task, original: Clip | None = None, steps: int = 20) -> list[Answer]:
+    """Target accuracy (percent) of `clip` after so many `steps` on the siblings of `task`, or on the first set of its
+    suite, and three times as far along the way that it went; and as named by the text tower of `original`, what it was
+    edited from (by its own without one)."""
     part, before, rows = task.evaluation["target"], original or clip, []
     text = class_embeddings(clip, part.classes, task.templates)
 
-    def ask(kind: str, how: str, model: Clip, text: torch.Tensor, side: str = "outside", limit: float = 10.0) -> None:
+    def ask(kind: str, how: str, model: Clip, text: torch.Tensor) -> None:
         value = accuracy(encode_images(model, part.images, exact=False), text, part.labels)
-        rows.append(Answer("undoing", kind, how, value, side, limit, len(part)))
+        rows.append(Answer("undoing", kind, how, value, "outside", 5.0, len(part)))
 
     ask("text tower", "the original's text tower", clip, class_embeddings(before, part.classes, task.templates))
-    end = clip.with_visual(_fine_tune(clip, task.retain, text, steps))
-    for factor, far in ((1.0, ""), (3.0, ", 3 times as far")):
-        ask("siblings", f"siblings, {steps} steps{far}", interpolate_weights(clip, end, factor), text)
-    back = 1 / (a or 1.0)
-    on_the_line = {"with a, before the soup": back, "with a, half as far again": 1.5 * back, "the edit reflected": -1.0}
-    for how, factor in on_the_line.items():
-        there = interpolate_weights(before, clip, factor)
-        needs_the_original = ("other", math.nan) if factor < 0 else ()  # whose weights have the target in them
-        ask("line", how, there, class_embeddings(there, part.classes, task.templates), *needs_the_original)
+    for kind, other in (("siblings", task.retain), *(("others", p) for p in list(task.suite.values())[:1])):
+        by = class_embeddings(clip, other.classes, other.templates or task.templates)
+        end = clip.with_visual(_fine_tune(clip, other, by, steps))
+        for factor, far in ((1.0, ""), (3.0, ", 3 times as far")):
+            ask("training", f"{kind}, {steps} steps{far}", interpolate_weights(clip, end, factor), text)
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #71b31118
-def _ask_memory(clip: Clip, task: Task) -> list[Answer]:
-    """Target accuracy (percent) of zero-shot similarity by `clip` plus votes of the eight nearest images of a memory,
-    which sum to one as its probabilities do, without and with the forget pairs of `task` in the memory."""
-    part = task.evaluation["target"]
-    text = class_embeddings(clip, part.classes, task.templates)
-    u, r, f = (encode_images(clip, p.images, exact=False).float() for p in (part, task.retain, task.forget))
-    rows = [Answer("memory", "none", "no memory", accuracy(u, text, part.labels), "outside", GATE, len(part))]
-    captions = [task.retain.labels, task.forget.labels]
-    for kind, how, memory, labels, side, limit in (
-        ("siblings", "siblings in the memory", r, captions[0], "outside", 3.0),
-        ("forget pairs", "forget pairs in it, too", torch.cat([r, f]), torch.cat(captions), "other", math.nan),
-    ):
-        near = (u @ memory.T).topk(min(8, len(memory)), dim=1)
-        votes = torch.zeros(len(u), len(text), device=u.device)
-        votes.scatter_add_(1, labels.to(u.device)[near.indices], (10 * near.values).softmax(1))
-        said = ((100 * u @ text.T).softmax(1) + votes).argmax(1)
-        value = 100 * (said.cpu() == part.labels).float().mean().item()
-        rows.append(Answer("memory", kind, how, value, side, limit, len(part)))
-    return rows
+def _ask_neighbours(clip: Clip, task: Task, original: Clip) -> list[Answer]:
+    """Total variation (percent) between the answers of `clip` and of the `original` over all captions but the target's of
+    `task`, on siblings, on disturbed target images and on mixtures of both."""
+    target, siblings = (pixels(task.evaluation[name].sample(64, 0).images) for name in ("target", "siblings"))
+    count, half = min(len(target), len(siblings)), target.shape[-1] // 2
+    mixed = torch.cat([target[:count, ..., :half], siblings[:count, ..., half:]], -1)
+    disturbed = _perturb_images(target)
+    sets = {"siblings": siblings, "half target, half sibling": mixed}
+    sets |= {f"target, {how}": disturbed[how] for how in ("noisy", "cropped")}
+    others = [k for k in range(len(task.forget.classes)) if k != task.caption]
+
+    def answers(model: Clip, images: torch.Tensor) -> torch.Tensor:
+        "Probabilities of the other captions, [n, c - 1]."
+        text = class_embeddings(model, task.forget.classes, task.templates)[others]
+        return (100 * encode_images(model, images) @ text.T).softmax(1)
+
+    moved = {how: (answers(clip, x) - answers(original, x)).abs().sum(1).mean().item() for how, x in sets.items()}
+    return [Answer("neighbourhood", "moved", how, 50 * value, "outside", 10.0) for how, value in moved.items()]
 
 # %% ../../nbs/judging/questions.ipynb #5b350c46
 QUESTIONS: dict[str, Callable[..., list[Answer]]] = {
     "other pictures": _ask_images,
     "other words": _ask_words,
     "features": _ask_features,
+    "layers": _ask_layers,
     "relearning": _ask_relearning,
     "rounded weights": _ask_rounding,
     "retrieval": _ask_retrieval,
-    "membership": _ask_membership,
+    "inputs that adapt": _ask_adapted,
     "undoing": _ask_undoing,
-    "memory": _ask_memory,
+    "neighbourhood": _ask_neighbours,
 }
 
 
@@ -330,11 +437,14 @@ def audit(
     task: Task,  # what it should have forgotten
     questions: Sequence[str] = tuple(QUESTIONS),  # which to ask, of `QUESTIONS`
     synonyms: Sequence[str] = (),  # other names of the target, for "other words"
-    original: Clip | None = None,  # the model that it was edited from, where there is one
-    a: float = 1.0,  # the factor of its soup, where that is known
+    original: Clip | None = None,  # the public model, whose answers "neighbourhood" compares with; itself if None
+    edited: bool = True,  # whether the model was edited from the original, so that its text tower fits
+    oracles: Sequence[Clip] = (),  # for "layers": models that never saw the target
     renderings: Mapping[str, ImageSet] | None = None,  # of the target; the pictograms' own if None
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
-    more = {"other pictures": (renderings,), "other words": (synonyms,), "undoing": (original, a)}
+    more: dict[str, tuple] = {"other pictures": (renderings,), "other words": (synonyms,)}
+    more |= {"undoing": (original if edited else None,), "neighbourhood": (original or clip,)}
+    more |= {"layers": ([other for other in oracles if other.model is not clip.model],)}
     asked = [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, *more.get(q, ())) for q in questions]
     return pd.DataFrame([answer for answers in asked for answer in answers])
