@@ -66,17 +66,17 @@ def _paint_edit(edit: "Edit") -> dict[str, Figure]:
 # %% ../../nbs/method/edit.ipynb #c21b7ea4
 def _write_edit(edit: "Edit", folder: Path, record: Mapping[str, object], notes: Sequence[str]) -> Path:
     """Write rows, settings, figures and the report of an `edit` into `folder`; the report's path. settings.json
-    says what is in `record`, `notes` stand below the gate's sentence."""
+    says what is in `record`; `notes` tell of data that was absent."""
     (original, task), rows = edit._before(), edit.rows
     last = str(rows["stage"].iloc[-1])
     took = {"seconds of stages": {s.name: s.info["seconds"] for s in edit.stages if "seconds" in s.info}}
     said = {**record, **edit.info, "siblings used": list(task.siblings), **provenance(original), **took}
-    notes = [*notes, *(f"Alignment: {s.info['alignment']}." for s in edit.stages if "alignment" in s.info)]
-    notes += [s.info["certified"] for s in edit.stages if "certified" in s.info]
+    limits = [f"Alignment: {s.info['alignment']}." for s in edit.stages if "alignment" in s.info]
+    limits += [s.info["certified"] for s in edit.stages if "certified" in s.info]
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in edit.figures.items()}
     save_rows(rows, folder / "results.parquet")
     write_json(folder / "settings.json", said)
-    return write_report(folder, rows, last, task, saved, said, notes)
+    return write_report(folder, rows, last, task, saved, said, limits, notes, bool(edit.stages))
 
 # %% ../../nbs/method/edit.ipynb #137dd01b
 @dataclass
@@ -143,7 +143,7 @@ class Edit(_Judged):
         return _paint_edit(self)
 
     def report(self, folder: Path | str, record: Mapping[str, object] | None = None, notes: Sequence[str] = ()) -> Path:
-        "Write report.html, results.parquet, settings.json (with what is in `record`) and the figures into `folder`; `notes` stand below the gate_sentence."
+        "Write report.html, results.parquet, settings.json (with what is in `record`) and the figures into `folder`; `notes` tell of data that was absent."
         return _write_edit(self, Path(folder), record or {}, notes)
 
     def save(

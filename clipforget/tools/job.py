@@ -7,8 +7,9 @@ __all__ = ['forecast', 'Job', 'start_job']
 
 # %% ../../nbs/tools/job.ipynb #8e045f0e
 import math
+import shlex
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
@@ -98,6 +99,7 @@ class Job(NamedTuple):
     folder: Path  # of the results
     lines: list[str]  # what was left out, and why
     world: Photos | None  # images that a tower without BatchNorm is aligned to
+    command: str  # that asks for this job
     started: float  # of the clock
 
     def forecast(self) -> pd.DataFrame:
@@ -120,7 +122,8 @@ class Job(NamedTuple):
     def leave(self, edit: Edit, expected: pd.DataFrame) -> pd.DataFrame | None:
         "Write what `edit` leaves (report, figures, rows, settings, the patch and, if asked for, the merged model) and say what to open; the seconds `expected` by the forecast beside those of the clock, where there is a forecast."
         took = round(time.perf_counter() - self.started, 1)
-        report = edit.report(self.folder, asdict(self.request) | asdict(self.settings) | {"seconds": took}, self.lines)
+        record = asdict(self.request) | asdict(self.settings) | {"seconds": took, "command": self.command}
+        report = edit.report(self.folder, record, self.lines)
         if edit.stages:
             edit.save_patch(self.folder / "patch.safetensors")
         if self.request.merged:
@@ -129,6 +132,13 @@ class Job(NamedTuple):
         return _beside_the_clock(expected, edit).round(1) if len(expected) else None
 
 # %% ../../nbs/tools/job.ipynb #c1289ce2
+def _command(given: Mapping[str, object]) -> str:
+    "The command line that asks for the parameters `given`, without those at their default."
+    usual = parameter_defaults()
+    told = [f"-p {name} {shlex.quote(str(value))}" for name, value in given.items() if value != usual[name]]
+    return " ".join(["papermill nbs/run.ipynb", *told])
+
+
 def start_job(namespace: MutableMapping[str, Any]) -> Job:
     """The job that the parameters in `namespace`, the notebook's globals(), ask for; says what is forgotten and kept, and
     shows the proposal for a pool. ValueError or FileNotFoundError for what means nothing, or is not there."""
@@ -155,4 +165,5 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         lines = [f"{request.remedy}: {len(task.retain)} pictures of siblings in the place of {drawn}", *lines]
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
-    return Job(request, settings, clip, task, folder, lines, Photos.of(files, clip.frame) if files else None, started)
+    world, command = Photos.of(files, clip.frame) if files else None, _command(given)
+    return Job(request, settings, clip, task, folder, lines, world, command, started)
