@@ -64,6 +64,14 @@ PARTS: dict[str, list[str | Listing]] = {
         ("Library: tools", "Files, settings, figures, tables, runs.", ["tools/"]),
     ],
 }
+FOLDED = (
+    "experiments",
+    "method",
+    "data",
+    "judging",
+    "rivals",
+    "tools",
+)  # folders where code that does not teach is folded
 TASKS = {  # an executed copy of the main job is called by what it does
     "run-grocery": "Forget a product",
     "run-style": "Forget a class in one style",
@@ -206,8 +214,16 @@ def for_the_site(html: str) -> str:
     return html
 
 
-def cleaned(notebook: dict) -> dict:
-    """The notebook without nbdev's flags, hidden cells and error streams; imports are folded into one cell, notes beside the code go to the margin."""
+def is_aside(source: str, place: str) -> bool:
+    """Whether the code of a cell is folded on a page in the folder `place`: all of an experiment's, whose figures and tables are what counts; elsewhere tests and the drawing of figures, unless they are part of the library."""
+    exported = re.search(r"^#\|\s*export", source, re.MULTILINE)
+    return place == "experiments" or (
+        not exported and bool(re.search(r"^\s*(assert|test_\w+\()|\b(plt|sns|ax|fig)\.", source, re.MULTILINE))
+    )
+
+
+def cleaned(notebook: dict, place: str = "") -> dict:
+    """The notebook, of the folder `place`, without nbdev's flags, hidden cells and error streams; imports are folded into one cell, code that does not teach is folded, notes beside the code go to the margin."""
     cells: list[dict] = []
     before = ""
     for cell in filter(shown, notebook["cells"]):
@@ -219,6 +235,8 @@ def cleaned(notebook: dict) -> dict:
         if cell["cell_type"] != "code":
             cells.append(cell)
             continue
+        if place and is_aside("".join(cell["source"]), place):
+            cell["metadata"].setdefault("tags", []).append("hide-input")
         cell["source"] = FLAG.sub("", "".join(cell["source"])).strip("\n")
         cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
         for data in (o["data"] for o in cell["outputs"] if "text/html" in o.get("data", {})):
@@ -246,7 +264,7 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
     """Write the clean copy, with a link to the reference of the module that it exports, and return the page's title."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
-    pages = cleaned(notebook)
+    pages = cleaned(notebook, path.parent.name if path.parent.name in FOLDED else "")
     if path.parent.name == "_executed":  # copies of nbs/run.ipynb, two folders deeper than it
         first = notebook["cells"][0]
         first["source"] = "".join(first["source"]).replace(title_of(notebook), TASKS[path.stem], 1)

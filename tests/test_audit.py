@@ -163,7 +163,11 @@ def test_no_oracle_hides(who):
 def test_what_the_page_says_of_our_edits_is_in_the_answers():
     """The counts of verdicts that the committed page prints are those of the committed answers."""
     printed = "".join(
-        o.text for c in read_nb(PAGE).cells if c.cell_type == "code" for o in c.outputs if o.output_type == "stream"
+        "".join(o.text)
+        for c in read_nb(PAGE).cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if o.output_type == "stream"
     )
     verdicts = [judge(table, telling())["verdict"] for _, table in committed_tables("clipforget")]
     assert f"Our edits hidden on none: {verdicts.count('hidden')} of {len(verdicts)}" in printed

@@ -28,6 +28,17 @@ def test_every_page_of_the_project_is_there(pages):
         assert (html / notebook.relative_to(ROOT)).with_suffix(".html") in pages, notebook.name
 
 
+def test_the_margin_has_four_parts_and_few_links(pages):
+    """At most twenty are in sight; what a listing leads to stays folded under it."""
+    (margin,) = next(page for path, page in pages.items() if path.name == "index.html").select("nav.bd-links")
+    parts = margin.select("p.caption")
+    assert [part.text.strip() for part in parts] == ["Start", "Tasks", "Concepts", "Reference"]
+    entries = [li for part in parts for li in part.find_next_sibling("ul").find_all("li", recursive=False)]
+    assert len(entries) <= 20
+    folded = [li for li in entries if li.select("li")]
+    assert folded and all(li.select("details:not([open])") or li.select("input:not([checked])") for li in folded)
+
+
 def test_nothing_comes_from_elsewhere(pages):
     for path, page in pages.items():
         loaded = [

@@ -216,7 +216,7 @@ def _cka(x: np.ndarray, y: np.ndarray) -> float:
     norm = np.linalg.norm
     return 100 * float(norm(x.T @ y) ** 2 / (norm(x.T @ x) * norm(y.T @ y)))
 
-
+# %% ../../nbs/judging/questions.ipynb #4674a0fd
 def _ask_layers(clip: Clip, task: Task, oracles: Sequence[Clip] = ()) -> list[Answer]:
     """Behind each part of the tower of `clip`: a linear probe from 16 images a side, target of `task` against siblings;
     and the mean CKA with those `oracles` that are built alike, on held-out target and sibling images."""
@@ -337,7 +337,7 @@ def _learn_prompt(clip: Clip, task: Task, shots: int, words: int = 4, steps: int
     finally:
         handle.remove()
 
-
+# %% ../../nbs/judging/questions.ipynb #5c8afc04
 def _perturbation(
     clip: Clip, images: torch.Tensor, text: torch.Tensor, goals: torch.Tensor, steps: int = 40
 ) -> torch.Tensor:

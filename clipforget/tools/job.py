@@ -90,7 +90,7 @@ def _beside_the_clock(expected: pd.DataFrame, edit: Edit) -> pd.DataFrame:
 
 # %% ../../nbs/tools/job.ipynb #69181c5f
 class Job(NamedTuple):
-    "A run: what is asked for (`request`, `settings`), the original `clip`, the `task`, the `folder` of the results, `lines` on what was left out, images of the `world`, and when it `started`."
+    "A run: what is asked for (`request`, `settings`), the original `clip`, the `task`, the `folder` of the results, `lines` on what was left out, images of the `world`, the `command` that asks for it, and when it `started`."
 
     request: Request  # what is forgotten, of which model
     settings: Settings  # of the stages
@@ -131,14 +131,14 @@ class Job(NamedTuple):
         print(f"{took} s. Open {short_path(report)}")
         return _beside_the_clock(expected, edit).round(1) if len(expected) else None
 
-# %% ../../nbs/tools/job.ipynb #c1289ce2
+# %% ../../nbs/tools/job.ipynb #64fb44b8
 def _command(given: Mapping[str, object]) -> str:
     "The command line that asks for the parameters `given`, without those at their default."
     usual = parameter_defaults()
     told = [f"-p {name} {shlex.quote(str(value))}" for name, value in given.items() if value != usual[name]]
     return " ".join(["papermill nbs/run.ipynb", *told])
 
-
+# %% ../../nbs/tools/job.ipynb #c1289ce2
 def start_job(namespace: MutableMapping[str, Any]) -> Job:
     """The job that the parameters in `namespace`, the notebook's globals(), ask for; says what is forgotten and kept, and
     shows the proposal for a pool. ValueError or FileNotFoundError for what means nothing, or is not there."""

@@ -10,11 +10,11 @@ __all__ = ['PAPER_COLUMNS', 'PAPER_TABLE', 'plot_stages', 'plot_frontier', 'plot
 import base64
 import html
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,25 +32,40 @@ from .files import PACKAGE, write_atomic
 from .settings import GATE
 
 # %% ../../nbs/tools/report.ipynb #8f4b8dfe
-def _finish(figure: Figure, x: str, y: str, title: str) -> Figure:
-    "A figure of percentages with its labels, and its legend at the right."
-    figure.axes[0].set_ylim(-3, 103)
-    figure.axes[0].legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
-    label(figure.axes[0], x, y, title)
-    return figure
-
-
 def plot_stages(rows: pd.DataFrame) -> Figure:
-    "Accuracy of every column after every stage, with the number of its images, from `rows`, the tidy ones of one run."
-    figure, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
-    table, marks = rows.pivot_table("value", "stage", "column", sort=False), cycle("osD^vPX*<>")
-    for column, n in rows.groupby("column", sort=False)["n"].first().items():
-        role = "target" if column.startswith("target") else "siblings" if column == "siblings" else "suite"
-        form = f"{next(marks)}{'--' if column == 'target, other style' else '-'}"
-        width, name = 2 if role != "suite" else 1.2, f"{column} (n = {n:,})"
-        ax.plot(table[column], form, color=COLOURS[role], lw=width, label=name)
-    title = "Stage by stage, on pictures that no stage saw"
-    return _finish(figure, "after the stage", "zero-shot accuracy (%)", title)
+    """What is left of the target after every stage (left), and what every other column keeps of its original accuracy
+    (right), from `rows`, the tidy ones of one run."""
+    table, n = rows.pivot_table("value", "stage", "column", sort=False), rows.groupby("column", sort=False)["n"].first()
+    targets = [c for c in table if c.startswith("target")]
+    kept = 100 * (table / table.iloc[0]).drop(columns=targets)
+    kept = kept.iloc[1:] if len(kept) > 1 else kept
+    size = (9, max(2.8, 0.36 * len(kept.columns) + 1.3))
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained", width_ratios=(1, 1.6))
+    for column, mark in zip(targets, "oX"):
+        left.plot(table[column], f"{mark}-", color=COLOURS["target"], label=f"{column} (n = {n[column]:,})")
+    left.set_ylim(-3, 103)
+    left.tick_params(axis="x", rotation=30)
+    if targets:
+        left.legend(fontsize=8)
+    label(left, "after the stage", "accuracy (%)", "Target: what is left")
+    long = (
+        kept.rename(columns={c: f"{c} (n = {n[c]:,})" for c in kept})
+        .melt(ignore_index=False, var_name="of")
+        .reset_index()
+    )
+    stages = list(long["stage"].unique())
+    look = {
+        "linestyle": "none",
+        "markersize": 5,
+        "markers": list("osD^vPX*")[: len(stages)],
+        "dodge": 0.4 * (len(stages) > 1),
+    }
+    look["palette"] = assign_colours(stages)
+    sns.pointplot(long, x="value", y="of", hue="stage", errorbar=None, ax=right, **look)
+    right.axvline(100, color=COLOURS["bound"], ls="--", lw=1)
+    right.legend(fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")
+    label(right, "kept of the original's accuracy (%)", "", "Everything else: what is kept")
+    return figure
 
 # %% ../../nbs/tools/report.ipynb #de5cbb3b
 def plot_frontier(frontiers: Mapping[str, pd.Series], title: str) -> Figure:
@@ -252,7 +267,7 @@ everything else: retention is what they kept, in percent of the accuracy before.
 accuracy after. The gate: at most {allowed:g} % of the target's pictures are still recognised."""
 _USE = """import clipforget as cf
 clip = cf.load_clip({backbone!r})
-edited = cf.apply_patch(clip, "patch.safetensors")  # in this folder"""
+edited = cf.apply_patch(clip, "patch.safetensors")  # a run leaves it here, edit.save_patch writes it"""
 _SHOWN = "Before and after"  # the figure that is not folded
 
 
@@ -264,7 +279,11 @@ def _told(record: Mapping[str, object]) -> str:
 def _head(rows: pd.DataFrame, task: Task, record: Mapping[str, object]) -> dict[str, object]:
     "What a run resolved, by name: a report's first lines."
     first = rows.iloc[0]
-    out = {"Forgotten": f"{task.target}, one of {task.dataset}'s", "Kept, most like it": ", ".join(task.siblings)}
+    out: dict[str, object] = {
+        "Forgotten": task.target,
+        "Data set": task.dataset,
+        "Kept, most like it": ", ".join(task.siblings),
+    }
     out |= {
         "Model": first["backbone"],
         "Method": rows["method"].iloc[-1],
@@ -273,7 +292,7 @@ def _head(rows: pd.DataFrame, task: Task, record: Mapping[str, object]) -> dict[
     out |= {"Made": pd.Timestamp.now().strftime("%Y-%m-%d"), "Command": record.get("command", "")}
     return {k: v for k, v in out.items() if v}
 
-
+# %% ../../nbs/tools/report.ipynb #d1c00afa
 def _limits(rows: pd.DataFrame, stage: str, notes: Sequence[str], record: Mapping[str, object]) -> list[str]:
     "What the table does not say, a sentence each."
     target = retention_table(rows, stage).loc["target"]
@@ -287,7 +306,20 @@ def _limits(rows: pd.DataFrame, stage: str, notes: Sequence[str], record: Mappin
     audit = record.get("audit")
     return [*out, *([f"The audit's verdict: {audit}."] if audit else []), *notes]
 
+# %% ../../nbs/tools/report.ipynb #7c860541
+def _shown(caption: str, png: Path) -> str:
+    "A figure under its `caption`, which is HTML already."
+    data = base64.b64encode(png.read_bytes()).decode()
+    return f'<h2>{caption}</h2><img alt="{caption}" src="data:image/png;base64,{data}">'
 
+
+def _page(title: str, body: str) -> str:
+    "A whole page of HTML."
+    meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+    head = f"<head>{meta}<title>{title}</title><style>{_STYLE}</style></head>"
+    return f'<!doctype html><html lang="en">{head}<body><h1>{title}</h1>{body}</body></html>'
+
+# %% ../../nbs/tools/report.ipynb #f946640f
 def write_report(
     folder: Path,  # the page is report.html there
     rows: pd.DataFrame,  # tidy rows with the stage "original"
@@ -304,17 +336,12 @@ def write_report(
     table = lambda frame: f"<div class=scroll>{frame.rename_axis(None).round(1).to_html(na_rep='-')}</div>"
     fold = lambda title, inside: f"<details><summary>{plain(title)}</summary>{inside}</details>"
     listed = lambda lines: f"<ul>{''.join(f'<li>{plain(line)}</li>' for line in lines)}</ul>"
-
-    def shown(caption: str, png: Path) -> str:
-        "A figure with its caption."
-        data = base64.b64encode(png.read_bytes()).decode()
-        return f'<h2>{plain(caption)}</h2><img alt="{plain(caption)}" src="data:image/png;base64,{data}">'
-
+    shown = lambda names: "".join(_shown(plain(name), figures[name]) for name in names)
     parts = [f'<p class="verdict {"passed" if passed else "failed"}">{plain(text)}</p>']
     parts.append(
         "<p>" + "<br>".join(f"<b>{plain(k)}</b>: {plain(v)}" for k, v in _head(rows, task, record).items()) + "</p>"
     )
-    parts += [shown(caption, png) for caption, png in figures.items() if caption == _SHOWN]
+    parts.append(shown([name for name in figures if name == _SHOWN]))
     parts.append(
         f"<h2>What it cost</h2>{table(retention_table(rows, stage))}<p>{plain(_TERMS.format(allowed=GATE))}</p>"
     )
@@ -331,14 +358,10 @@ def write_report(
         ", patch.safetensors (the edit)" if patch else ""
     )
     parts.append(f"<p>Beside this page: {plain(files)}.</p>")
-    folded = "".join(shown(caption, png) for caption, png in figures.items() if caption != _SHOWN)
+    folded = shown([name for name in figures if name != _SHOWN])
     parts.append(fold("Stage by stage: accuracy in %, layers, losses, features", table(score_table(rows)) + folded))
     parts.append(fold("All settings, versions and seconds", f"<pre>{plain(_told(record))}</pre>"))
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width,initial-scale=1"><title>Forgetting {plain(task.target)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Forgetting &ldquo;{plain(task.target)}&rdquo;</h1>{''.join(parts)}</body></html>"
-    )
+    page = _page(plain(f"Forgetting “{task.target}”"), "".join(parts))
     with write_atomic(Path(folder) / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return Path(folder) / "report.html"
