@@ -387,6 +387,12 @@ def lighten(html: Path) -> None:
         script.unlink()
     for picture in (html / "_images").glob("*.png"):
         few_colours(picture)
+    for page in html.rglob("*.html"):  # the theme's toggles have no words
+        text = page.read_text(encoding="utf-8")
+        named = text.replace(
+            '<summary><span class="toctree-toggle"', '<summary aria-label="pages under it"><span class="toctree-toggle"'
+        )
+        page.write_text(named, encoding="utf-8")
 
 
 def few_colours(path: Path, heavy: int = 60_000) -> None:
