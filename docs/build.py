@@ -222,6 +222,11 @@ def is_aside(source: str, place: str) -> bool:
     )
 
 
+def quiet(cell: dict) -> bool:
+    """Whether a cell is folded code that shows nothing, other than imports."""
+    return cell["cell_type"] == "code" and not cell["outputs"] and "mystnb" in cell["metadata"]
+
+
 def cleaned(notebook: dict, place: str = "") -> dict:
     """The notebook, of the folder `place`, without nbdev's flags, hidden cells and error streams; imports are folded into one cell, code that does not teach is folded, notes beside the code go to the margin."""
     cells: list[dict] = []
@@ -254,6 +259,9 @@ def cleaned(notebook: dict, place: str = "") -> dict:
         if "hide-output" in cell["metadata"].get("tags", []):
             words = {"code_prompt_show": "Show what it prints", "code_prompt_hide": "Hide what it prints"}
             cell["metadata"].setdefault("mystnb", {}).update(words)
+        if not cell["outputs"] and cells and quiet(cells[-1]) and quiet(cell):  # one fold for what stands together
+            cells[-1]["source"] += "\n\n\n" + cell["source"]
+            continue
         if is_prose(cell["outputs"]):
             cell["metadata"].setdefault("tags", []).append("prose")
         cells += split(cell, before)
