@@ -115,20 +115,18 @@ class Job(NamedTuple):
         "The edit; each stage is stored when it is finished, and the same command goes on after the last finished one."
         more = {"reference": self.world, "cache_gb": self.request.cache_gb}
         edit = forget(self.clip, self.task, self.settings, self.request.method, self.folder / "stages", **more)
-        for stage in edit.stages:
-            print(f"{stage.name}: {stage.info}")
+        print(*(f"{stage.name}: {stage.info}" for stage in edit.stages), sep="\n")
         return edit
 
     def leave(self, edit: Edit, expected: pd.DataFrame) -> pd.DataFrame | None:
         "Write what `edit` leaves (report, figures, rows, settings, the patch and, if asked for, the merged model) and say what to open; the seconds `expected` by the forecast beside those of the clock, where there is a forecast."
-        took = round(time.perf_counter() - self.started, 1)
-        record = asdict(self.request) | asdict(self.settings) | {"seconds": took, "command": self.command}
-        report = edit.report(self.folder, record, self.lines)
+        told = {"seconds": round(time.perf_counter() - self.started, 1), "command": self.command}
+        report = edit.report(self.folder, asdict(self.request) | asdict(self.settings) | told, self.lines)
         if edit.stages:
             edit.save_patch(self.folder / "patch.safetensors")
         if self.request.merged:
             edit.save(self.folder / "merged")
-        print(f"{took} s. Open {short_path(report)}")
+        print(f"{told['seconds']} s. Open {short_path(report)}")
         return _beside_the_clock(expected, edit).round(1) if len(expected) else None
 
 # %% ../../nbs/tools/job.ipynb #64fb44b8
@@ -149,8 +147,7 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
     check_data(request)
     files = image_files(Path(request.reference)) if request.reference else []
     if request.reference and not files:
-        advice = "Give a folder with pictures of the world that the model came from."
-        raise ValueError(f"reference={request.reference!r} has no pictures. {advice}")
+        raise ValueError(f"reference={request.reference!r} has no pictures. Give a folder with pictures of the world.")
     folder, clip, started = run_folder(given), load_clip(request.model), time.perf_counter()
     asked = request
     if request.pool:
@@ -165,5 +162,5 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         lines = [f"{request.remedy}: {len(task.retain)} pictures of siblings in the place of {drawn}", *lines]
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
-    world, command = Photos.of(files, clip.frame) if files else None, _command(given)
-    return Job(request, settings, clip, task, folder, lines, world, command, started)
+    world = Photos.of(files, clip.frame) if files else None
+    return Job(request, settings, clip, task, folder, lines, world, _command(given), started)

@@ -276,21 +276,14 @@ def _told(record: Mapping[str, object]) -> str:
     return "\n".join(f"{k}: {v}" for k, v in record.items() if v or isinstance(v, int | float))
 
 
-def _head(rows: pd.DataFrame, task: Task, record: Mapping[str, object]) -> dict[str, object]:
-    "What a run resolved, by name: a report's first lines."
-    first = rows.iloc[0]
-    out: dict[str, object] = {
-        "Forgotten": task.target,
-        "Data set": task.dataset,
-        "Kept, most like it": ", ".join(task.siblings),
-    }
-    out |= {
-        "Model": first["backbone"],
-        "Method": rows["method"].iloc[-1],
-        "Captions": f"{task.labels}, seed {task.seed}",
-    }
+def _head(rows: pd.DataFrame, task: Task, record: Mapping[str, object]) -> str:
+    "What a run resolved, as HTML: a report's first lines."
+    out: dict[str, object] = {"Forgotten": task.target, "Data set": task.dataset}
+    out |= {"Kept, most like it": ", ".join(task.siblings), "Model": rows["backbone"].iloc[0]}
+    out |= {"Method": rows["method"].iloc[-1], "Captions": f"{task.labels}, seed {task.seed}"}
     out |= {"Made": pd.Timestamp.now().strftime("%Y-%m-%d"), "Command": record.get("command", "")}
-    return {k: v for k, v in out.items() if v}
+    lines = [f"<b>{html.escape(k)}</b>: {html.escape(str(v))}" for k, v in out.items() if v]
+    return f"<p>{'<br>'.join(lines)}</p>"
 
 # %% ../../nbs/tools/report.ipynb #d1c00afa
 def _limits(rows: pd.DataFrame, stage: str, notes: Sequence[str], record: Mapping[str, object]) -> list[str]:
@@ -338,25 +331,18 @@ def write_report(
     listed = lambda lines: f"<ul>{''.join(f'<li>{plain(line)}</li>' for line in lines)}</ul>"
     shown = lambda names: "".join(_shown(plain(name), figures[name]) for name in names)
     parts = [f'<p class="verdict {"passed" if passed else "failed"}">{plain(text)}</p>']
-    parts.append(
-        "<p>" + "<br>".join(f"<b>{plain(k)}</b>: {plain(v)}" for k, v in _head(rows, task, record).items()) + "</p>"
-    )
+    parts.append(_head(rows, task, record))
     parts.append(shown([name for name in figures if name == _SHOWN]))
-    parts.append(
-        f"<h2>What it cost</h2>{table(retention_table(rows, stage))}<p>{plain(_TERMS.format(allowed=GATE))}</p>"
-    )
+    terms = plain(_TERMS.format(allowed=GATE))
+    parts.append(f"<h2>What it cost</h2>{table(retention_table(rows, stage))}<p>{terms}</p>")
     if (paper := compare_with_paper(rows, stage)) is not None:
         parts.append(f"<h2>Beside the paper's figures</h2><p>{plain(_PAPER_NOTE)}</p>{table(paper)}")
     parts.append(f"<h2>Limits</h2>{listed(_limits(rows, stage, notes, record))}")
     parts += [fold("Data that was not there or not used", listed(absent))] if absent else []
     if patch:
-        use = plain(_USE.format(backbone=str(rows["backbone"].iloc[0])))
-        parts.append(
-            f"<h2>Load it, undo it</h2><pre>{use}</pre><p>The original is untouched: without the patch you have it.</p>"
-        )
-    files = "results.parquet (the table), settings.json (all below), figures/" + (
-        ", patch.safetensors (the edit)" if patch else ""
-    )
+        use, undo = plain(_USE.format(backbone=str(rows["backbone"].iloc[0]))), "The original is untouched."
+        parts.append(f"<h2>Load it, undo it</h2><pre>{use}</pre><p>{undo} Without the patch you have it.</p>")
+    files = "results.parquet (the table), settings.json, figures/" + (", patch.safetensors (the edit)" if patch else "")
     parts.append(f"<p>Beside this page: {plain(files)}.</p>")
     folded = shown([name for name in figures if name != _SHOWN])
     parts.append(fold("Stage by stage: accuracy in %, layers, losses, features", table(score_table(rows)) + folded))
