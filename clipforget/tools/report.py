@@ -294,7 +294,7 @@ def _limits(rows: pd.DataFrame, stage: str, notes: Sequence[str], record: Mappin
         f"With {hits} of {target['n']:.0f} recognised, up to {target['high']:.1f} % of such pictures may remain (95 %)."
     ]
     out.append(
-        "This is no deletion: training on a few pictures of the target brings it back. Other names for it were not asked."
+        "This is no deletion: training on a few pictures of the target can bring it back. Other names for it were not asked."
     )
     audit = record.get("audit")
     return [*out, *([f"The audit's verdict: {audit}."] if audit else []), *notes]
