@@ -2,12 +2,15 @@
 
 import argparse
 import ast
+import base64
+import gzip
 import json
 import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from html import unescape
 from io import BytesIO
 from pathlib import Path
 
@@ -53,7 +56,10 @@ PARTS: dict[str, list[str | Listing]] = {
         (
             "Library: the method",
             "Each page explains, defines and tests one module.",
-            [*("method/clip", "method/loading", "method/task", "method/adapters", "method/activations"), "method/"],
+            [
+                *("method/clip", "method/loading", "method/task", "method/adapters", "method/activations"),
+                *("method/alignment", "method/"),
+            ],
         ),
         ("Library: data", "Where pictures and tasks come from.", ["data/photos", "data/"]),
         (
@@ -169,6 +175,8 @@ def split(cell: dict, before: str) -> list[dict]:
             meta.setdefault("mystnb", {})["image"] = {"alt": alternative(figure, before)}
             if svg := figure["data"].get("image/svg+xml"):
                 figure["data"]["image/svg+xml"] = small("".join(svg))
+                if "<image" not in figure["data"]["image/svg+xml"]:  # it can turn dark with the page
+                    meta["mystnb"]["image"]["classes"] = "drawing"
         if k:
             meta["tags"] = [*(t for t in meta.get("tags", []) if t != "hide-input"), "remove-input"]
         cells.append({**cell, "id": f"{cell['id']}-{k}" if k else cell["id"], "metadata": meta, "outputs": outputs})
@@ -333,6 +341,7 @@ def write_source(source: Path) -> None:
     for folder in ("README_files", "_static", "_templates"):
         origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
         shutil.copytree(origin, source / folder, dirs_exist_ok=True)
+    write_browser_model(source / "_static" / "browser")
     for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         shutil.copy(page, source / page.name)
     for card in nbs.glob("*/models/*/README.md"):  # pages that only other pages lead to
@@ -351,6 +360,27 @@ def write_source(source: Path) -> None:
     ]
     add_contents(source / "index.ipynb", contents)
     shutil.copy(ROOT / "docs" / "conf.py", source / "conf.py")
+
+
+def write_browser_model(folder: Path) -> None:
+    """What the explorer loads when it is asked to: the runtime and the graph, as scripts, since a page that is opened from a folder may fetch nothing."""
+    runtime = ROOT / "docs" / "vendor" / "onnxruntime-web"
+    as_text = lambda data: base64.b64encode(data).decode()
+    graph = gzip.compress((ROOT / "nbs" / "experiments" / "measured" / "explorer.onnx").read_bytes(), 9, mtime=0)
+    name = "ort-wasm-simd-threaded"
+    parts = {
+        "runtime.js": {
+            "mjs": (runtime / f"{name}.mjs").read_text(encoding="utf-8"),
+            "wasm": as_text((runtime / f"{name}.wasm.gz").read_bytes()),
+        },
+        "graph.js": {"graph": as_text(graph)},
+    }
+    folder.mkdir()
+    shutil.copy(runtime / "ort.wasm.min.js", folder / "ort.js")
+    shutil.copy(runtime / "LICENSE", folder / "ort-LICENSE.txt")
+    for file, part in parts.items():
+        text = f"window.explorerFiles = Object.assign(window.explorerFiles || {{}}, {json.dumps(part)});"
+        (folder / file).write_text(text, encoding="utf-8")
 
 
 def summary_of(path: Path) -> str:
@@ -403,6 +433,29 @@ def lighten(html: Path) -> None:
         page.write_text(named, encoding="utf-8")
 
 
+def write_search_text(html: Path) -> None:
+    """The words of all pages as a script of the search page, which shows the line that it found: the theme would fetch every page for it, which a browser refuses from a folder."""
+    texts = {}
+    for page in sorted(html.rglob("*.html")):
+        found = re.search(r"<article[^>]*>(.*?)</article>", page.read_text(encoding="utf-8"), re.DOTALL)
+        words = re.sub(
+            r"<(script|style|svg|pre)\b.*?</\1>|<a class=\"headerlink.*?</a>|<[^>]*>",
+            " ",
+            found[1] if found else "",
+            flags=re.DOTALL,
+        )
+        texts[f"./{page.relative_to(html).as_posix()}"] = " ".join(unescape(words).split())
+    script = f"""const pageTexts = {json.dumps(texts, ensure_ascii=False)};
+window.fetch = (address) => Promise.resolve({{ text: () => pageTexts[address] }});
+Search.htmlToText = (text) => text;"""
+    (html / "_static" / "searchtext.js").write_text(script, encoding="utf-8")
+    search = html / "search.html"
+    text = search.read_text(encoding="utf-8")
+    search.write_text(
+        text.replace("</body>", '<script src="_static/searchtext.js"></script>\n</body>'), encoding="utf-8"
+    )
+
+
 def few_colours(path: Path, heavy: int = 60_000) -> None:
     """A PNG of at least `heavy` bytes with the 256 colours that suit it best, if that makes it smaller; its notebook keeps all of them."""
     if path.stat().st_size < heavy:
@@ -441,6 +494,7 @@ def main() -> int:
     done = subprocess.run(command, check=False).returncode
     if not done:
         lighten(out / "html")
+        write_search_text(out / "html")
     return done
 
 

@@ -43,7 +43,6 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}  # the theme's script complains of an empty one
 html_copy_source = False
 html_show_sourcelink = False
-html_show_search_summary = False  # they are fetched, which a browser refuses from files
 html_math_renderer = "mathml"
 nb_code_prompt_show = "Show imports"
 nb_code_prompt_hide = "Hide imports"

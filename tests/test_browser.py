@@ -1,6 +1,8 @@
 """The site in headless Chromium without a network: no page complains, fits narrow and wide, light and dark, search and slider work, axe-core finds nothing serious."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="make browser-test installs playwright and axe-playwright-python"
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 READ = (
@@ -143,6 +146,8 @@ def test_the_search_finds_soup(html, browser):
         "restoring" in link
         for link in page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.href)")
     )
+    page.wait_for_selector("#search-results p.context", timeout=10_000)
+    assert any("soup" in line.lower() for line in page.locator("#search-results p.context").all_inner_texts())
     assert not said
 
 
@@ -157,11 +162,53 @@ def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
     assert page.inner_text(".explorer output") == "a = 0.0"
     assert said_by() != edited and page.inner_text(".explorer-card") != names
     chosen = page.locator(".explorer-said", has_text="restoring")
-    assert chosen.inner_text().startswith("▲ restoring, the third stage, chose a = 0.")
+    stored = json.loads((ROOT / "nbs" / "experiments" / "measured" / "explorer.json").read_text(encoding="utf-8"))
+    assert chosen.inner_text() == f"▲ restoring, the third stage, chose a = {stored['targets'][0]['a']:.2f}."
     page.locator(".explorer input[type=radio]").last.check()  # after forgetting, where nothing is restored
     assert chosen.count() == 0
     page.keyboard.press("Tab")
     assert not said
+
+
+def test_the_explorer_computes_in_the_page(html, browser):
+    """The graph, run by the browser, says of a stored picture what the page's cell stored; a drawing and a damaged file are answered."""
+    page, said = opened(browser, html / "nbs" / "guide" / "explorer.html")
+    assert sum(f.stat().st_size for f in (html / "_static" / "browser").glob("*.js")) <= 12e6
+    page.get_by_role("button", name="Load the model").click()
+    page.locator(".explorer-sheet").wait_for(timeout=90_000)
+    lists = page.locator(".explorer-both ol")
+    names = lambda k: lists.nth(k).locator(".explorer-name").all_inner_texts()
+    page.wait_for_function("document.querySelectorAll('.explorer-both li').length === 10", timeout=60_000)
+    first = page.locator(".explorer-cards .explorer-card").first
+    bare = lambda texts: [t.removeprefix("✓ ") for t in texts]
+    page.wait_for_timeout(1_000)
+    original, edited = names(0), names(1)
+    target = page.locator(".explorer input[type=radio]:checked").first.locator("xpath=..").inner_text().strip()
+    assert original[0] == target != edited[0]
+    assert (
+        edited[0] == bare(first.locator(".explorer-name").all_inner_texts())[0]
+    )  # the slider stands at the edited model
+    page.locator(".explorer-slider input").focus()
+    page.keyboard.press("Home")
+    page.wait_for_function(
+        f"document.querySelectorAll('.explorer-both ol')[1].innerText.includes({target!r})", timeout=30_000
+    )
+    assert names(1) == names(0) and names(0)[0] == bare(first.locator(".explorer-name").all_inner_texts())[0]
+    page.get_by_role("button", name="Clear").click()
+    page.locator(".explorer-sheet").hover()
+    page.mouse.down()
+    page.mouse.move(*[v + 40 for v in page.locator(".explorer-sheet").bounding_box().values()][:2])
+    page.mouse.up()
+    page.wait_for_timeout(2_000)
+    assert names(0) != original
+    page.locator(".explorer-tools input[type=file]").set_input_files(
+        {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"}
+    )
+    page.get_by_text("That is no picture that this browser can open").wait_for(timeout=10_000)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 361
+    assert not said
+    page.close()
 
 
 @pytest.mark.parametrize("name", READ)

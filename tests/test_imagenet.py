@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.reminding import _alignment_aims
+from clipforget.method.alignment import _alignment_aims
 from clipforget.method.clip import class_embeddings
 from clipforget.method.loading import load_clip
 from clipforget.data.subgroups import wordnet_task

@@ -130,7 +130,7 @@ def test_sentences_wrap_and_columns_do_not(pages):
     printed = lambda page, words: next(p for p in page.select("div.cell_output pre") if words in p.text)
     sentence = printed(by_name["audit.html"], "is forgotten by name")
     assert max(map(len, sentence.text.splitlines())) > 300 and sentence.find_parent(class_="tag_prose")
-    columns = printed(by_name["reminding.html"], "no alignment")
+    columns = printed(by_name["alignment.html"], "no alignment")
     assert not columns.find_parent(class_="tag_prose")
 
 
