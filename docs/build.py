@@ -57,8 +57,8 @@ PARTS: dict[str, list[str | Listing]] = {
             "Library: the method",
             "Each page explains, defines and tests one module.",
             [
-                *("method/clip", "method/loading", "method/task", "method/adapters", "method/activations"),
-                *("method/alignment", "method/"),
+                *("method/importance", "method/alignment", "method/clip", "method/loading", "method/task"),
+                *("method/adapters", "method/activations", "method/"),
             ],
         ),
         ("Library: data", "Where pictures and tasks come from.", ["data/photos", "data/"]),
@@ -154,6 +154,30 @@ def alternative(output: dict, before: str) -> str:
     return (said if titled else f"{announced(before)}. {said}").replace("$", "").strip()
 
 
+# On a dark page: paper, words and lines, and the three colours of the palette that are too dark there.
+DARK = {
+    "#ffffff": "#121212",
+    "#262626": "#dddddd",
+    "#000000": "#dddddd",
+    "#333333": "#cccccc",
+    "#424242": "#bbbbbb",
+    "#cccccc": "#4a4a4a",
+    "#332288": "#9184e8",
+    "#882255": "#d43d51",
+    "#0072b2": "#4aa3df",
+}
+RULES = "".join(
+    f'[style*="{kind}: {light}"]{{{kind}: {dark} !important}}'
+    for light, dark in DARK.items()
+    for kind in ("fill", "stroke")
+)
+
+
+def with_dark_colours(svg: str) -> str:
+    """A drawing that takes other colours where its page is dark, which site.css tells it."""
+    return svg.replace("</style>", f"@media (prefers-color-scheme: dark) {{{RULES}}}</style>", 1)
+
+
 def small(svg: str) -> str:
     """A figure without what a browser does not draw: comments, metadata, more than a hundredth of a point."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -174,8 +198,9 @@ def split(cell: dict, before: str) -> list[dict]:
         if figure := next(filter(is_figure, outputs), None):
             meta.setdefault("mystnb", {})["image"] = {"alt": alternative(figure, before)}
             if svg := figure["data"].get("image/svg+xml"):
-                figure["data"]["image/svg+xml"] = small("".join(svg))
-                if "<image" not in figure["data"]["image/svg+xml"]:  # it can turn dark with the page
+                figure["data"]["image/svg+xml"] = svg = small("".join(svg))
+                if "<image" not in svg:
+                    figure["data"]["image/svg+xml"] = with_dark_colours(svg)
                     meta["mystnb"]["image"]["classes"] = "drawing"
         if k:
             meta["tags"] = [*(t for t in meta.get("tags", []) if t != "hide-input"), "remove-input"]
@@ -439,7 +464,7 @@ def write_search_text(html: Path) -> None:
     for page in sorted(html.rglob("*.html")):
         found = re.search(r"<article[^>]*>(.*?)</article>", page.read_text(encoding="utf-8"), re.DOTALL)
         words = re.sub(
-            r"<(script|style|svg|pre)\b.*?</\1>|<a class=\"headerlink.*?</a>|<[^>]*>",
+            r"<(script|style|svg|pre|table)\b.*?</\1>|<a class=\"headerlink.*?</a>|<[^>]*>",
             " ",
             found[1] if found else "",
             flags=re.DOTALL,

@@ -16,7 +16,7 @@ from clipforget.judging.questions import audit
 from clipforget.judging.scores import evaluate
 from clipforget.method.activations import ActivationCache, encode_above, frozen_activations
 from clipforget.method.clip import class_embeddings, encode_images
-from clipforget.method.forgetting import relative_fisher
+from clipforget.method.importance import relative_fisher
 from clipforget.tools.job import forecast
 
 COSINE, POINTS, RANKS = (

@@ -21,7 +21,8 @@ from ..judging.scores import evaluate, frontier, score_table, stage_accuracies
 from .activations import frozen_depth
 from .adapters import load_patch, merge, save_patch
 from .clip import Clip
-from .forgetting import Stage, plot_importance
+from .forgetting import Stage
+from .importance import plot_importance
 from .exchange import OnnxTower, save_onnx, save_transformers
 from .loading import save_local_dir
 from .task import Task

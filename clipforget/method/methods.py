@@ -54,7 +54,8 @@ def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: Images | None)
     what += [task.forget.labels.tolist(), task.retain.labels.tolist()]
     images = [list(p.keys) for p in task.trained_and_calibrated]
     images += [image_keys(part) for part in seen if part is not None]
-    code = code_hash("method.forgetting", "method.alignment", "method.reminding", "method.restoring")
+    stages = ("importance", "forgetting", "alignment", "reminding", "restoring")
+    code = code_hash(*(f"method.{name}" for name in stages))
     return short_hash([asdict(settings), what, images, weights_hash(clip.model), code])
 
 # %% ../../nbs/method/methods.ipynb #b4c03e72

@@ -67,7 +67,8 @@ def use_style() -> None:
     """Set the one seaborn style of the project; every notebook calls it once. In a notebook,
     figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."""
     look = {"figure.figsize": (7, 3.6), "figure.dpi": 80, "savefig.bbox": "tight", "axes.titlelocation": "left"}
-    sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look | {"svg.hashsalt": "clipforget"})
+    look |= {"svg.hashsalt": "clipforget", "axes.formatter.min_exponent": 4}  # ticks in plain numbers on log axes, too
+    sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look)
     set_matplotlib_formats("svg", metadata={"Date": None})
     if (shell := get_ipython()) and (display := shell.display_formatter):
         shown = display.formatters

@@ -26,7 +26,7 @@ from ..data.requests import check_data, make_task, plot_proposal, propose_pool
 from ..method.activations import encode_above, features_above, frozen_activations, layers, part_of, tower_parts
 from ..method.clip import Clip, encode_images, fast, image_features
 from ..method.edit import Edit
-from ..method.forgetting import candidates
+from ..method.importance import candidates
 from ..method.loading import load_clip
 from ..method.task import Task
 from ..rivals.registry import METHODS, forget
