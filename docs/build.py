@@ -72,6 +72,7 @@ PARTS: dict[str, list[str | Listing]] = {
 }
 FOLDED = (
     "experiments",
+    "guide",
     "method",
     "data",
     "judging",

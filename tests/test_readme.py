@@ -92,8 +92,8 @@ def photographs():
     return ours[ours["column"] == "target"], ours[ours["column"] != "target"]
 
 
-def shown_as(r, digits):
-    """The cells of a method's row, with so many digits."""
+def shown_as(r, digits, seconds):
+    """The cells of a method's row, with so many digits; `seconds` are those that one process measured, one method after another."""
     f = lambda column, n=digits: f"{round(r[column], n):.{n}f}"
     return [
         f"{r['gate passed']:.0f} of {r['runs']:.0f}",
@@ -101,7 +101,7 @@ def shown_as(r, digits):
         f"{f('siblings, mean')} ({f('siblings, worst')})",
         f"{f('suite, mean')} ({f('suite, worst')})",
         f("Score, mean", 1),
-        f("seconds"),
+        f"{seconds:.0f}",
     ]
 
 
@@ -118,8 +118,9 @@ def test_first_table_has_the_best_rivals_and_doing_nothing():
     best = table.drop(["clipforget", "do nothing"]).sort_values(["share", "Score, mean"], ascending=False).index[:2]
     shown = tables()[0]
     assert set(shown) == {"clipforget", "do nothing", *best}
+    seconds = read_rows(MEASURED / "seconds.csv").set_index("method")["seconds"]
     for method, cells in shown.items():
-        assert cells == shown_as(table.loc[method], 0), method
+        assert cells == shown_as(table.loc[method], 0, seconds[method]), method
 
 
 def test_what_was_found_is_in_the_results_files():
