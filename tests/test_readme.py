@@ -87,7 +87,7 @@ def photographs():
     columns = ["set", "target", "labels", "column"]
     original = rows[rows["method"] == "do nothing"].set_index(columns)["value"]
     ours = rows[rows["method"] == "clipforget"].set_index(columns)
-    ours["kept"] = (100 * ours["value"] / original).clip(upper=100)
+    ours["kept"] = (100 * ours["value"] / original.loc[ours.index].to_numpy()).clip(upper=100)  # of every seed
     ours = ours.reset_index()
     return ours[ours["column"] == "target"], ours[ours["column"] != "target"]
 
