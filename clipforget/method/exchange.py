@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OPSET', 'HuggingFaceTokenizer', 'from_transformers', 'load_transformers', 'clip_tokenizer', 'to_transformers',
-           'save_transformers', 'save_onnx', 'OnnxTower', 'onnx_features']
+           'save_transformers', 'write_graph', 'save_onnx', 'OnnxTower', 'onnx_features']
 
 # %% ../../nbs/method/exchange.ipynb #9efdf61c
 import json
@@ -446,14 +446,26 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(level)
 
 # %% ../../nbs/method/exchange.ipynb #cdef7d16
-def _write_graph(module: nn.Module, example: torch.Tensor, names: tuple[str, str], file: Path) -> None:
-    "Write `module` as a graph with the input and output called `names`, whose first dimension is free, to `file`."
-    free = ({0: torch.export.Dim("batch", min=1, max=4096)},)
-    named: dict[str, Any] = {"input_names": [names[0]], "output_names": [names[1]], "dynamic_shapes": free}
+def write_graph(
+    module: nn.Module, examples: Mapping[str, torch.Tensor], output: str, file: Path, batch: bool = False
+) -> None:
+    """Write `module` as a graph to `file`; `examples` of its inputs and the `output` give the names. With `batch` the first
+    dimension of the inputs is free. What the exporter notes of each step, with paths of this machine, is left out."""
+    free = tuple({0: torch.export.Dim("batch", min=1, max=4096)} for _ in examples) if batch else None
+    named: dict[str, Any] = {"input_names": [*examples], "output_names": [output], "dynamic_shapes": free}
     with _quiet():
         program: Any = torch.onnx.export(
-            module.eval(), (example,), dynamo=True, opset_version=OPSET, verbose=False, **named
+            module.eval(), (*examples.values(),), dynamo=True, opset_version=OPSET, verbose=False, **named
         )
+    graph = program.model.graph
+    for part in (
+        graph,
+        *graph.all_nodes(),
+        *graph.inputs,
+        *graph.outputs,
+        *(v for n in graph.all_nodes() for v in n.outputs),
+    ):
+        part.metadata_props.clear()
     with write_atomic(file) as temporary:
         program.save(temporary, external_data=False)
 
@@ -478,7 +490,7 @@ def save_onnx(clip: Clip, folder: Path | str, int8: bool = True) -> Path:
     differs = {}
     for name, (encode, example, takes) in towers.items():
         module, file = _UnitFeatures(encode, model), folder / f"{name}.onnx"
-        _write_graph(module, example[:2], (takes, "features"), file)
+        write_graph(module, {takes: example[:2]}, "features", file, batch=True)
         with torch.no_grad():
             plain = torch.cat([module(part) for part in example.split(16)])
         differs[name] = (onnx_features(file, example) - plain).abs().max().item()
