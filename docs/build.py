@@ -261,6 +261,17 @@ def quiet(cell: dict) -> bool:
     return cell["cell_type"] == "code" and not cell["outputs"] and "mystnb" in cell["metadata"]
 
 
+def with_its_answer(cells: list[dict]) -> list[dict]:
+    """The cells of a page, those with the tag "head" right after its first lines: a figure that a notebook computes late, and its sentence, belong to the answer."""
+    at_head = lambda cell: "head" in cell["metadata"].get("tags", [])
+    if not any(map(at_head, cells)):
+        return cells
+    lines, rest = re.match(r"(# .*\n+(?:>.*\n?)*)(.*)", "".join(cells[0]["source"]), re.DOTALL).groups()
+    first, then = {**cells[0], "source": lines}, {**cells[0], "id": f"{cells[0]['id']}-rest", "source": rest.strip()}
+    cells = [then] * bool(then["source"]) + cells[1:]
+    return [first, *filter(at_head, cells), *(cell for cell in cells if not at_head(cell))]
+
+
 def cleaned(notebook: dict, place: str = "") -> dict:
     """The notebook, of the folder `place`, without nbdev's flags, hidden cells and error streams; imports are folded into one cell, code that does not teach is folded, notes beside the code go to the margin."""
     cells: list[dict] = []
@@ -299,7 +310,7 @@ def cleaned(notebook: dict, place: str = "") -> dict:
         if is_prose(cell["outputs"]):
             cell["metadata"].setdefault("tags", []).append("prose")
         cells += split(cell, before)
-    return {**notebook, "cells": cells}
+    return {**notebook, "cells": with_its_answer(cells)}
 
 
 def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:

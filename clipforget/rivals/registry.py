@@ -19,6 +19,7 @@ from ..method.clip import Clip, accuracy, class_embeddings, encode_images
 from ..method.edit import Edit, Method
 from ..method.methods import three_stages
 from ..method.task import ImageSet, Task
+from .answers import ANSWERS
 from .ascent import ASCENT
 from .finetune import calibration_risk
 from .interpolation import INTERPOLATION
@@ -42,7 +43,7 @@ METHODS: dict[str, Method] = {
     PAPER: _STAGES("Zhang et al., CVPR 2025; as far as it is known", stages=_THEIRS),
     "do nothing": Method(lambda clip, task: Edit(clip), (), "nothing", "the original model"),
 }
-METHODS |= ASCENT | INTERPOLATION | TEXT_EDITS | NOISE | SALIENCY | REGULARISED
+METHODS |= ASCENT | INTERPOLATION | TEXT_EDITS | NOISE | SALIENCY | REGULARISED | ANSWERS
 "Every method by its name in tables and in `-p method`."
 
 
