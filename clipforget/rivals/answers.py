@@ -15,7 +15,7 @@ from ..method.edit import Edit, Method
 from ..method.reminding import answer_divergence, contrastive_loss
 from ..method.task import Task
 from ..method.training import trainable_tower
-from .finetune import RATE, RISK, STEPS, descend, finish_edit
+from .finetune import RATE, RISK, descend, finish_edit
 from ..tools.settings import Range
 
 # %% ../../nbs/rivals/answers.ipynb #5bd38994
