@@ -15,11 +15,7 @@ from clipforget.tools.request import run_folder
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
-PAGES = {
-    "ablation": {"groups": "EMA", **SHORT},
-    "siblings": {"cases": "no images, no second stage", **SHORT},
-    "continual": SHORT,
-}
+PAGES = {"siblings": {"cases": "no images, no second stage", **SHORT}, "continual": SHORT}
 
 
 @pytest.fixture()
@@ -104,7 +100,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
 
 WAYS = "one after another, with replay; all at once"
 ON_OTHER_DATA = {
-    "ablation": ({"groups": "k; forget images"}, "9 runs; their files are in"),
+    "ablation": ({"variants": "whole; stage 1 alone; no CutMix"}, "4 runs; their files are in"),
     "siblings": (
         {"cases": "unrelated among them, density; mislabelled; target among them; no images, inversion"},
         "5 runs; their files are in",
@@ -128,7 +124,7 @@ def test_other_data_by_a_parameter(page, tmp_path, tree):
 @pytest.mark.parametrize("page", ON_OTHER_DATA)
 def test_other_data_are_not_published(page):
     with pytest.raises(ValueError, match=r"-p make true and .*targets with -p judge"):
-        executed(page, {"dataset": "style", "judge": "dog, cartoon; horse, photo"}, "on_photos")
+        executed(page, {"dataset": "style", "judge": "dog, cartoon; horse, photo"}, " named_targets(")
 
 
 def test_an_unknown_target_is_refused_before_anything_slow(tree):

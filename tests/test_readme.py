@@ -19,7 +19,7 @@ from clipforget.method import clip
 from clipforget.tools.request import run_folder
 from clipforget.tools.rows import read_rows, tidy_runs
 from clipforget.tools.settings import GATE
-from clipforget.judging.scores import evaluate, method_table, summarise_runs
+from clipforget.judging.scores import evaluate, kept_by_run, method_table, summarise_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "nbs" / "experiments" / "measured"
@@ -125,11 +125,13 @@ def test_first_table_has_the_best_rivals_and_doing_nothing():
 
 def test_what_was_found_is_in_the_results_files():
     told = section("What was found")
-    runs = summarise_runs(read_rows(MEASURED / "ablation.csv")).query("labels == 'coarse'")
-    target, siblings = (runs.set_index("method")[c] for c in ("target", "retention, siblings"))
-    paper = target.loc[["as in the paper"]]
+    runs = read_rows(MEASURED / "ablation.csv")
+    of = {variant: kept_by_run(runs, variant) for variant in runs["method"].unique()}
+    paper, unheld = of["as in the paper"]["left"], of["no forget loss in stage 2"]["left"]
     assert f"leaves {paper.min():.0f} to {paper.max():.0f} % of such a target" in told
-    assert f"siblings under the same caption keep {siblings.loc[['no second stage']].mean():.0f} %" in told
+    assert f"without it {unheld.min():.0f} to {unheld.max():.0f} % of the target stay" in told
+    keeps = [of[variant]["siblings"].mean() for variant in ("whole", "no answers", "stage 1 alone")]
+    assert "keep {:.0f} %, without the answers {:.0f} %, after stage 1 alone {:.0f} %".format(*keeps) in told
     answers = pd.read_csv(MEASURED / "audit.csv").query("question == 'relearning'").set_index("how")
     one, many = (answers.loc[f"{n}, 10 steps", "clipforget"].mean() for n in ("1 picture", "16 pictures"))
     never = answers.loc["1 picture, 10 steps", ["oracle-1", "oracle-2"]].to_numpy().mean()
