@@ -266,7 +266,7 @@ def with_its_answer(cells: list[dict]) -> list[dict]:
     at_head = lambda cell: "head" in cell["metadata"].get("tags", [])
     if not any(map(at_head, cells)):
         return cells
-    lines, rest = re.match(r"(# .*\n+(?:>.*\n?)*)(.*)", "".join(cells[0]["source"]), re.DOTALL).groups()
+    lines, rest = re.match(r"(# [^\n]*\n+(?:>[^\n]*\n?)*)(.*)", "".join(cells[0]["source"]), re.DOTALL).groups()
     first, then = {**cells[0], "source": lines}, {**cells[0], "id": f"{cells[0]['id']}-rest", "source": rest.strip()}
     cells = [then] * bool(then["source"]) + cells[1:]
     return [first, *filter(at_head, cells), *(cell for cell in cells if not at_head(cell))]

@@ -42,13 +42,15 @@ def test_the_margin_has_four_parts_and_few_links(pages):
 def test_a_page_begins_with_its_answer_and_a_figure(pages):
     """Of the pages that the first three parts lead to: a figure, the explorer or the drawing of the stages comes within a few lines."""
     read = [p for p in pages if "nbs" in p.parts and p.parent.name in ("experiments", "guide")]
-    stages = [p for p in pages if p.parent.name == "method" and "You are at stage" in pages[p].text]
+    stages = [p for p in pages if p.parent.name == "method" and "1 forgetting ─" in pages[p].text]
     assert len(read) > 12 and len(stages) == 5
     for path in read + stages:
         article, words = pages[path].select_one("article"), 0
-        drawing = article.select_one("img, .explorer, .highlight pre")
+        drawn = article.select("img, .explorer") + [
+            pre for pre in article.select("pre") if "1 forgetting ─" in pre.text
+        ]
         for text in article.find_all(string=True):
-            if drawing in text.parents or text.find_previous(drawing.name) is drawing:
+            if any(text.find_previous(figure.name) is figure or figure in text.parents for figure in drawn):
                 break
             words += 0 if text.find_parent(("details", "style", "script")) else len(text.split())
         assert words < 150, f"{path.name}: {words} words before the first figure"

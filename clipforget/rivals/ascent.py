@@ -120,6 +120,7 @@ def _munba(
 
 # %% ../../nbs/rivals/ascent.ipynb #810c1b3e
 _WEIGHT = Range(0.1, 10.0, log=True)
+_STOPPED = {"learning_rate": RATE, "cosine": (True, False), "stop_at": RISK}
 ASCENT = {
     "fine-tuning": Method(
         _tune_siblings,
@@ -129,19 +130,14 @@ ASCENT = {
         {"learning_rate": Range(1e-6, 3e-3, log=True), "steps": STEPS},
     ),
     "gradient ascent": Method(
-        _gradient_ascent,
-        ("names", "forget images"),
-        "image tower",
-        "NegGrad",
-        {"learning_rate": RATE, "cosine": (True, False), "stop_at": RISK},
-        calibrates="when to stop",
+        _gradient_ascent, ("names", "forget images"), "image tower", "NegGrad", _STOPPED, calibrates="when to stop"
     ),
     "GradDiff": Method(
         _grad_diff,
         ("names", "forget images", "siblings"),
         "image tower",
         "NegGrad+, GradDiff",
-        {"learning_rate": RATE, "weight": _WEIGHT, "cosine": (True, False), "stop_at": RISK},
+        _STOPPED | {"weight": _WEIGHT},
         calibrates="when to stop",
     ),
     "TARF": Method(
@@ -152,11 +148,6 @@ ASCENT = {
         {"learning_rate": RATE, "steps": STEPS, "weight": _WEIGHT, "fades": Range(0.1, 1.0), "hard": Range(0.1, 1.0)},
     ),
     "MUNBa": Method(
-        _munba,
-        ("names", "forget images", "siblings"),
-        "image tower",
-        "ICCV 2025",
-        {"learning_rate": RATE, "cosine": (True, False), "stop_at": RISK},
-        calibrates="when to stop",
+        _munba, ("names", "forget images", "siblings"), "image tower", "ICCV 2025", _STOPPED, calibrates="when to stop"
     ),
 }
