@@ -120,7 +120,7 @@ def _munba(
 
 # %% ../../nbs/rivals/ascent.ipynb #810c1b3e
 _WEIGHT = Range(0.1, 10.0, log=True)
-_STOPPED = {"learning_rate": RATE, "cosine": (True, False), "stop_at": RISK}
+_STOPPED: dict[str, Range | tuple] = {"learning_rate": RATE, "cosine": (True, False), "stop_at": RISK}
 ASCENT = {
     "fine-tuning": Method(
         _tune_siblings,
