@@ -40,7 +40,7 @@ def test_the_margin_has_four_parts_and_few_links(pages):
 
 
 def test_a_page_begins_with_its_answer_and_a_figure(pages):
-    """Of the pages that the first three parts lead to: a figure, the explorer or the drawing of the stages comes within a few lines."""
+    """In the guide, the experiments and the stages a figure, the explorer or the drawing of the stages comes within a few lines."""
     read = [p for p in pages if "nbs" in p.parts and p.parent.name in ("experiments", "guide")]
     stages = [p for p in pages if p.parent.name == "method" and "1 forgetting ─" in pages[p].text]
     assert len(read) > 12 and len(stages) == 5
