@@ -59,7 +59,6 @@ SMALLEST = Settings(
     remind_steps=1,
     rounds=1,
     answers=0,
-    soup_points=1,
 )
 
 

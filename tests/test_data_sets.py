@@ -17,7 +17,7 @@ from clipforget.method.loading import load_clip
 from clipforget.tools.request import Request
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}
+SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}
 TINY = ("marmoset", "titi", "howler monkey", "spider monkey", "banana")
 ASKED = {  # the data set, what is asked for, its target's caption with coarse labels, its columns' siblings
     "cifar10": ({"subgroup": "jumbojet"}, "airplane"),

@@ -24,7 +24,7 @@ COSINE, POINTS, RANKS = (
     3.0,
     0.98,
 )  # mean cosine of features, percentage points of accuracy, Spearman's correlation
-FEW = {"forget_steps": 8, "remind_steps": 5, "align_steps": 1, "soup_points": 3, "cutmix": 32}
+FEW = {"forget_steps": 8, "remind_steps": 5, "align_steps": 1, "cutmix": 32}
 RIVALS = {
     "text-space adaptation": {"steps": 20},
     "SalUn": {"steps": 3, "share": 0.3},

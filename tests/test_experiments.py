@@ -14,7 +14,7 @@ from clipforget.tools.files import find_page, project_root
 from clipforget.tools.request import run_folder
 from views import write_views
 
-SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}'}
+SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}
 PAGES = {"siblings": {"cases": "no images, no second stage", **SHORT}, "continual": SHORT}
 
 

@@ -24,7 +24,7 @@ from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
 from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2, "layers": 3}
+SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "layers": 3}
 OTHERS = ("tench", "school bus", "banana")
 CPU = torch.device("cpu")
 

@@ -50,7 +50,7 @@ def test_without_other_things_everything_can_be_drawn(clip, own):
 
 
 def test_a_stage_of_other_captions_is_not_taken(clip, own, tmp_path):
-    few = Settings(forget_steps=1, remind_steps=1, align_steps=0, soup_points=1)
+    few = Settings(forget_steps=1, remind_steps=1, align_steps=0)
     stages = lambda: len(list((tmp_path / "stages").glob("1-*")))
     three_stages(clip, of(clip, own), few, tmp_path / "stages")
     three_stages(clip, of(clip, own), few, tmp_path / "stages")
@@ -299,7 +299,7 @@ def test_a_pool_is_sorted_and_shown_by_the_main_job(tmp_path):
         write_views(tmp_path / "heap" / name, name, 12, seed)
     given = {"dataset": "folder", "pool": tmp_path / "heap", "target": "turtle", "siblings": "snake; koala"}
     given |= {"backbone": "emoji-rn", "results": tmp_path / "results", "data_root": tmp_path}
-    given |= {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "soup_points": 2}
+    given |= {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}
     words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb")]
     words += [w for name, value in given.items() for w in ("-p", name, str(value))]
     done = subprocess.run(words, cwd=project_root(), capture_output=True, text=True, timeout=600)

@@ -104,7 +104,6 @@ def test_a_class_in_one_style(model, tree, tmp_path):
         forget_steps=3,
         align_steps=1,
         remind_steps=3,
-        soup_points=3,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     (folder,) = (tmp_path / "style").iterdir()

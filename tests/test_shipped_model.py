@@ -244,7 +244,7 @@ def test_what_all_towers_share_is_computed_once_and_changes_no_answer():
 def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
     clip, cache = load_clip(), ActivationCache()
     task = emoji_task(clip, "violin")
-    short = Settings(forget_steps=2, remind_steps=2, align_steps=1, soup_points=2, layers=2, lowest_part=5)
+    short = Settings(forget_steps=2, remind_steps=2, align_steps=1, layers=2, lowest_part=5)
     three_stages(clip, task, short, cache=cache)
     computed = len(cache.kept)
     shared = three_stages(clip, task, short.replace(margin=0.1), cache=cache)

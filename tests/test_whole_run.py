@@ -29,7 +29,7 @@ from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERMILL = Path(sys.executable).parent / "papermill"
-SHORT = {"forget_steps": 3, "remind_steps": 3, "align_steps": 1, "soup_points": 3, "limit": 50}
+SHORT = {"forget_steps": 3, "remind_steps": 3, "align_steps": 1, "limit": 50}
 
 
 def command(results, output, **parameters):

@@ -54,10 +54,10 @@ def _paint_edit(edit: "Edit") -> dict[str, Figure]:
     for stage in edit.stages:
         if stage.importance is not None:
             figures["Relative Fisher information"] = plot_importance(stage.importance, stage.info["layers"])
-        if stage.name == "restoring" and len(stage.history) > 1:
+        if stage.name == "restoring":
             kept = frontier(stage.history[["target", "siblings"]])["siblings"]
             figures["What could be had"] = plot_frontier({"this edit": kept}, "Walked back, on calibration pictures")
-        elif stage.name != "restoring":
+        else:
             figures[f"{stage.name}: losses"] = plot_history(stage.history, stage.name)
     after = {stage.name: stage.visual for stage in edit.stages} or {"edited": edit.clip.model.visual}
     figures["Before and after"] = plot_examples(original, edit.clip, task)

@@ -87,6 +87,16 @@ class _Lesson:
         return found
 
 # %% ../../nbs/method/reminding.ipynb #6350ed89
+_OWN, _SHARED = 0.25, 0.15  # margins
+
+
+def _margin(task: Task, settings: Settings) -> float:
+    "m (cosine) for the forget loss of `task`, as `settings` have it or by whether siblings share the target's caption."
+    if settings.remind_margin is not None:
+        return settings.remind_margin
+    return _SHARED if torch.isin(task.forget.labels, task.retain.labels).any() else _OWN
+
+
 def _make_lesson(
     clip: Clip, task: Task, pools: Pools, depth: int, settings: Settings, cache: ActivationCache | None
 ) -> _Lesson:
@@ -97,7 +107,7 @@ def _make_lesson(
     text = class_embeddings(clip, task.forget.classes, task.templates)
     captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
     asked = _asked_captions(clip, text) if settings.answers else text
-    return _Lesson(kinds, teacher, text, asked, captions, labels, settings.remind_margin)
+    return _Lesson(kinds, teacher, text, asked, captions, labels, _margin(task, settings))
 
 # %% ../../nbs/method/reminding.ipynb #9527f342
 def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
@@ -168,7 +178,7 @@ def remind(
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
     history, g = list[dict](), torch.Generator().manual_seed(task.seed + 2)
     lesson = _make_lesson(clip, task, pools, depth, settings, cache)
-    info = dict(pools.info)
+    info = pools.info | {"margin": lesson.margin}
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
     weight["forget"] = settings.forget_weight

@@ -28,6 +28,7 @@ from ..method.clip import Clip, encode_images, fast, image_features
 from ..method.edit import Edit
 from ..method.importance import candidates
 from ..method.loading import load_clip
+from ..method.restoring import FACTORS
 from ..method.task import Task
 from ..rivals.registry import METHODS, forget
 from .files import choose, short_path
@@ -74,7 +75,7 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
         "forgetting": (f, f * t["low"] + s.forget_steps * s.batch * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
         "reminding: training": (shown, shown * t["low"] + s.remind_steps * (1 + pools) * s.batch * t["training"]),
-        "restoring": (held, held * (t["exact"] + s.soup_points * t["above"])),
+        "restoring": (held, held * (t["exact"] + len(FACTORS) * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
     return pd.DataFrame([{"step": k, "images": n, "seconds": x} for k, (n, x) in steps.items()]).set_index("step")

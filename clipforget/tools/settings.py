@@ -141,6 +141,7 @@ _GONE = {
     "mirror": "mirrored features were no nearer to models that never saw the target (experiments/audit.ipynb)",
     "strangers": "unrelated images to distil on gave back nothing that the siblings' own did not",
     "retries": "the forget weight rises within the second stage now (method/reminding.ipynb)",
+    "soup_points": "the third stage has one switch now, soup (method/restoring.ipynb)",
     "feature_transfer": "at the defaults it changed nothing on the styles (experiments/photos.ipynb)",
 }
 
@@ -183,7 +184,9 @@ class _Trained(Declared):
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
     weight_growth: float = setting(5.0, "its factor from a round at which the gate fails to the next", 1, 10)
-    remind_margin: float = setting(0.15, "m of the forget loss in stage 2 (cosine)", -2, 2)
+    remind_margin: float | None = setting(
+        None, "m of stage 2 (cosine); None: 0.25, or 0.15 if siblings share the caption", -2, 2
+    )
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
@@ -199,7 +202,7 @@ def _read_json(text: str) -> dict[str, Any]:
 class Settings(_Trained):
     "The settings of the three stages. ValueError for a value of another type or out of bounds."
 
-    soup_points: int = setting(21, "values of a that the soup tries; 1 leaves it out", 1)
+    soup: bool = setting(False, "the smallest a that passes the gate in the place of 1", paper=True)
     allowed_left: float = setting(GATE, "percent of the target that may be left", 0.001, 100)
 
     @classmethod
@@ -220,7 +223,7 @@ class Settings(_Trained):
     @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the paper's value where it is another, and what it is."
-        starts = {"layers": "forgetting", "align_steps": "reminding", "soup_points": "restoring"}
+        starts = {"layers": "forgetting", "align_steps": "reminding", "soup": "restoring"}
         stage, rows = "", []
         for f in dataclasses.fields(cls):
             stage = starts.get(f.name, stage)
