@@ -163,7 +163,10 @@ def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
     assert said_by() != edited and page.inner_text(".explorer-card") != names
     chosen = page.locator(".explorer-said", has_text="restoring")
     stored = json.loads((ROOT / "nbs" / "experiments" / "measured" / "explorer.json").read_text(encoding="utf-8"))
-    assert chosen.inner_text() == f"▲ restoring, the third stage, chose a = {stored['targets'][0]['a']:.2f}."
+    assert (
+        chosen.inner_text()
+        == f"▲ a soup, the third stage if you ask for it, would take a = {stored['targets'][0]['a']:.2f}."
+    )
     page.locator(".explorer input[type=radio]").last.check()  # after forgetting, where nothing is restored
     assert chosen.count() == 0
     page.keyboard.press("Tab")

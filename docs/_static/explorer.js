@@ -236,7 +236,7 @@
         part.style.borderColor = data.palette[n];
         return part;
       }));
-      stopped.textContent = restored === null ? "" : `▲ restoring, the third stage, chose a = ${restored.toFixed(2)}.`;
+      stopped.textContent = restored === null ? "" : `▲ a soup, the third stage if you ask for it, would take a = ${restored.toFixed(2)}.`;
       one.pictures.forEach((picture, j) => shown[j].show(picture.best[stage][k], one.names));
       own.ask();
     }
