@@ -87,14 +87,19 @@ class _Lesson:
         return found
 
 # %% ../../nbs/method/reminding.ipynb #6350ed89
-_OWN, _SHARED = 0.25, 0.15  # margins
+_DEPTH, _LEAST, _MOST = 0.75, 0.15, 0.25  # of the siblings' shortfall; bounds of the margin
 
 
-def _margin(task: Task, settings: Settings) -> float:
-    "m (cosine) for the forget loss of `task`, as `settings` have it or by whether siblings share the target's caption."
+def _margin(task: Task, u_0: torch.Tensor, V: torch.Tensor, settings: Settings) -> float:
+    """m (cosine) for the forget loss, as `settings` have it or by how far the target's captions lie below the
+    best one on the siblings, whose features `u_0` [n, d] are the original's; `V` [c, d] are class embeddings."""
     if settings.remind_margin is not None:
         return settings.remind_margin
-    return _SHARED if torch.isin(task.forget.labels, task.retain.labels).any() else _OWN
+    captions = task.forget.labels.unique()
+    if torch.isin(captions, task.retain.labels).any():
+        return _LEAST
+    shortfall = -torch.stack([margins(u_0, V, y) for y in captions]).mean().item()
+    return min(max(_DEPTH * shortfall, _LEAST), _MOST)
 
 
 def _make_lesson(
@@ -107,7 +112,7 @@ def _make_lesson(
     text = class_embeddings(clip, task.forget.classes, task.templates)
     captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
     asked = _asked_captions(clip, text) if settings.answers else text
-    return _Lesson(kinds, teacher, text, asked, captions, labels, _margin(task, settings))
+    return _Lesson(kinds, teacher, text, asked, captions, labels, _margin(task, teacher[0], text, settings))
 
 # %% ../../nbs/method/reminding.ipynb #9527f342
 def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
@@ -178,7 +183,7 @@ def remind(
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
     history, g = list[dict](), torch.Generator().manual_seed(task.seed + 2)
     lesson = _make_lesson(clip, task, pools, depth, settings, cache)
-    info = pools.info | {"margin": lesson.margin}
+    info = pools.info | {"margin": round(lesson.margin, 3)}
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
     weight["forget"] = settings.forget_weight

@@ -185,7 +185,7 @@ class _Trained(Declared):
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
     weight_growth: float = setting(5.0, "its factor from a round at which the gate fails to the next", 1, 10)
     remind_margin: float | None = setting(
-        None, "m of stage 2 (cosine); None: 0.25, or 0.15 if siblings share the caption", -2, 2
+        None, "m of stage 2 (cosine); None: 0.15 to 0.25, by where the siblings lie", -2, 2
     )
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
