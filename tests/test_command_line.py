@@ -271,7 +271,7 @@ def run_page(name, given, after=None):
 @pytest.mark.parametrize(
     "name, given, answer",
     [
-        ("ablation", {"variants": "no sup"}, "Unknown variant 'no sup'. Did you mean 'no soup'"),
+        ("ablation", {"variants": "one rond"}, "Unknown variant 'one rond'. Did you mean 'one round'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
         ("ablation", {"make": "no"}, "make='no': wanted is true or false."),
         ("run", {"merged": "of"}, "merged='of': wanted is true or false"),

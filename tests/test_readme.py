@@ -128,8 +128,8 @@ def test_what_was_found_is_in_the_results_files():
     runs = read_rows(MEASURED / "ablation.csv")
     of = {variant: kept_by_run(runs, variant) for variant in runs["method"].unique()}
     paper, unheld = of["as in the paper"]["left"], of["no forget loss in stage 2"]["left"]
-    assert f"leaves {paper.min():.0f} to {paper.max():.0f} % of such a target" in told
-    assert f"the original back, and {unheld.min():.0f} to {unheld.max():.0f} % of the target stay" in told
+    assert f"gives the original back: {paper.min():.0f} to {paper.max():.0f} % stay" in told
+    assert f"the target comes back, and {unheld.min():.0f} to {unheld.max():.0f} % of it stay" in told
     keeps = [of[variant]["siblings"].mean() for variant in ("whole", "no answers", "stage 1 alone")]
     assert "keep {:.0f} %, without the answers {:.0f} %, after stage 1 alone {:.0f} %".format(*keeps) in told
     answers = pd.read_csv(MEASURED / "audit.csv").query("question == 'relearning'").set_index("how")
