@@ -277,7 +277,6 @@ def printed(name):
     return "".join(out.get("text", "") for cell in cells if cell.cell_type == "code" for out in cell.outputs)
 
 
-@pytest.mark.xfail(strict=True, reason="not reached: walked back, one training keeps less than the border")
 def test_the_three_stages_keep_what_the_border_keeps_at_every_level():
     (behind,) = re.findall(r"they keep up to (-?\d+) points less than the border", printed("judging/frontier"))
     assert int(behind) <= 0
