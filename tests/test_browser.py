@@ -161,7 +161,7 @@ def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
         page.keyboard.press("ArrowLeft")
     assert page.inner_text(".explorer output") == "a = 0.0"
     assert said_by() != edited and page.inner_text(".explorer-card") != names
-    chosen = page.locator(".explorer-said", has_text="restoring")
+    chosen = page.locator(".explorer-said", has_text="third stage")
     stored = json.loads((ROOT / "nbs" / "experiments" / "measured" / "explorer.json").read_text(encoding="utf-8"))
     assert (
         chosen.inner_text()
