@@ -102,7 +102,7 @@ WAYS = "one after another, with replay; all at once"
 ON_OTHER_DATA = {
     "ablation": ({"variants": "whole; stage 1 alone; no CutMix"}, "4 runs; their files are in"),
     "siblings": (
-        {"cases": "unrelated among them, density; mislabelled; target among them; no images, inversion"},
+        {"cases": "few; target among them; target among them, pseudo-labels; no images, inversion"},
         "5 runs; their files are in",
     ),
     "continual": ({"judge": "turtle, drawn; violin, painted", "ways": WAYS}, "2 runs; their files are in"),
@@ -148,11 +148,11 @@ def test_rivals_refuse_an_unknown_target_before_anything_slow(tree):
 
 
 def test_the_main_job_mends_the_siblings(tmp_path):
-    given = {"results": str(tmp_path), "remedy": "density"}
-    assert "density: 130 pictures of siblings in the place of 160" in said(executed("run", given, "start_job(")[-1:])
-    assert run_folder(given).name.endswith("-density")
-    with pytest.raises(ValueError, match=r"Unknown remedy 'densty'\. Did you mean 'density'"):
-        executed("run", {"remedy": "densty"}, "start_job(")
+    given = {"results": str(tmp_path), "remedy": "inversion"}
+    assert "inversion: 80 pictures of siblings in the place of 160" in said(executed("run", given, "start_job(")[-1:])
+    assert run_folder(given).name.endswith("-inversion")
+    with pytest.raises(ValueError, match=r"Unknown remedy 'inversoin'\. Did you mean 'inversion'"):
+        executed("run", {"remedy": "inversoin"}, "start_job(")
 
 
 def test_a_pair_is_audited_anew(tmp_path, few_pictures):

@@ -44,11 +44,7 @@ class _Asked(Declared):
     siblings: str = setting(
         "", "names to keep, separated by semicolons; by the documented rule if empty", of=("emoji", *_KINDS, _POOL)
     )
-    remedy: str = setting(
-        "none",
-        "for damaged siblings: balance, density, weights, pseudo-labels, inversion (data/remedies.ipynb)",
-        choices=REMEDIES,
-    )
+    remedy: str = setting("none", "for poor siblings: pseudo-labels, inversion (data/remedies.ipynb)", choices=REMEDIES)
     data_root: str = setting("", "where photographs lie; the variable CLIPFORGET_DATA or data/ in the project if empty")
     download: bool = setting(
         False, "cifar10, cifar100: have torchvision fetch it, and compare checksums", of=("cifar10", "cifar100")

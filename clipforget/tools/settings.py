@@ -84,8 +84,8 @@ DATASETS = {
     "folder": _Dataset("own", "RN50-quickgelu/openai"),
 }
 "The data sets that the main job knows."
-REMEDIES = ("none", "balance", "density", "weights", "pseudo-labels", "inversion")
-"What may be done about damaged siblings; see data/remedies.ipynb."
+REMEDIES = ("none", "pseudo-labels", "inversion")
+"What may be done about poor siblings; see data/remedies.ipynb."
 PAPER = "as in the paper"  # the method that takes the paper's values
 
 
