@@ -11,11 +11,10 @@ from execnb.shell import CaptureShell
 
 from clipforget.data import emoji
 from clipforget.tools.files import find_page, project_root
-from clipforget.tools.request import run_folder
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}
-PAGES = {"siblings": {"cases": "no images, no second stage", **SHORT}, "continual": SHORT}
+PAGES = {"siblings": {"cases": "no images", **SHORT}, "continual": SHORT}
 
 
 @pytest.fixture()
@@ -101,10 +100,7 @@ def test_rivals_meet_on_other_data(tmp_path, tree):
 WAYS = "one after another, with replay; all at once"
 ON_OTHER_DATA = {
     "ablation": ({"variants": "whole; stage 1 alone; no CutMix"}, "4 runs; their files are in"),
-    "siblings": (
-        {"cases": "few; target among them; target among them, pseudo-labels; no images, inversion"},
-        "5 runs; their files are in",
-    ),
+    "siblings": ({"cases": "few; target among them; no images"}, "5 runs; their files are in"),
     "continual": ({"judge": "turtle, drawn; violin, painted", "ways": WAYS}, "2 runs; their files are in"),
 }
 
@@ -145,14 +141,6 @@ def test_rivals_refuse_an_unknown_target_before_anything_slow(tree):
     given = {"dataset": "style", "data_root": str(tree), "make": True, "tune_on": "violin, painted"}
     with pytest.raises(ValueError, match=r"Unknown class 'turtel'\. Did you mean 'turtle'"):
         executed("rivals", {**given, "judge": "turtel, drawn"}, "on_photos")
-
-
-def test_the_main_job_mends_the_siblings(tmp_path):
-    given = {"results": str(tmp_path), "remedy": "inversion"}
-    assert "inversion: 80 pictures of siblings in the place of 160" in said(executed("run", given, "start_job(")[-1:])
-    assert run_folder(given).name.endswith("-inversion")
-    with pytest.raises(ValueError, match=r"Unknown remedy 'inversoin'\. Did you mean 'inversion'"):
-        executed("run", {"remedy": "inversoin"}, "start_job(")
 
 
 def test_a_pair_is_audited_anew(tmp_path, few_pictures):

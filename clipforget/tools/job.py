@@ -21,7 +21,6 @@ import pandas as pd
 import torch
 
 from ..data.photos import Photos, image_files, pixels
-from ..data.remedies import apply_remedy
 from ..data.requests import check_data, make_task, plot_proposal, propose_pool
 from ..method.activations import encode_above, features_above, frozen_activations, layers, part_of, tower_parts
 from ..method.clip import Clip, encode_images, fast, image_features
@@ -158,9 +157,6 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         print(f"The pool is sorted as {file} says. Look at it, change it, and run again with -p proposal FILE.")
         plot_proposal(Path(file), pool)
     task, lines = make_task(clip, asked)
-    drawn, task = len(task.retain), apply_remedy(clip, task, request.remedy)
-    if request.remedy != "none":
-        lines = [f"{request.remedy}: {len(task.retain)} pictures of siblings in the place of {drawn}", *lines]
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
     world = Photos.of(files, clip.frame) if files else None

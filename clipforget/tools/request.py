@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import choose, data_folder, project_root, results_folder, short_hash, slug
-from .settings import DATASETS, PAPER, REMEDIES, Declared, Settings, check_names, check_value, setting
+from .settings import DATASETS, PAPER, Declared, Settings, check_names, check_value, setting
 
 # %% ../../nbs/tools/request.ipynb #a2f0793d
 _POOL, _TREE = "folder with a pool", "folder with a target"
@@ -44,7 +44,6 @@ class _Asked(Declared):
     siblings: str = setting(
         "", "names to keep, separated by semicolons; by the documented rule if empty", of=("emoji", *_KINDS, _POOL)
     )
-    remedy: str = setting("none", "for poor siblings: pseudo-labels, inversion (data/remedies.ipynb)", choices=REMEDIES)
     data_root: str = setting("", "where photographs lie; the variable CLIPFORGET_DATA or data/ in the project if empty")
     download: bool = setting(
         False, "cifar10, cifar100: have torchvision fetch it, and compare checksums", of=("cifar10", "cifar100")
@@ -187,7 +186,7 @@ def _part_of_name(text: str, most: int = 60) -> str:
     return short if told else f"{short[:most].strip('-')}-{short_hash(text)}"
 
 # %% ../../nbs/tools/request.ipynb #57d977c9
-_IN_NAME = ("labels", "styles", "subgroup", "method", "remedy")
+_IN_NAME = ("labels", "styles", "subgroup", "method")
 _OUTSIDE = ("dataset", "target", "seed", "backbone", "results", "merged", "cache_gb", "download")
 
 
