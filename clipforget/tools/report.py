@@ -10,6 +10,7 @@ __all__ = ['PAPER_COLUMNS', 'PAPER_TABLE', 'plot_stages', 'plot_frontier', 'plot
 import base64
 import html
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -71,8 +72,9 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
 def plot_frontier(frontiers: Mapping[str, pd.Series], title: str) -> Figure:
     "What is kept of the siblings (percent of the original's) by how much of the target may be left: a line for each of `frontiers`, by name, under a `title`."
     figure, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-    for (name, kept), mark, (_, colour) in zip(frontiers.items(), "osD^vPX*", assign_colours(list(frontiers)).items()):
-        ax.plot(range(len(kept)), kept, f"{mark}-", color=colour, label=name)
+    colours, marks = assign_colours(list(frontiers)), cycle("osD^vPX*<>hp")
+    for (name, kept), mark in zip(frontiers.items(), marks):
+        ax.plot(range(len(kept)), kept, f"{mark}-", color=colours[name], label=name)
     ax.set_xticks(range(len(LEVELS)), [f"{level:g}" for level in LEVELS])
     ax.set_ylim(min(80, *(kept.min() for kept in frontiers.values())) - 3, 103)
     ax.legend(bbox_to_anchor=(1.01, 1), loc="upper left", fontsize=8)
