@@ -1,19 +1,20 @@
-"""Keep a run of nbs/run.ipynb on photographs as a page: its figures and tables without the photographs, which are not ours to give away, and without the path of their folder."""
+"""Keep a run of nbs/run.ipynb on photographs as a page: its figures and tables without the photographs, which are not ours to give away, and without the paths of folders."""
 
 import argparse
 from pathlib import Path
 
 import nbformat
 
-from clipforget.tools.files import data_folder, write_atomic
+from clipforget.tools.files import data_folder, results_folder, write_atomic
 
 EXECUTED = Path(__file__).resolve().parents[1] / "nbs" / "experiments" / "_executed"
 METADATA = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
 
 
 def without_photographs(notebook: nbformat.NotebookNode, whose: str) -> nbformat.NotebookNode:
-    """The notebook with a line in the place of every output that shows pixels, and `data` in the place of the folder's path; error streams and traces of the execution are left out."""
-    notebook = nbformat.reads(nbformat.writes(notebook).replace(str(data_folder()), "data"), as_version=4)
+    """The notebook with a line in the place of every output that shows pixels, and `data` and `results` in the place of the folders' paths; error streams and traces of the execution are left out."""
+    text = nbformat.writes(notebook).replace(str(data_folder()), "data").replace(str(results_folder()), "results")
+    notebook = nbformat.reads(text, as_version=4)
     said = f"[Photographs of {whose}. They are not ours to give away, so this copy leaves them out: run the page to see them.]\n"
     for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata.get("tags", [])}

@@ -58,17 +58,20 @@ def test_only_pages_are_executed(name):
 
 def test_a_kept_run_has_its_figures_and_no_photographs(monkeypatch):
     monkeypatch.setenv("CLIPFORGET_DATA", "/home/somebody/pictures")
+    monkeypatch.setenv("CLIPFORGET_RESULTS", "/home/somebody/runs")
     shows = [
         nbformat.v4.new_output("display_data", {kind: "data"}) for kind in ("image/png", "image/svg+xml", "image/jpeg")
     ]
     bar = nbformat.v4.new_output("stream", name="stderr", text="50 %")
-    where = nbformat.v4.new_output("stream", name="stdout", text="not found below /home/somebody/pictures")
+    where = nbformat.v4.new_output(
+        "stream", name="stdout", text="not found below /home/somebody/pictures; see /home/somebody/runs/emoji"
+    )
     cell = nbformat.v4.new_code_cell(
         "show()", outputs=[*shows, bar, where], metadata={"papermill": {}, "tags": ["parameters"]}
     )
     kept = keep_run.without_photographs(nbformat.v4.new_notebook(cells=[cell]), "PACS").cells[0]
     figure, told, line = kept.outputs
-    assert told.text == "not found below data"
+    assert told.text == "not found below data; see results/emoji"
     assert figure.data == {"image/svg+xml": "data"} and "Photographs of PACS" in line.text
     assert kept.metadata == {"tags": ["parameters"]}
 
