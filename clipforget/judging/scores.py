@@ -155,8 +155,7 @@ def kept_by_run(rows: pd.DataFrame, method: str) -> pd.DataFrame:
     kept = [c for c in wide if c in original and c not in _NOT_KEPT]
     few = (wide.index.get_level_values("labels") == "coarse") & (n < 100) & (wide["target"] * n / 100 < 1.5)
     shares = (100 * wide[kept] / original[kept]).clip(upper=100)
-    forgotten = 100 - 100 * wide["target"] / original["target"]
-    scores = (forgotten + shares.sum(axis=1)) / (1 + shares.notna().sum(axis=1))
+    scores = [score(wide.loc[run].to_dict(), original.loc[run].dropna().to_dict()) for run in wide.index]
     out = pd.DataFrame({"left": wide["target"], "n": n, "gate": (wide["target"] <= GATE) | few, "Score": scores})
     return out.join(shares)[original["target"] >= KNOWN]
 
