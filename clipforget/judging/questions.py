@@ -126,9 +126,17 @@ _WORDINGS = ["{}", "a picture of {}", "a small picture of the {}", "a photo of a
 _WORDINGS += ["this is a {}", "a drawing of {}", "{}, in colour"]
 
 
-def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = ()) -> list[Answer]:
-    """Accuracy (percent) of `clip` on the held-out target images of `task` by wording and by each of `synonyms`, other
-    names of the target; top five; mean rank of the caption; share that is a sibling by its best other name."""
+def _words_above(task: Task) -> list[str]:
+    "The sub-categories of pictograms, that of the target of `task` first; none for other tasks, and where it is the caption."
+    if task.dataset != "emoji" or task.labels == "coarse" or len(task.things) != 1:
+        return []
+    things = load_pictograms()
+    return list(dict.fromkeys([things.subcategories[things.names.index(task.things[0])], *things.subcategories]))
+
+
+def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), above: Sequence[str] = ()) -> list[Answer]:
+    """Accuracy (percent) of `clip` on the held-out target images of `task` by wording, by each of `synonyms`, other
+    names of the target, and among words `above`, the first of which is right; top five; mean rank of the caption."""
     part, caption = task.evaluation["target"], task.caption
     u = encode_images(clip, part.images, exact=False)
     text = class_embeddings(clip, part.classes, task.templates)
@@ -145,12 +153,10 @@ def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = ()) -> list[Ans
     rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
     rows.append(answer("rank", "top five", 100 * (rank < 5).float().mean().item(), "name", math.nan, len(part)))
     rows.append(answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name"))
-    kin = torch.tensor([name in task.siblings for name in part.classes], device=u.device)
-    if task.labels == "coarse":  # target and siblings have one caption
-        return rows
-    similarity[:, caption] = -1
-    value = 100 * kin[similarity.argmax(1)].float().mean().item()
-    return [*rows, answer("kind", "a sibling by its best other name", value, "inside", 10.0, len(part))]
+    if words := list(dict.fromkeys(above)) or _words_above(task):
+        value = accuracy(u, class_embeddings(clip, words, task.templates), torch.zeros_like(part.labels))
+        rows.append(answer("word above", "the word above its name", value, "inside", 10.0, len(part)))
+    return rows
 
 # %% ../../nbs/judging/questions.ipynb #0fae2d21
 # classifiers by name, and how far from the oracles (points) each may be
@@ -436,13 +442,14 @@ def audit(
     task: Task,  # what it should have forgotten
     questions: Sequence[str] = tuple(QUESTIONS),  # which to ask, of `QUESTIONS`
     synonyms: Sequence[str] = (),  # other names of the target, for "other words"
+    above: Sequence[str] = (),  # words above its name, the right one first, for the same; the pictograms' own if empty
     original: Clip | None = None,  # the public model, whose answers "neighbourhood" compares with; itself if None
     edited: bool = True,  # whether the model was edited from the original, so that its text tower fits
     oracles: Sequence[Clip] = (),  # for "layers": models that never saw the target
     renderings: Mapping[str, ImageSet] | None = None,  # of the target; the pictograms' own if None
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
-    more: dict[str, tuple] = {"other pictures": (renderings,), "other words": (synonyms,)}
+    more: dict[str, tuple] = {"other pictures": (renderings,), "other words": (synonyms, above)}
     more |= {"undoing": (original if edited else None,), "neighbourhood": (original or clip,)}
     more |= {"layers": ([other for other in oracles if other.model is not clip.model],)}
     asked = [QUESTIONS[choose("question", q, QUESTIONS)](clip, task, *more.get(q, ())) for q in questions]
