@@ -136,7 +136,8 @@ def _words_above(task: Task) -> list[str]:
 
 def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), above: Sequence[str] = ()) -> list[Answer]:
     """Accuracy (percent) of `clip` on the held-out target images of `task` by wording, by each of `synonyms`, other
-    names of the target, and among words `above`, the first of which is right; top five; mean rank of the caption."""
+    names of the target, and among words `above`, the first of which is right; top five; mean rank of the caption.
+    ValueError for one word above alone."""
     part, caption = task.evaluation["target"], task.caption
     u = encode_images(clip, part.images, exact=False)
     text = class_embeddings(clip, part.classes, task.templates)
@@ -153,7 +154,10 @@ def _ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), above: Sequ
     rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
     rows.append(answer("rank", "top five", 100 * (rank < 5).float().mean().item(), "name", math.nan, len(part)))
     rows.append(answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name"))
-    if words := list(dict.fromkeys(above)) or _words_above(task):
+    words = list(dict.fromkeys(above)) or _words_above(task)
+    if len(words) == 1:
+        raise ValueError(f"above={words!r}: one word alone is always the best. Name words of other things beside it.")
+    if words:
         value = accuracy(u, class_embeddings(clip, words, task.templates), torch.zeros_like(part.labels))
         rows.append(answer("word above", "the word above its name", value, "inside", 10.0, len(part)))
     return rows
