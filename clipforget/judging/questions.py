@@ -26,7 +26,6 @@ from torchvision.transforms import v2
 from ..data.emoji import EVALUATION_SEED, view_set
 from ..data.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
-from .frontier import interpolate_weights
 from ..method.activations import layers, tower_parts
 from clipforget.method.clip import (
     Clip,
@@ -40,9 +39,9 @@ from clipforget.method.clip import (
     normalise,
     tokenizer_of,
 )
-from ..method.reminding import contrastive_loss
+from ..method.reminding import contrastive_loss, fine_tune
 from ..method.task import ImageSet, Task
-from ..method.training import fit, trainable_tower
+from ..method.training import fit
 from ..tools.files import choose
 from ..tools.settings import GATE
 
@@ -251,27 +250,12 @@ def _ask_layers(clip: Clip, task: Task, oracles: Sequence[Clip] = ()) -> list[An
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #d67384e3
-def _fine_tune(clip: Clip, part: ImageSet, text: torch.Tensor, steps: int) -> torch.nn.Module:
-    "The image tower of `clip` after `steps` of cross-entropy on `part`, with class embeddings `text` [c, d]."
-    (visual, weights), g = trainable_tower(clip), torch.Generator().manual_seed(0)
-
-    def loss(step: int) -> torch.Tensor:
-        "Of at most 32 images drawn from `part`."
-        k = torch.randint(len(part), (min(32, len(part)),), generator=g)
-        with fast(clip.device):
-            u = image_features(clip, pixels(part.images[k]), visual)
-        return contrastive_loss(u, text, part.labels[k])
-
-    fit(weights.values(), loss, steps, 1e-4, torch.optim.AdamW, weight_decay=0.0)
-    return visual.requires_grad_(False)
-
-
 def _ask_relearning(clip: Clip, task: Task) -> list[Answer]:
     "Target accuracy (percent) of `clip` after ten steps on 1, 4 or 16 forget images of `task`."
     part, rows = task.evaluation["target"], []
     text = class_embeddings(clip, part.classes, task.templates)
     for count in (1, 4, 16):
-        visual = _fine_tune(clip, task.forget.sample(count, count), text, 10)
+        (visual,) = fine_tune(clip, task.forget.sample(count, count), text, 10)
         value = accuracy(encode_images(clip, part.images, visual, exact=False), text, part.labels)
         how = f"{count} picture{'s' * (count > 1)}, 10 steps"
         rows.append(Answer("relearning", "images", how, value, "inside", 10.0, len(part)))
@@ -401,9 +385,8 @@ def _ask_undoing(clip: Clip, task: Task, original: Clip | None = None, steps: in
     ask("text tower", "the original's text tower", clip, class_embeddings(before, part.classes, task.templates))
     for kind, other in (("siblings", task.retain), *(("others", p) for p in list(task.suite.values())[:1])):
         by = class_embeddings(clip, other.classes, other.templates or task.templates)
-        end = clip.with_visual(_fine_tune(clip, other, by, steps))
-        for factor, far in ((1.0, ""), (3.0, ", 3 times as far")):
-            ask("training", f"{kind}, {steps} steps{far}", interpolate_weights(clip, end, factor), text)
+        for tower, far in zip(fine_tune(clip, other, by, steps, (1.0, 3.0)), ("", ", 3 times as far")):
+            ask("training", f"{kind}, {steps} steps{far}", clip.with_visual(tower), text)
     return rows
 
 # %% ../../nbs/judging/questions.ipynb #71b31118

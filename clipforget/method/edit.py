@@ -65,6 +65,11 @@ def _paint_edit(edit: "Edit") -> dict[str, Figure]:
     return {caption: settle(figure) for caption, figure in figures.items()}
 
 # %% ../../nbs/method/edit.ipynb #c21b7ea4
+_UNDONE = (
+    "Trained further on the siblings, the model recognises {undone:.1f} % of the target's calibration pictures again."
+)
+
+
 def _write_edit(edit: "Edit", folder: Path, record: Mapping[str, object], notes: Sequence[str]) -> Path:
     """Write rows, settings, figures and the report of an `edit` into `folder`; the report's path. settings.json
     says what is in `record`; `notes` tell of data that was absent."""
@@ -74,6 +79,7 @@ def _write_edit(edit: "Edit", folder: Path, record: Mapping[str, object], notes:
     said = {**record, **edit.info, "siblings used": list(task.siblings), **provenance(original), **took}
     limits = [f"Alignment: {s.info['alignment']}." for s in edit.stages if "alignment" in s.info]
     limits += [s.info["certified"] for s in edit.stages if "certified" in s.info]
+    limits += [_UNDONE.format(**s.info) for s in edit.stages if "undone" in s.info]
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in edit.figures.items()}
     save_rows(rows, folder / "results.parquet")
     write_json(folder / "settings.json", said)
