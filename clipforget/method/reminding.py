@@ -6,7 +6,7 @@
 __all__ = ['contrastive_loss', 'answer_divergence', 'fine_tune', 'remind']
 
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -27,16 +27,7 @@ from clipforget.method.activations import (
 )
 from .adapters import merge, trainable
 from .alignment import Pools, make_pools
-from clipforget.method.clip import (
-    TEMPLATES,
-    Clip,
-    Images,
-    accuracy,
-    class_embeddings,
-    encode_images,
-    fast,
-    image_features,
-)
+from .clip import TEMPLATES, Clip, Images, class_embeddings, encode_images, fast, image_features
 from .forgetting import CONFIDENCE, Stage, forget_loss, margins, recognition_risk
 from .task import ImageSet, Task
 from .training import fit, trainable_tower
@@ -138,14 +129,19 @@ def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
     return average
 
 # %% ../../nbs/method/reminding.ipynb #3cbf1de2
+def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> None:
+    "Copy `values` into `weights`."
+    with torch.no_grad():
+        for w, value in zip(weights, values):
+            w.copy_(value)
+
+
 def _train_round(weights: nn.ParameterList, losses: Callable, settings: Settings, told: str) -> None:
     "Adam on `weights` for `remind_steps` steps of `losses`, shown as `told`; then they are their own running average."
     average = _running_average(weights, settings.ema)
     follow = lambda step: average.update_parameters(weights)
     fit(weights, losses, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress=told)
-    with torch.no_grad():
-        for w, mean in zip(weights, average.module.parameters()):
-            w.copy_(mean)
+    _set_weights(weights, average.module.parameters())
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
 _LOOKED_AT = 128  # at most so many pictures
@@ -193,12 +189,18 @@ _FARTHER = 3.0  # times as far as the steps lead
 
 
 def _undone(clip: Clip, task: Task, visual: nn.Module, steps: int) -> float:
-    "Of the target's calibration pictures, the share (percent) that the tower `visual` recognises after `steps` on siblings."
-    edited, part = clip.with_visual(merge(clip.model.visual, visual)), task.calibration_forget
-    part, by = part.sample(_LOOKED_AT, task.seed), class_embeddings(clip, task.retain.classes, task.templates)
+    """How much of the target (percent) comes back where the tower `visual` is trained on siblings for `steps`: the share of
+    its calibration pictures that go by its captions, less that of the siblings' pictures, which should not."""
+    edited = clip.with_visual(merge(clip.model.visual, visual))
+    text = class_embeddings(clip, task.forget.classes, task.templates)
+    by = class_embeddings(clip, task.retain.classes, task.templates)
     (tower,) = fine_tune(edited, task.retain, by, steps, [_FARTHER])
-    text = class_embeddings(clip, part.classes, task.templates)
-    return accuracy(encode_images(edited, part.images, tower, exact=False), text, part.labels)
+    captions, shares = task.forget.labels.unique(), list[float]()
+    for part in (task.calibration_forget, task.calibration_retain):
+        images = part.sample(_LOOKED_AT, task.seed).images
+        answers = (encode_images(edited, images, tower, exact=False) @ text.T).argmax(1).cpu()
+        shares.append(100 * torch.isin(answers, captions).float().mean().item())
+    return round(max(shares[0] - shares[1], 0.0), 1)
 
 # %% ../../nbs/method/reminding.ipynb #99cd7f20
 def _lesson_losses(
@@ -236,7 +238,7 @@ def remind(
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
     visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
-    history, g = list[dict](), torch.Generator().manual_seed(task.seed + 2)
+    history, tried, g = list[dict](), dict[float, list[torch.Tensor]](), torch.Generator().manual_seed(task.seed + 2)
     lesson = _make_lesson(clip, task, pools, depth, settings, cache)
     info, asks = dict(pools.info), settings.undo_steps > 0 and not _share_caption(task)
     del pools  # their pixels are not needed any more
@@ -252,11 +254,14 @@ def remind(
     for turn in range(settings.rounds):
         _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
         gone = _calibration_risk(clip, task, visual, depth, cache) <= _ENOUGH * settings.allowed_left
-        undone = round(_undone(clip, task, visual, settings.undo_steps), 1) if gone and asks else None
-        if (gone and (undone or 0.0) <= settings.allowed_left) or turn + 1 == settings.rounds:
+        if gone and asks:
+            tried[_undone(clip, task, visual, settings.undo_steps)] = [w.detach().clone() for w in weights]
+        if (gone and min(tried, default=0.0) <= settings.allowed_left) or turn + 1 == settings.rounds:
             break
         weight["forget"] *= 1 if gone else settings.weight_growth
         lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson
     info |= {"margin": round(lesson.margin, 3), "rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
-    info |= {} if undone is None else {"undone": undone}
+    if tried:  # the weights by what came back: end with the round that lasts best
+        info["undone"] = min(tried)
+        _set_weights(weights, tried[min(tried)])
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)
