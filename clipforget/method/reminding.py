@@ -184,7 +184,7 @@ def fine_tune(
         towers.append(deepcopy(visual).requires_grad_(False))
     return towers
 
-
+# %% ../../nbs/method/reminding.ipynb #90ff64d8
 _FARTHER = 3.0  # times as far as the steps lead
 
 

@@ -175,7 +175,7 @@ class _Trained(Declared):
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
-    rounds: int = setting(3, "at most so many rounds, while the gate fails or the target comes back", 1, paper=1)
+    rounds: int = setting(3, "at most so many rounds, while one is asked for", 1, paper=1)
     contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1, in_run=False)
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
@@ -184,7 +184,7 @@ class _Trained(Declared):
     remind_margin: float | None = setting(
         None, "m of stage 2 (cosine); None: 0.15 to 0.25, by where the siblings lie", -2, 2
     )
-    undo_steps: int = setting(20, "steps on siblings that must not bring the target back; 0: not tried", 0, paper=0)
+    undo_steps: int = setting(20, "steps on siblings that must not undo the stage; 0: none", 0, paper=0)
     ema: float = setting(0.98, "decay of the average of the weights; 0 takes the last", 0, 1)
 
 # %% ../../nbs/tools/settings.ipynb #8c9aee81
