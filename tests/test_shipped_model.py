@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from clipforget.method.activations import ActivationCache, frozen_depth
-from clipforget.method.adapters import add_adapters
+from clipforget.method import reminding
+from clipforget.method.adapters import add_adapters, trainable
 from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
+from clipforget.method.forgetting import forget
 from clipforget.method.loading import (
     _MODELS,
     _TOKENS,
@@ -252,3 +254,49 @@ def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
     seen = {id(images) for images, _ in cache.kept.values()}
     assert {id(task.forget.images), id(task.retain.images)} <= seen and computed > 0
     assert weights_hash(shared.clip.model) == weights_hash(alone.clip.model) != weights_hash(clip.model)
+
+
+@pytest.mark.parametrize(
+    ("comes_back", "rounds"),
+    [([0.0], 1), ([50.0, 0.5], 2), ([50.0, 10.0, 30.0], 3)],
+    ids=["no", "once", "best of three"],
+)
+def test_a_round_is_added_while_the_target_comes_back_and_the_best_one_stays(clip, monkeypatch, comes_back, rounds):
+    """What is asked after each round is given here; the adapters are those that were there when least came back."""
+    task, small = emoji_task(clip, "turtle"), Settings(remind_steps=2, align_steps=0, cutmix=0, answers=0, batch=8)
+    answers, seen = iter(comes_back), []
+
+    def undone(clip, task, visual, steps):
+        seen.append([w.detach().clone() for w in trainable(visual)])
+        return next(answers)
+
+    monkeypatch.setattr(reminding, "_calibration_risk", lambda *_: 0.0)
+    monkeypatch.setattr(reminding, "_undone", undone)
+    stage = reminding.remind(clip, task, forget(clip, task, small), small)
+    assert stage.info["rounds"] == len(seen) == rounds and stage.info["undone"] == min(comes_back)
+    assert stage.info["final forget weight"] == small.forget_weight  # the gate asked for none of them
+    best = seen[comes_back.index(min(comes_back))]
+    assert all(map(torch.equal, trainable(stage.visual), best))
+    assert rounds == 1 or any(not torch.equal(a, b) for a, b in zip(seen[0], seen[1]))
+
+
+@pytest.mark.parametrize("how", ["turned off", "shared caption"])
+def test_undoing_is_not_asked_where_it_says_nothing(clip, monkeypatch, how):
+    task = emoji_task(clip, "turtle", labels="fine" if how == "turned off" else "coarse")
+    small = Settings(remind_steps=1, align_steps=0, cutmix=0, answers=0, batch=8, undo_steps=20 * (how != "turned off"))
+    monkeypatch.setattr(reminding, "_calibration_risk", lambda *_: 0.0)
+    monkeypatch.setattr(reminding, "_undone", lambda *_: pytest.fail("asked"))
+    info = reminding.remind(clip, task, forget(clip, task, small), small).info
+    assert info["rounds"] == 1 and "undone" not in info
+
+
+def test_fine_tuning_goes_along_one_way_and_leaves_the_model_alone(clip):
+    task = emoji_task(clip, "turtle")
+    before, text = weights_hash(clip.model), class_embeddings(clip, task.retain.classes, task.templates)
+    start, end, far = reminding.fine_tune(clip, task.retain.subset(torch.arange(32)), text, 2, (0.0, 1.0, 3.0))
+    assert weights_hash(clip.model) == before
+    for name, w in clip.model.visual.state_dict().items():
+        a, b, c = (tower.state_dict()[name] for tower in (start, end, far))
+        assert torch.equal(a, w)
+        torch.testing.assert_close(c, w + 3 * (b - w) if w.is_floating_point() else w, rtol=1e-4, atol=1e-6)
+    assert sum(not torch.equal(w, end.state_dict()[name]) for name, w in clip.model.visual.state_dict().items()) > 5
