@@ -39,9 +39,9 @@ from clipforget.method.clip import (
     normalise,
     tokenizer_of,
 )
-from ..method.reminding import contrastive_loss, fine_tune
+from ..method.reminding import contrastive_loss
 from ..method.task import ImageSet, Task
-from ..method.training import fit
+from ..method.training import fine_tune, fit
 from ..tools.files import choose
 from ..tools.settings import GATE
 
