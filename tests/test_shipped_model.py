@@ -258,12 +258,12 @@ def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
 
 @pytest.mark.parametrize(
     ("comes_back", "rounds"),
-    [([0.0], 1), ([50.0, 0.5], 2), ([50.0, 10.0, 30.0], 3)],
-    ids=["no", "once", "best of three"],
+    [([0.0], 1), ([50.0, 0.5], 2), ([50.0, 10.0, 30.0], 3), ([5.0, 50.0, 30.0], 3)],
+    ids=["no", "once", "second of three", "first of three"],
 )
 def test_a_round_is_added_while_the_target_comes_back_and_the_best_one_stays(clip, monkeypatch, comes_back, rounds):
     """What is asked after each round is given here; the adapters are those that were there when least came back."""
-    task, small = emoji_task(clip, "turtle"), Settings(remind_steps=2, align_steps=0, cutmix=0, answers=0, batch=8)
+    task, small = emoji_task(clip, "green heart"), Settings(remind_steps=2, align_steps=0, cutmix=0, answers=0, batch=8)
     answers, seen = iter(comes_back), []
 
     def undone(clip, task, visual, steps):
@@ -274,6 +274,8 @@ def test_a_round_is_added_while_the_target_comes_back_and_the_best_one_stays(cli
     monkeypatch.setattr(reminding, "_undone", undone)
     stage = reminding.remind(clip, task, forget(clip, task, small), small)
     assert stage.info["rounds"] == len(seen) == rounds and stage.info["undone"] == min(comes_back)
+    later = comes_back.index(min(comes_back)) > 0
+    assert stage.info["margin"] == 0.25 if later else 0.15 <= stage.info["margin"] < 0.2  # of the round that stays
     assert stage.info["final forget weight"] == small.forget_weight  # the gate asked for none of them
     best = seen[comes_back.index(min(comes_back))]
     assert all(map(torch.equal, trainable(stage.visual), best))

@@ -208,7 +208,7 @@ def remind(
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
     visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
-    history, tried, g = list[dict](), dict[float, list[torch.Tensor]](), torch.Generator().manual_seed(task.seed + 2)
+    history, tried, g = list[dict](), dict[float, tuple](), torch.Generator().manual_seed(task.seed + 2)
     lesson = _make_lesson(clip, task, pools, depth, settings, cache)
     info, asks = dict(pools.info), settings.undo_steps > 0 and not _share_caption(task)
     del pools  # their pixels are not needed any more
@@ -225,13 +225,13 @@ def remind(
         _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
         gone = _calibration_risk(clip, task, visual, depth, cache) <= _ENOUGH * settings.allowed_left
         if gone and asks:
-            tried[_undone(clip, task, visual, settings.undo_steps)] = [w.detach().clone() for w in weights]
+            tried[_undone(clip, task, visual, settings.undo_steps)] = lesson.margin, [w.data.clone() for w in weights]
         if (gone and min(tried, default=0.0) <= settings.allowed_left) or turn + 1 == settings.rounds:
             break
         weight["forget"] *= 1 if gone else settings.weight_growth
         lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson
-    info |= {"margin": round(lesson.margin, 3), "rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
-    if tried:  # the weights by what came back: end with the round that lasts best
-        info["undone"] = min(tried)
-        _set_weights(weights, tried[min(tried)])
+    margin, kept = tried[min(tried)] if tried else (lesson.margin, weights)  # of the round that lasts best
+    _set_weights(weights, kept)
+    info |= {"margin": round(margin, 3), "rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
+    info |= {"undone": min(tried)} if tried else {}
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)
