@@ -66,7 +66,8 @@ def _paint_edit(edit: "Edit") -> dict[str, Figure]:
 
 # %% ../../nbs/method/edit.ipynb #c21b7ea4
 _UNDONE = (
-    "Trained further on the siblings, the model recognises {undone:.1f} % of the target's calibration pictures again."
+    "Trained further on the siblings, the model calls at most {undone:.1f} % more of the target's calibration pictures "
+    "by its name than of the siblings'."
 )
 
 
