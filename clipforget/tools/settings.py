@@ -175,12 +175,12 @@ class _Trained(Declared):
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_rate: float = setting(0.002, "peak learning rate of stage 2 (Adam, cosine)", 0)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
-    rounds: int = setting(3, "at most so many rounds, while one is asked for", 1, paper=1)
+    rounds: int = setting(3, "at most so many, while the target is there or comes back", 1, paper=1)
     contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1, in_run=False)
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
-    weight_growth: float = setting(5.0, "its factor from a round to the next", 1, 10)
+    weight_growth: float = setting(5.0, "its factor from a round at which the gate fails to the next", 1, 10)
     remind_margin: float | None = setting(
         None, "m of stage 2 (cosine); None: 0.15 to 0.25, by where the siblings lie", -2, 2
     )
