@@ -59,15 +59,8 @@ def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: Images | None)
     return short_hash([asdict(settings), what, images, weights_hash(clip.model), code])
 
 # %% ../../nbs/method/methods.ipynb #b4c03e72
-_TOLD = (
-    "margin",
-    "rounds",
-    "final forget weight",
-    "a",
-    "risk",
-    "gate on calibration",
-    "undone",
-)  # of what the stages chose
+# of what the stages chose
+_TOLD = ("margin", "rounds", "final forget weight", "a", "risk", "gate on calibration", "undone")
 
 
 def three_stages(
