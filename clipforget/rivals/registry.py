@@ -26,7 +26,7 @@ from .interpolation import INTERPOLATION
 from .noise import NOISE
 from .regularised import REGULARISED
 from .saliency import SALIENCY
-from .text_edits import TEXT_EDITS
+from .text_edits import TEXT_EDITS, make_unknown
 from ..tools.files import choose
 from ..tools.settings import GATE, PAPER, Range, Settings
 
@@ -38,9 +38,26 @@ _STAGES = partial(
     Method, three_stages, ("names", "forget images", "siblings"), "image tower", calibrates="the strength"
 )
 _OURS, _THEIRS = Settings(), Settings.read(paper=True)
+
+
+def _stages_and_word(clip: Clip, task: Task, settings: Settings = _OURS, **more: Any) -> Edit:
+    "The three stages, and behind them the target's own word made unknown."
+    edit = three_stages(clip, task, settings, **more)
+    last = make_unknown(edit.clip, task)
+    return Edit(last.clip, info=edit.info | last.info, settings=edit.settings)
+
+
 METHODS: dict[str, Method] = {
     "clipforget": _STAGES("Zhang et al., CVPR 2025; our choices", stages=_OURS),
     PAPER: _STAGES("Zhang et al., CVPR 2025; as far as it is known", stages=_THEIRS),
+    "clipforget, unknown word": Method(
+        _stages_and_word,
+        ("names", "forget images", "siblings"),
+        "both towers",
+        "our stages, and a token put back to before training",
+        calibrates="the strength",
+        stages=_OURS,
+    ),
     "do nothing": Method(lambda clip, task: Edit(clip), (), "nothing", "the original model"),
 }
 METHODS |= ASCENT | INTERPOLATION | TEXT_EDITS | NOISE | SALIENCY | REGULARISED | ANSWERS
