@@ -55,7 +55,7 @@ METHODS: dict[str, Method] = {
         ("names", "forget images", "siblings"),
         "both towers",
         "our stages, and a token put back to before training",
-        calibrates="the strength",
+        calibrates="the strength, the draw",
         stages=_OURS,
     ),
     "do nothing": Method(lambda clip, task: Edit(clip), (), "nothing", "the original model"),

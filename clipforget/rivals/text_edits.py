@@ -11,14 +11,13 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from ..method.clip import Clip, accuracy, encode_images, tokenizer_of
+from ..method.clip import Clip, accuracy, class_embeddings, encode_images, tokenizer_of
 from ..method.edit import Edit, Method
-from ..method.forgetting import margins
-from ..method.forgetting import recognition_risk
+from ..method.forgetting import margins, recognition_risk
 from ..method.task import Task
 from ..method.training import fit
 from .finetune import calibrate, encode_hidden, other_names
-from ..tools.settings import Range
+from ..tools.settings import GATE, Range
 
 # %% ../../nbs/rivals/text_edits.ipynb #9bf52e20
 def _replace_projection(clip: Clip, matrix: torch.Tensor) -> Clip:
@@ -106,26 +105,34 @@ def _null_space(
     return Edit(_replace_projection(clip, edited), info={"strength": strength, **figures})
 
 # %% ../../nbs/rivals/text_edits.ipynb #425ac27e
-def make_unknown(clip: Clip, task: Task, draw: int = 0) -> Edit:
-    """`clip` after the tokens that only the target's caption in `task` has were put back to before training (`draw` is the
-    seed); `info` counts them. ValueError for a text tower without a table of tokens."""
+def make_unknown(clip: Clip, task: Task, draws: int = 8, allowed_risk: float = GATE) -> Edit:
+    """`clip` after the tokens that only the target's caption in `task` has were put back to before training, by the first
+    of so many `draws` that passes the gate on calibration pictures, else by the one of the least risk. `info` counts them.
+    ValueError for a text tower without a table of tokens."""
     text = getattr(clip.model, "text", clip.model)
     if not isinstance(getattr(text, "token_embedding", None), torch.nn.Embedding):
         said = f"{clip.name!r} has no table of tokens in its text tower"
         raise ValueError(f"{said}; to make a word unknown needs one, as all CLIPs of OpenAI's kind have it.")
-    ids, y = tokenizer_of(clip)(task.forget.classes), task.caption
+    names, y, part = task.forget.classes, task.caption, task.calibration_forget
+    ids = tokenizer_of(clip)(names)
     own = sorted({*ids[y].tolist()} - {*torch.cat([ids[:y], ids[y + 1 :]]).flatten().tolist()})
     if not own or (task.retain.labels == y).any():
         return Edit(clip, info={"tokens made unknown": 0})
-    before_training = 0.02 * torch.randn(
-        len(own), text.token_embedding.embedding_dim, generator=torch.Generator().manual_seed(draw)
-    )
+    u, embedded = encode_images(clip, part.images, exact=False), class_embeddings(clip, names, task.templates).clone()
+    tried = dict[float, Clip]()
+    for draw in range(draws):
+        edited = clip.with_text(lambda model, draw=draw: _redraw(model, own, draw))
+        embedded[y] = class_embeddings(edited, [names[y]], task.templates)[0]
+        tried[recognition_risk(margins(u, embedded, part.labels), part.labels)] = edited
+        if min(tried) <= allowed_risk:
+            break
+    return Edit(tried[min(tried)], info={"tokens made unknown": len(own), "draws": len(tried), "risk": min(tried)})
 
-    def forget_tokens(model: torch.nn.Module) -> None:
-        table = getattr(model, "text", model).token_embedding.weight
-        table[own] = before_training.to(table)
 
-    return Edit(clip.with_text(forget_tokens), info={"tokens made unknown": len(own)})
+def _redraw(model: torch.nn.Module, tokens: list[int], draw: int) -> None:
+    "Give `tokens` of the text tower of `model` embeddings as before training; `draw` is the seed."
+    table, g = getattr(model, "text", model).token_embedding.weight, torch.Generator().manual_seed(draw)
+    table[tokens] = (0.02 * torch.randn(len(tokens), table.shape[1], generator=g)).to(table)
 
 # %% ../../nbs/rivals/text_edits.ipynb #4d43102b
 TEXT_EDITS = {
