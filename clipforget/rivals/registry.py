@@ -26,7 +26,7 @@ from .interpolation import INTERPOLATION
 from .noise import NOISE
 from .regularised import REGULARISED
 from .saliency import SALIENCY
-from .text_edits import TEXT_EDITS, make_unknown
+from .text_edits import TEXT_EDITS, _token_table, make_unknown
 from ..tools.files import choose
 from ..tools.settings import GATE, PAPER, Range, Settings
 
@@ -42,9 +42,13 @@ _OURS, _THEIRS = Settings(), Settings.read(paper=True)
 
 def _stages_and_word(clip: Clip, task: Task, settings: Settings = _OURS, **more: Any) -> Edit:
     "The three stages, and behind them the target's own word made unknown."
+    _token_table(clip)  # raises where there is none
     edit = three_stages(clip, task, settings, **more)
-    last = make_unknown(edit.clip, task)
-    return Edit(last.clip, info=edit.info | last.info, settings=edit.settings)
+    last = make_unknown(edit.clip, task, allowed_risk=settings.allowed_left)
+    if last.clip is edit.clip:
+        return replace(edit, info=edit.info | last.info)
+    failed = {"gate on calibration": "failed"} if last.info["risk"] > settings.allowed_left else {}
+    return Edit(last.clip, info=edit.info | last.info | failed, settings=edit.settings)
 
 
 METHODS: dict[str, Method] = {

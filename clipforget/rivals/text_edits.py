@@ -6,6 +6,7 @@
 __all__ = ['TEXT_EDITS', 'make_unknown']
 
 # %% ../../nbs/rivals/text_edits.ipynb #6cace64a
+import math
 from collections.abc import Callable
 
 import torch
@@ -105,34 +106,49 @@ def _null_space(
     return Edit(_replace_projection(clip, edited), info={"strength": strength, **figures})
 
 # %% ../../nbs/rivals/text_edits.ipynb #425ac27e
-def make_unknown(clip: Clip, task: Task, draws: int = 8, allowed_risk: float = GATE) -> Edit:
-    """`clip` after the tokens that only the target's caption in `task` has were put back to before training, by the first
-    of so many `draws` that passes the gate on calibration pictures, else by the one of the least risk. `info` counts them.
-    ValueError for a text tower without a table of tokens."""
-    text = getattr(clip.model, "text", clip.model)
-    if not isinstance(getattr(text, "token_embedding", None), torch.nn.Embedding):
+def _token_table(clip: Clip) -> torch.nn.Embedding:
+    "The token embeddings of the text tower of `clip`. ValueError for a tower without such a table."
+    table = getattr(getattr(clip.model, "text", clip.model), "token_embedding", None)
+    if not isinstance(table, torch.nn.Embedding):
         said = f"{clip.name!r} has no table of tokens in its text tower"
         raise ValueError(f"{said}; to make a word unknown needs one, as all CLIPs of OpenAI's kind have it.")
-    names, y, part = task.forget.classes, task.caption, task.calibration_forget
-    ids = tokenizer_of(clip)(names)
-    own = sorted({*ids[y].tolist()} - {*torch.cat([ids[:y], ids[y + 1 :]]).flatten().tolist()})
-    if not own or (task.retain.labels == y).any():
-        return Edit(clip, info={"tokens made unknown": 0})
-    u, embedded = encode_images(clip, part.images, exact=False), class_embeddings(clip, names, task.templates).clone()
-    tried = dict[float, Clip]()
-    for draw in range(draws):
-        edited = clip.with_text(lambda model, draw=draw: _redraw(model, own, draw))
-        embedded[y] = class_embeddings(edited, [names[y]], task.templates)[0]
-        tried[recognition_risk(margins(u, embedded, part.labels), part.labels)] = edited
-        if min(tried) <= allowed_risk:
-            break
-    return Edit(tried[min(tried)], info={"tokens made unknown": len(own), "draws": len(tried), "risk": min(tried)})
+    return table
+
+
+def _own_tokens(clip: Clip, task: Task) -> list[int]:
+    "The ids of tokens that the target's captions in `task` have, and neither another name nor a template."
+    captions, names = task.forget.labels.unique().tolist(), task.forget.classes
+    others = [name for k, name in enumerate(names) if k not in captions]
+    ids = tokenizer_of(clip)([names[k] for k in captions] + others + [t.format("") for t in task.templates])
+    return sorted({*ids[: len(captions)].flatten().tolist()} - {*ids[len(captions) :].flatten().tolist()})
 
 
 def _redraw(model: torch.nn.Module, tokens: list[int], draw: int) -> None:
     "Give `tokens` of the text tower of `model` embeddings as before training; `draw` is the seed."
     table, g = getattr(model, "text", model).token_embedding.weight, torch.Generator().manual_seed(draw)
     table[tokens] = (0.02 * torch.randn(len(tokens), table.shape[1], generator=g)).to(table)
+
+
+def make_unknown(clip: Clip, task: Task, draws: int = 8, allowed_risk: float = GATE) -> Edit:
+    """`clip` after the tokens that only the target's captions in `task` have were put back to before training, by the first
+    of so many `draws` whose risk on calibration pictures is allowed (percent), else by the one of the least risk. `info`
+    has risk and counts. The same `clip` where there is no such token, or siblings share the caption. ValueError for a
+    text tower without a table of tokens."""
+    _token_table(clip)
+    own, captions, part = _own_tokens(clip, task), task.forget.labels.unique(), task.calibration_forget
+    if not own or torch.isin(task.retain.labels, captions).any():
+        return Edit(clip, info={"tokens made unknown": 0})
+    names, best, least = [task.forget.classes[k] for k in captions.tolist()], clip, math.inf
+    u = encode_images(clip, part.images, exact=False)
+    text = class_embeddings(clip, task.forget.classes, task.templates).clone()
+    for draw in range(draws):
+        edited = clip.with_text(lambda model, draw=draw: _redraw(model, own, draw))
+        text[captions] = class_embeddings(edited, names, task.templates)
+        if (risk := recognition_risk(margins(u, text, part.labels), part.labels)) < least:
+            best, least = edited, risk
+        if least <= allowed_risk:
+            break
+    return Edit(best, info={"tokens made unknown": len(own), "draws": draw + 1, "risk": least})
 
 # %% ../../nbs/rivals/text_edits.ipynb #4d43102b
 TEXT_EDITS = {
