@@ -58,7 +58,7 @@ def test_nothing_given_is_the_committed_audit():
     assert names["task"].target == "hotel" and names["committed"]("clipforget") is not None
 
 
-@pytest.mark.parametrize("given", [{"styles": "openmoji"}, {"siblings": "houses; bank"}])
+@pytest.mark.parametrize("given", [{"styles": "openmoji"}, {"siblings": "houses; bank"}, {"seed": 1}])
 def test_another_task_is_not_answered_by_committed_answers(given):
     assert opened(**given)["committed"]("clipforget") is None
 

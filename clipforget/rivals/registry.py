@@ -69,7 +69,7 @@ METHODS |= ASCENT | INTERPOLATION | TEXT_EDITS | NOISE | SALIENCY | REGULARISED 
 
 
 def list_methods() -> list[str]:
-    "The names of all methods: the three stages at our defaults and as in the paper, doing nothing, and the rivals."
+    "The names of all methods: the three stages at our defaults, with the word made unknown behind them, and as in the paper; doing nothing; the rivals."
     return list(METHODS)
 
 # %% ../../nbs/rivals/registry.ipynb #2247d8f6
