@@ -8,6 +8,7 @@ __all__ = ['TEXT_EDITS', 'make_unknown']
 # %% ../../nbs/rivals/text_edits.ipynb #6cace64a
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -106,12 +107,14 @@ def _null_space(
     return Edit(_replace_projection(clip, edited), info={"strength": strength, **figures})
 
 # %% ../../nbs/rivals/text_edits.ipynb #425ac27e
-def _token_table(clip: Clip) -> torch.nn.Embedding:
-    "The token embeddings of the text tower of `clip`. ValueError for a tower without such a table."
-    table = getattr(getattr(clip.model, "text", clip.model), "token_embedding", None)
+def _token_table(model: torch.nn.Module) -> torch.nn.Embedding:
+    "The token embeddings of the text tower of `model`, a whole CLIP. ValueError for a tower without such a table."
+    table = getattr(getattr(model, "text", model), "token_embedding", None)
     if not isinstance(table, torch.nn.Embedding):
-        said = f"{clip.name!r} has no table of tokens in its text tower"
-        raise ValueError(f"{said}; to make a word unknown needs one, as all CLIPs of OpenAI's kind have it.")
+        raise ValueError(
+            "This model has no table of tokens in its text tower; to make a word unknown needs one, as all CLIPs of "
+            "OpenAI's kind have it."
+        )
     return table
 
 
@@ -125,16 +128,20 @@ def _own_tokens(clip: Clip, task: Task) -> list[int]:
 
 def _redraw(model: torch.nn.Module, tokens: list[int], draw: int) -> None:
     "Give `tokens` of the text tower of `model` embeddings as before training; `draw` is the seed."
-    table, g = getattr(model, "text", model).token_embedding.weight, torch.Generator().manual_seed(draw)
+    table, g = _token_table(model).weight, torch.Generator().manual_seed(draw)
     table[tokens] = (0.02 * torch.randn(len(tokens), table.shape[1], generator=g)).to(table)
 
-
-def make_unknown(clip: Clip, task: Task, draws: int = 8, allowed_risk: float = GATE) -> Edit:
-    """`clip` after the tokens that only the target's captions in `task` have were put back to before training, by the first
-    of so many `draws` whose risk on calibration pictures is allowed (percent), else by the one of the least risk. `info`
-    has risk and counts. The same `clip` where there is no such token, or siblings share the caption. ValueError for a
-    text tower without a table of tokens."""
-    _token_table(clip)
+# %% ../../nbs/rivals/text_edits.ipynb #a2af66d1
+def make_unknown(
+    clip: Clip,  # an original or edited model; it is not changed
+    task: Task,  # its captions and calibration pictures
+    draws: int = 8,  # at most so many
+    allowed_risk: float = GATE,  # percent, on the calibration split
+) -> Edit:
+    """`clip` after the tokens that only the target's captions have were put back to before training, by the first draw
+    whose risk is allowed, else by that of the least risk; `info` has risk and counts. The same `clip` where there is no
+    such token, or siblings share the caption. ValueError for a text tower without a table of tokens."""
+    _token_table(clip.model)
     own, captions, part = _own_tokens(clip, task), task.forget.labels.unique(), task.calibration_forget
     if not own or torch.isin(task.retain.labels, captions).any():
         return Edit(clip, info={"tokens made unknown": 0})
@@ -142,7 +149,7 @@ def make_unknown(clip: Clip, task: Task, draws: int = 8, allowed_risk: float = G
     u = encode_images(clip, part.images, exact=False)
     text = class_embeddings(clip, task.forget.classes, task.templates).clone()
     for draw in range(draws):
-        edited = clip.with_text(lambda model, draw=draw: _redraw(model, own, draw))
+        edited = clip.with_text(partial(_redraw, tokens=own, draw=draw))
         text[captions] = class_embeddings(edited, names, task.templates)
         if (risk := recognition_risk(margins(u, text, part.labels), part.labels)) < least:
             best, least = edited, risk
