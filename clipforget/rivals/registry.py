@@ -42,7 +42,7 @@ _OURS, _THEIRS = Settings(), Settings.read(paper=True)
 
 def _stages_and_word(clip: Clip, task: Task, settings: Settings = _OURS, **more: Any) -> Edit:
     "The three stages, and behind them the target's own word made unknown."
-    _token_table(clip.model)  # raises where there is none
+    _token_table(clip.model, clip.name)  # raises where there is none
     edit = three_stages(clip, task, settings, **more)
     last = make_unknown(edit.clip, task, allowed_risk=settings.allowed_left)
     if last.clip is edit.clip:

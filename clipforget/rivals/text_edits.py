@@ -107,14 +107,12 @@ def _null_space(
     return Edit(_replace_projection(clip, edited), info={"strength": strength, **figures})
 
 # %% ../../nbs/rivals/text_edits.ipynb #425ac27e
-def _token_table(model: torch.nn.Module) -> torch.nn.Embedding:
-    "The token embeddings of the text tower of `model`, a whole CLIP. ValueError for a tower without such a table."
+def _token_table(model: torch.nn.Module, name: str = "this model") -> torch.nn.Embedding:
+    "The token embeddings of the text tower of `model`, a whole CLIP. ValueError, with its `name`, for a tower without such a table."
     table = getattr(getattr(model, "text", model), "token_embedding", None)
     if not isinstance(table, torch.nn.Embedding):
-        raise ValueError(
-            "This model has no table of tokens in its text tower; to make a word unknown needs one, as all CLIPs of "
-            "OpenAI's kind have it."
-        )
+        said = f"{name!r} has no table of tokens in its text tower"
+        raise ValueError(f"{said}; to make a word unknown needs one, as all CLIPs of OpenAI's kind have it.")
     return table
 
 
@@ -141,7 +139,7 @@ def make_unknown(
     """`clip` after the tokens that only the target's captions have were put back to before training, by the first draw
     whose risk is allowed, else by that of the least risk; `info` has risk and counts. The same `clip` where there is no
     such token, or siblings share the caption. ValueError for a text tower without a table of tokens."""
-    _token_table(clip.model)
+    _token_table(clip.model, clip.name)
     own, captions, part = _own_tokens(clip, task), task.forget.labels.unique(), task.calibration_forget
     if not own or torch.isin(task.retain.labels, captions).any():
         return Edit(clip, info={"tokens made unknown": 0})
