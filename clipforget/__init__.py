@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from .data.requests import cifar10_task as cifar10_task
     from .data.requests import cifar100_task as cifar100_task
     from .data.requests import grocery_task as grocery_task
-    from .method.edit import Edit as Edit
-    from .method.edit import apply_patch as apply_patch
-    from .method.exchange import from_transformers as from_transformers
-    from .method.loading import from_open_clip as from_open_clip
-    from .method.loading import load_clip as load_clip
+    from .report.edit import Edit as Edit
+    from .report.edit import apply_patch as apply_patch
+    from .exchange.transformers import from_transformers as from_transformers
+    from .exchange.loading import from_open_clip as from_open_clip
+    from .exchange.loading import load_clip as load_clip
     from .rivals.registry import forget as forget
     from .rivals.registry import list_methods as list_methods
-    from .tools.settings import Settings as Settings
-    from .tools.settings import list_datasets as list_datasets
+    from .core.settings import Settings as Settings
+    from .core.settings import list_datasets as list_datasets
 
-# Threads that wait for others shall sleep, not spin; PyTorch reads it when it is imported. See nbs/tools/threads.ipynb.
+# Threads that wait for others shall sleep, not spin; PyTorch reads it when it is imported. See nbs/core/threads.ipynb.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
-    "load_clip": "method.loading",
-    "from_open_clip": "method.loading",
-    "from_transformers": "method.exchange",
+    "load_clip": "exchange.loading",
+    "from_open_clip": "exchange.loading",
+    "from_transformers": "exchange.transformers",
     "emoji_task": "data.emoji",
     "folder_task": "data.requests",
     "imagenet_task": "data.requests",
@@ -53,12 +53,12 @@ _HOMES = {
     "cifar100_task": "data.requests",
     "grocery_task": "data.requests",
     "style_task": "data.requests",
-    "Settings": "tools.settings",
+    "Settings": "core.settings",
     "forget": "rivals.registry",
-    "Edit": "method.edit",
-    "apply_patch": "method.edit",
+    "Edit": "report.edit",
+    "apply_patch": "report.edit",
     "list_methods": "rivals.registry",
-    "list_datasets": "tools.settings",
+    "list_datasets": "core.settings",
 }
 __all__ = list(_HOMES)
 

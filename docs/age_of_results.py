@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clipforget.tools.files import code_hash
+from clipforget.core.files import code_hash
 
 MEASURED = Path(__file__).resolve().parents[1] / "nbs" / "experiments" / "measured"
 
@@ -19,7 +19,7 @@ def age(table: pd.DataFrame, today: str) -> str:
 
 def main() -> None:
     """A line a table."""
-    today = code_hash("method.methods")
+    today = code_hash("method.three_stages")
     said = {path.name: age(pd.read_csv(path, dtype=str), today) for path in sorted(MEASURED.glob("*.csv"))}
     for name, words in said.items():
         print(f"{name}: {words or 'of the present stages'}")

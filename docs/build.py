@@ -57,11 +57,11 @@ PARTS: dict[str, list[str | Listing]] = {
             "Library: the method",
             "Each page explains, defines and tests one module.",
             [
-                *("method/importance", "method/alignment", "method/clip", "method/loading", "method/task"),
-                *("method/adapters", "method/activations", "method/"),
+                *("method/importance", "method/alignment", "core/clip", "exchange/loading", "core/task"),
+                *("method/adapters", "core/activations", "method/"),
             ],
         ),
-        ("Library: data", "Where pictures and tasks come from.", ["data/photos", "data/"]),
+        ("Library: data", "Where pictures and tasks come from.", ["core/photos", "data/"]),
         (
             "Library: judging and rivals",
             "Scores, questions, verdicts; the other methods.",

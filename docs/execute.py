@@ -7,7 +7,7 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
 
-from clipforget.tools.files import find_page, pages, write_atomic
+from clipforget.core.files import find_page, pages, write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 

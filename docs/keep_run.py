@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 
-from clipforget.tools.files import data_folder, results_folder, write_atomic
+from clipforget.core.files import data_folder, results_folder, write_atomic
 
 EXECUTED = Path(__file__).resolve().parents[1] / "nbs" / "experiments" / "_executed"
 METADATA = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}

@@ -3,8 +3,8 @@
 import dataclasses
 import json
 
-from clipforget.tools.request import Request
-from clipforget.tools.settings import Settings
+from clipforget.run.request import Request
+from clipforget.core.settings import Settings
 
 
 def parameters_cell():

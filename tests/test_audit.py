@@ -11,14 +11,14 @@ from execnb.shell import CaptureShell
 from PIL import Image
 
 from clipforget.judging.questions import QUESTIONS, Answer, audit
-from clipforget.method.activations import layers
+from clipforget.core.activations import layers
 from clipforget.method.adapters import add_adapters, save_patch, scaled
-from clipforget.method.clip import weights_hash
-from clipforget.method.loading import load_clip, save_local_dir
-from clipforget.tools.settings import DATASETS
-from clipforget.tools.files import project_root
-from clipforget.tools.request import Request
-from clipforget.tools.command_line import notebook_parameters
+from clipforget.core.clip import weights_hash
+from clipforget.exchange.loading import load_clip, save_local_dir
+from clipforget.core.settings import DATASETS
+from clipforget.core.files import project_root
+from clipforget.run.request import Request
+from clipforget.run.command_line import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, measure_power

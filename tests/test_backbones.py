@@ -17,22 +17,22 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from clipforget.data.photos import Photos
-from clipforget.method.activations import encode_above, features_above, frozen_activations, frozen_depth
-from clipforget.method.activations import layers, tower_parts
+from clipforget.core.photos import Photos
+from clipforget.core.activations import encode_above, features_above, frozen_activations, frozen_depth
+from clipforget.core.activations import layers, tower_parts
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.method.clip import (
+from clipforget.core.clip import (
     class_embeddings,
     encode_images,
     image_features,
     tokenizer_of,
     truncated_text_features,
 )
-from clipforget.method.edit import apply_patch
-from clipforget.method.loading import build_model, load_clip, read_preparation, save_local_dir
-from clipforget.method.methods import three_stages
-from clipforget.method.task import ImageSet, Task
-from clipforget.tools.settings import Settings
+from clipforget.report.edit import apply_patch
+from clipforget.exchange.loading import build_model, load_clip, read_preparation, save_local_dir
+from clipforget.method.three_stages import three_stages
+from clipforget.core.task import ImageSet, Task
+from clipforget.core.settings import Settings
 
 FAMILIES = (
     "RN50",
@@ -135,7 +135,7 @@ def test_photographs_are_prepared_and_told_as_by_open_clip(clip):
 
 
 def clip_input(clip, photos):
-    from clipforget.method.clip import normalise
+    from clipforget.core.clip import normalise
 
     return torch.cat([normalise(clip, part) for part in photos.split(8)]).contiguous()
 
@@ -254,7 +254,7 @@ def test_the_activation_that_a_tag_needs_is_set(monkeypatch):
 
 
 def test_no_network_is_said_in_one_sentence():
-    code = "from clipforget.method.loading import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
+    code = "from clipforget.exchange.loading import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": os.devnull}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert "refused: The weights of ViT-B-32" in done.stdout, done.stderr

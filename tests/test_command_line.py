@@ -17,9 +17,9 @@ import pytest
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
-from clipforget.tools.files import code_hash, find_page
-from clipforget.tools.request import run_folder
-from clipforget.tools.rows import read_rows
+from clipforget.core.files import code_hash, find_page
+from clipforget.run.request import run_folder
+from clipforget.judging.rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -310,5 +310,5 @@ def test_publishing_keeps_the_rows_of_other_sets(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(rest(written), rest(kept))
     pacs = written[mine(written)]
     assert len(pacs) == 4 * 4 * 7 and set(pacs["value"]) == {1.0}  # targets, methods and the forecast, columns
-    assert set(pacs["code"]) == {code_hash("method.methods")}  # by which code it was made
+    assert set(pacs["code"]) == {code_hash("method.three_stages")}  # by which code it was made
     assert pacs[["model", "settings"]].notna().all(axis=None)

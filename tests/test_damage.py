@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from clipforget.method.adapters import add_adapters, load_patch, save_patch
-from clipforget.method.loading import load_clip
-from clipforget.tools.files import cache_dir, write_atomic, write_json
+from clipforget.exchange.loading import load_clip
+from clipforget.core.files import cache_dir, write_atomic, write_json
 from clipforget.data.pictograms import load_pictograms
-from clipforget.tools.rows import read_rows
+from clipforget.judging.rows import read_rows
 
 
 def test_damaged_picture_cache(tmp_path, monkeypatch):

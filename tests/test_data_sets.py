@@ -13,8 +13,8 @@ from PIL import Image
 
 from clipforget.data.requests import check_data, make_task
 from clipforget.data.wordnet import find_class
-from clipforget.method.loading import load_clip
-from clipforget.tools.request import Request
+from clipforget.exchange.loading import load_clip
+from clipforget.run.request import Request
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}

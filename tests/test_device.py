@@ -14,10 +14,10 @@ from scipy.stats import spearmanr
 import clipforget as cf
 from clipforget.judging.questions import audit
 from clipforget.judging.scores import evaluate
-from clipforget.method.activations import ActivationCache, encode_above, frozen_activations
-from clipforget.method.clip import class_embeddings, encode_images
+from clipforget.core.activations import ActivationCache, encode_above, frozen_activations
+from clipforget.core.clip import class_embeddings, encode_images
 from clipforget.method.importance import relative_fisher
-from clipforget.tools.job import forecast
+from clipforget.run.job import forecast
 
 COSINE, POINTS, RANKS = (
     0.98,

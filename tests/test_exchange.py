@@ -11,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from clipforget.data.photos import Photos
+from clipforget.core.photos import Photos
 from clipforget.method.adapters import add_adapters, adapters, merge
-from clipforget.method.clip import Clip, class_embeddings, encode_images, encode_texts, weights_hash
-from clipforget.method.edit import Edit, apply_patch
+from clipforget.core.clip import Clip, class_embeddings, encode_images, encode_texts, weights_hash
+from clipforget.report.edit import Edit, apply_patch
 from clipforget.method.forgetting import Stage
-from clipforget.method.loading import build_model, load_clip, read_preparation
-from clipforget.tools.files import PACKAGE
+from clipforget.exchange.loading import build_model, load_clip, read_preparation
+from clipforget.core.files import PACKAGE
 
 transformers = pytest.importorskip("transformers")
-from clipforget.method.exchange import (  # noqa: E402
+from clipforget.exchange.transformers import (  # noqa: E402
     OnnxTower,
     from_transformers,
     load_transformers,

@@ -10,7 +10,7 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
 from clipforget.data import emoji
-from clipforget.tools.files import find_page, project_root
+from clipforget.core.files import find_page, project_root
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}

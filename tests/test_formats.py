@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.data.photos import pixels
+from clipforget.core.photos import pixels
 from clipforget.data.formats import load_packed
 from clipforget.data.suite import ZERO_SHOT_SETS, zero_shot_suite
 from clipforget.data.wordnet import find_class, imagenet_classes

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 from clipforget.method.alignment import _alignment_aims
-from clipforget.method.clip import class_embeddings
-from clipforget.method.loading import load_clip
+from clipforget.core.clip import class_embeddings
+from clipforget.exchange.loading import load_clip
 from clipforget.data.subgroups import wordnet_task
 from clipforget.data.requests import check_data, make_task
-from clipforget.tools.request import Request
-from clipforget.method.methods import three_stages
-from clipforget.tools.settings import Settings
+from clipforget.run.request import Request
+from clipforget.method.three_stages import three_stages
+from clipforget.core.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
 from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
 

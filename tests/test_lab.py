@@ -97,6 +97,6 @@ def test_a_notebook_stands_in_its_folder_and_finds_the_package(address):
     printed = said(
         address,
         session["kernel"]["id"],
-        "import os, sys, clipforget.tools.files as core\nprint(os.getcwd(), sys.prefix, core.project_root(), sep='\\n')",
+        "import os, sys, clipforget.core.files as core\nprint(os.getcwd(), sys.prefix, core.project_root(), sep='\\n')",
     )
     assert printed.split() == [str(ROOT / "nbs" / "judging"), sys.prefix, str(ROOT)]

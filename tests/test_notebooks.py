@@ -19,10 +19,10 @@ import pytest
 from fastcore.docments import docments
 from nbdev.showdoc import show_doc
 
-from clipforget.tools.command_line import notebook_parameters
-from clipforget.tools.files import pages
-from clipforget.tools.request import Request, parameter_defaults
-from clipforget.tools.settings import Settings
+from clipforget.run.command_line import notebook_parameters
+from clipforget.core.files import pages
+from clipforget.run.request import Request, parameter_defaults
+from clipforget.core.settings import Settings
 from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,15 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.loading import _check_local_dir, load_clip
-from clipforget.tools.files import project_root
-from clipforget.tools.request import Request
+from clipforget.exchange.loading import _check_local_dir, load_clip
+from clipforget.core.files import project_root
+from clipforget.run.request import Request
 from clipforget.data.requests import _proposal_collection, check_data, make_task
-from clipforget.method.methods import three_stages
-from clipforget.tools.settings import Settings
-from clipforget.data.photos import image_files, open_rgb
-from clipforget.tools.corpora import load_corpus
-from clipforget.tools.report import _pick_examples, plot_embedding, plot_history, plot_stages
+from clipforget.method.three_stages import three_stages
+from clipforget.core.settings import Settings
+from clipforget.core.photos import image_files, open_rgb
+from clipforget.data.corpora import load_corpus
+from clipforget.report.report import _pick_examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
 from views import write_views
 

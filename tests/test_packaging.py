@@ -144,7 +144,7 @@ def test_module_index_is_there():
     assert [path.name for path in exported if f"'clipforget/{path.relative_to(PACKAGE).as_posix()}'" not in index] == []
 
 
-@pytest.mark.parametrize("module", ["clipforget", "clipforget.tools.files", "clipforget.tools.command_line"])
+@pytest.mark.parametrize("module", ["clipforget", "clipforget.core.files", "clipforget.run.command_line"])
 def test_import_is_light(module):
     heavy = {"torch", "open_clip", "pandas"} | FOR_NOTEBOOKS_ONLY
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
@@ -164,7 +164,7 @@ def test_everything_imports_without_extras(project):
 
 def test_papermill_finds_the_engine():
     found = entry_points(group="papermill.engine", name="clipforget")
-    assert {entry.value for entry in found} == {"clipforget.tools.command_line:ProjectEngine"}
+    assert {entry.value for entry in found} == {"clipforget.run.command_line:ProjectEngine"}
 
 
 def test_data_files_are_packaged():

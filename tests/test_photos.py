@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.method.loading import load_clip, pretrained_folder
+from clipforget.exchange.loading import load_clip, pretrained_folder
 from clipforget.data.requests import make_task
-from clipforget.tools.request import Request
-from clipforget.tools.settings import Settings
+from clipforget.run.request import Request
+from clipforget.core.settings import Settings
 from views import write_views
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,9 +16,9 @@ from PIL import Image
 
 import clipforget as cf
 from clipforget.method import clip
-from clipforget.tools.request import run_folder
-from clipforget.tools.rows import read_rows, tidy_runs
-from clipforget.tools.settings import GATE
+from clipforget.run.request import run_folder
+from clipforget.judging.rows import read_rows, tidy_runs
+from clipforget.core.settings import GATE
 from clipforget.judging.scores import evaluate, kept_by_run, method_table, summarise_runs
 
 ROOT = Path(__file__).resolve().parents[1]

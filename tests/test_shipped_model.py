@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from clipforget.method.activations import ActivationCache, frozen_depth
+from clipforget.core.activations import ActivationCache, frozen_depth
 from clipforget.method import reminding
 from clipforget.method.adapters import add_adapters, trainable
-from clipforget.method.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
+from clipforget.core.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
 from clipforget.method.forgetting import forget
-from clipforget.method.loading import (
+from clipforget.exchange.loading import (
     _MODELS,
     _TOKENS,
     _missing_model,
@@ -29,10 +29,10 @@ from clipforget.method.loading import (
     save_local_dir,
     shipped_models,
 )
-from clipforget.tools.corpora import list_photos
-from clipforget.tools.files import data_folder
-from clipforget.tools.settings import DATASETS, Settings
-from clipforget.method.methods import three_stages
+from clipforget.data.corpora import list_photos
+from clipforget.core.files import data_folder
+from clipforget.core.settings import DATASETS, Settings
+from clipforget.method.three_stages import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate
 from clipforget.data.emoji import emoji_task

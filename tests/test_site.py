@@ -108,7 +108,7 @@ def test_formulas_are_mathml_and_parameters_are_explained(pages):
     assert len(by_name["method/forgetting.html"].select("math")) >= 3
     forget = by_name["api/method.forgetting.html"].find(id="clipforget.method.forgetting.forget").find_parent("dl")
     assert "settings – of stage 1" in forget.text
-    settings = by_name["api/tools.settings.html"].find(id="clipforget.tools.settings.Settings").find_parent("dl")
+    settings = by_name["api/tools.settings.html"].find(id="clipforget.core.settings.Settings").find_parent("dl")
     assert "forget_steps – at most so many steps of stage 1" in settings.text
 
 

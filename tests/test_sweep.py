@@ -15,8 +15,8 @@ import pytest
 from distributed import LocalCluster, Scheduler, SpecCluster, Worker
 
 from clipforget.tools import sweeping
-from clipforget.tools.files import code_hash
-from clipforget.tools.sweeping import _execute, _outside_client, collect_rows, plan, sweep, table_path
+from clipforget.core.files import code_hash
+from clipforget.run.sweeping import _execute, _outside_client, collect_rows, plan, sweep, table_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS = (
@@ -340,7 +340,7 @@ def test_names_stay_inside(project):
 @pytest.mark.long
 def test_interruption_keeps_what_is_finished(project, tmp_path):
     code = (
-        f"import signal\nfrom clipforget.tools.sweeping import plan, sweep\nif __name__ == '__main__':\n"
+        f"import signal\nfrom clipforget.run.sweeping import plan, sweep\nif __name__ == '__main__':\n"
         f"    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored\n"
         f"    sweep(plan('tiny', {{'what': ['plain', 'sleeps']}}, {str(tmp_path / 'results')!r}), workers=2)\n"
     )

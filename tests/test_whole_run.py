@@ -19,12 +19,12 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 
 from clipforget.method.adapters import load_patch
-from clipforget.method.clip import encode_images, normalise
-from clipforget.method.loading import load_clip
-from clipforget.tools.command_line import notebook_parameters
-from clipforget.tools.files import results_folder
-from clipforget.tools.request import parameter_defaults, read_request
-from clipforget.tools.settings import Settings
+from clipforget.core.clip import encode_images, normalise
+from clipforget.exchange.loading import load_clip
+from clipforget.run.command_line import notebook_parameters
+from clipforget.core.files import results_folder
+from clipforget.run.request import parameter_defaults, read_request
+from clipforget.core.settings import Settings
 from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -208,7 +208,7 @@ def test_pages_and_modules_ask_where_results_go(target):
     assert [
         p
         for p, text in pages.items()
-        if re.search(r'project_root\([^)]*\) / \\?"results', text) and "tools/files" not in p
+        if re.search(r'project_root\([^)]*\) / \\?"results', text) and "core/files" not in p
     ] == []
     recipe = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in recipe.replace("\\\n", " ").splitlines() if "nbdev_test" in line]

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from .photos import Photos, load_item, pixels, to_bytes
+from ..core.photos import Photos, load_item, pixels, to_bytes
 from .pictograms import draw_uniform
-from ..method.clip import TEMPLATES, Clip
-from ..method.task import ImageSet, Task
-from ..tools.files import choose
+from ..core.clip import TEMPLATES, Clip
+from ..core.task import ImageSet, Task
+from ..core.files import choose
 
 # %% ../../nbs/data/collections.ipynb #efaf5723
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ import torch
 
 from sklearn.cluster import KMeans
 
-from .photos import to_bytes
+from ..core.photos import to_bytes
 from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, load_pictograms
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images
-from ..method.clip import has_bfloat16, kept_tensor, weights_hash
-from ..method.task import ImageSet, Task, join_sets
-from ..tools.files import choose, code_hash
+from ..core.clip import Clip, accuracy, class_embeddings, encode_images
+from ..core.clip import has_bfloat16, kept_tensor, weights_hash
+from ..core.task import ImageSet, Task, join_sets
+from ..core.files import choose, code_hash
 
 # %% ../../nbs/data/emoji.ipynb #63abb9d0
 def known_names(clip: Clip, pictograms: Pictograms) -> list[str]:

@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from .photos import SUFFIXES, Photos, check_inside, class_folders, list_folders, open_rgb, to_words
-from ..method.task import ImageSet
-from ..tools.files import choose, read_json
+from ..core.photos import SUFFIXES, Photos, check_inside, class_folders, list_folders, open_rgb, to_words
+from ..core.task import ImageSet
+from ..core.files import choose, read_json
 
 # %% ../../nbs/data/formats.ipynb #dc060651
 _Names = Sequence[str]

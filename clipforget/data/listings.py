@@ -19,8 +19,8 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from .collections import Collection, make_collection
-from .photos import class_folders, image_files, list_folders, to_words
-from ..tools.files import PACKAGE, choose
+from ..core.photos import class_folders, image_files, list_folders, to_words
+from ..core.files import PACKAGE, choose
 
 # %% ../../nbs/data/listings.ipynb #486897ec
 def in_part(name: str, part: int) -> bool:

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from sklearn import datasets
 from torch import Tensor
 
-from ..tools.files import cache_dir, short_hash, write_atomic
+from ..core.files import cache_dir, short_hash, write_atomic
 
 # %% ../../nbs/data/pictograms.ipynb #15bf9086
 STYLES = ("twemoji", "openmoji")

@@ -21,12 +21,12 @@ from sklearn.linear_model import LogisticRegression
 
 from .collections import Collection, photo_task, make_collection, photo_views
 from .listings import cifar10_nouns, in_part
-from .photos import pixels, to_words
+from ..core.photos import pixels, to_words
 from .suite import PROMPTS, imagenet_folders, imagenet_names
 from .wordnet import Synset, find_class, imagenet_classes, wordnet_siblings
-from ..method.clip import Clip, class_embeddings, encode_images, encode_texts
-from ..method.task import Task
-from ..tools.files import choose
+from ..core.clip import Clip, class_embeddings, encode_images, encode_texts
+from ..core.task import Task
+from ..core.files import choose
 
 # %% ../../nbs/data/subgroups.ipynb #3c092a9a
 def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str]) -> Callable:

@@ -22,10 +22,10 @@ from PIL import Image
 from .collections import Collection
 from .formats import Made, folder_set, image_set, is_class_tree, load_packed, torchvision_set
 from .listings import list_grocery, list_styles
-from .photos import Photos, image_files, list_folders, open_rgb, to_words
+from ..core.photos import Photos, image_files, list_folders, open_rgb, to_words
 from .wordnet import Synset, find_class, imagenet_classes
-from ..method.task import ImageSet
-from ..tools.files import choose, read_json
+from ..core.task import ImageSet
+from ..core.files import choose, read_json
 
 # %% ../../nbs/data/suite.ipynb #3c2cad5d
 _TINY = ("a blurry photo of a {}.", "a tiny picture of the {}.", "a low-resolution photo of one {}.")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from ..tools.files import PACKAGE, choose
+from ..core.files import PACKAGE, choose
 
 # %% ../../nbs/data/wordnet.ipynb #fb7f91af
 _TABLE = PACKAGE / "tables" / "wordnet.csv"

@@ -15,8 +15,8 @@ import torch
 
 from ..data.subgroups import fit_border
 from .scores import frontier
-from ..method.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images
-from ..method.task import ImageSet, Task
+from ..core.clip import Clip, EncodedTexts, accuracy, class_embeddings, encode_images
+from ..core.task import ImageSet, Task
 
 # %% ../../nbs/judging/frontier.ipynb #fd58ce98
 def interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:

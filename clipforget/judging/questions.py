@@ -24,10 +24,10 @@ from sklearn.preprocessing import StandardScaler
 from torchvision.transforms import v2
 
 from ..data.emoji import EVALUATION_SEED, view_set
-from ..data.photos import Photos, check_headers, class_folders, pixels
+from ..core.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
-from ..method.activations import layers, tower_parts
-from clipforget.method.clip import (
+from ..core.activations import layers, tower_parts
+from clipforget.core.clip import (
     Clip,
     EncodedTexts,
     accuracy,
@@ -40,10 +40,10 @@ from clipforget.method.clip import (
     tokenizer_of,
 )
 from ..method.reminding import contrastive_loss
-from ..method.task import ImageSet, Task
-from ..method.training import fine_tune, fit
-from ..tools.files import choose
-from ..tools.settings import GATE
+from ..core.task import ImageSet, Task
+from ..core.training import fine_tune, fit
+from ..core.files import choose
+from ..core.settings import GATE
 
 # %% ../../nbs/judging/questions.ipynb #b027c772
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from torch import nn
 
 from tqdm import tqdm
 
-from ..method.activations import encode_above, frozen_activations
-from ..method.clip import Clip, accuracy, class_embeddings
-from ..method.task import Task
-from ..tools.settings import GATE
+from ..core.activations import encode_above, frozen_activations
+from ..core.clip import Clip, accuracy, class_embeddings
+from ..core.task import Task
+from ..core.settings import GATE
 
 # %% ../../nbs/judging/scores.ipynb #86678294
 def evaluate(

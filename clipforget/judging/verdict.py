@@ -16,7 +16,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from .scores import half_interval, wilson_interval
-from ..tools.settings import GATE
+from ..core.settings import GATE
 
 # %% ../../nbs/judging/verdict.ipynb #af98c2d4
 _FLOOR = 1.0  # points: no spread counts as smaller

@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .activations import layers
-from .clip import Clip, weights_hash
-from ..tools.files import choose, write_atomic
+from ..core.activations import layers
+from ..core.clip import Clip, weights_hash
+from ..core.files import choose, write_atomic
 
 # %% ../../nbs/method/adapters.ipynb #f0a384a0
 class _LowRank(nn.Module):

@@ -16,11 +16,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .activations import tower_parts
-from .clip import Clip, Images, fast, normalise
-from .task import Task
-from .training import fit
-from ..tools.settings import Settings
+from ..core.activations import tower_parts
+from ..core.clip import Clip, Images, fast, normalise
+from ..core.task import Task
+from ..core.training import fit
+from ..core.settings import Settings
 
 # %% ../../nbs/method/alignment.ipynb #a2a2f7c0
 _Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of every channel

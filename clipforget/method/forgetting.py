@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .activations import ActivationCache, features_above, frozen_activations, frozen_depth
+from ..core.activations import ActivationCache, features_above, frozen_activations, frozen_depth
 from .adapters import add_adapters, trainable
-from .clip import Clip, class_embeddings, fast
+from ..core.clip import Clip, class_embeddings, fast
 from .importance import adapted_layers
-from .task import Task
-from .training import fit
-from ..tools.settings import Settings
+from ..core.task import Task
+from ..core.training import fit
+from ..core.settings import Settings
 
 # %% ../../nbs/method/forgetting.ipynb #90c69e87
 def margins(

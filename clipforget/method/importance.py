@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from .activations import layers, part_of, tower_parts
-from .clip import Clip, Images, class_embeddings, image_features
-from .task import Task
-from ..tools.files import short_hash
-from ..tools.settings import Settings
+from ..core.activations import layers, part_of, tower_parts
+from ..core.clip import Clip, Images, class_embeddings, image_features
+from ..core.task import Task
+from ..core.files import short_hash
+from ..core.settings import Settings
 
 # %% ../../nbs/method/importance.ipynb #b317c98e
 def _squared_gradients(clip: Clip, images: Images, texts: torch.Tensor) -> torch.Tensor:
@@ -102,7 +102,7 @@ def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()):
     layers as diamonds of another colour. Returns the figure."""
     import matplotlib.pyplot as plt
 
-    from clipforget.tools.figures import COLOURS, PLAIN, label
+    from clipforget.report.figures import COLOURS, PLAIN, label
 
     figure, ax = plt.subplots(figsize=(7, 0.24 * len(ranking) + 1), layout="constrained")
     for y, row in ranking.iterrows():

@@ -17,7 +17,7 @@ from open_clip import IMAGENET_CLASSNAMES
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from clipforget.method.activations import (
+from clipforget.core.activations import (
     ActivationCache,
     encode_above,
     features_above,
@@ -26,11 +26,11 @@ from clipforget.method.activations import (
 )
 from .adapters import merge, trainable
 from .alignment import Pools, make_pools
-from .clip import TEMPLATES, Clip, Images, class_embeddings, encode_images, fast
+from ..core.clip import TEMPLATES, Clip, Images, class_embeddings, encode_images, fast
 from .forgetting import CONFIDENCE, Stage, forget_loss, margins, recognition_risk
-from .task import Task
-from .training import fine_tune, fit
-from ..tools.settings import Settings
+from ..core.task import Task
+from ..core.training import fine_tune, fit
+from ..core.settings import Settings
 
 # %% ../../nbs/method/reminding.ipynb #15b127c9
 def contrastive_loss(

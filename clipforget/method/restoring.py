@@ -11,12 +11,12 @@ import math
 import pandas as pd
 from torch import nn
 
-from .activations import ActivationCache, encode_above, frozen_activations, frozen_depth
+from ..core.activations import ActivationCache, encode_above, frozen_activations, frozen_depth
 from .adapters import scaled
-from .clip import Clip, accuracy, class_embeddings
+from ..core.clip import Clip, accuracy, class_embeddings
 from .forgetting import CONFIDENCE, Stage, margins, recognition_risk
-from .task import Task
-from ..tools.settings import Settings
+from ..core.task import Task
+from ..core.settings import Settings
 
 # %% ../../nbs/method/restoring.ipynb #72c3bdfd
 def _soup_curve(

@@ -1,3 +1,0 @@
-from .. import _load_libraries
-
-_load_libraries()

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from open_clip import IMAGENET_CLASSNAMES
 
-from ..method.clip import Clip, class_embeddings, encode_images
-from ..method.edit import Edit, Method
+from ..core.clip import Clip, class_embeddings, encode_images
+from ..report.edit import Edit, Method
 from ..method.reminding import answer_divergence, contrastive_loss
-from ..method.task import Task
-from ..method.training import trainable_tower
+from ..core.task import Task
+from ..core.training import trainable_tower
 from .finetune import RATE, RISK, descend, finish_edit
-from ..tools.settings import Range
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/answers.ipynb #5bd38994
 def _nearest_hard_logit(

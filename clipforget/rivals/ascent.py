@@ -11,13 +11,13 @@ from itertools import count
 import torch
 import torch.nn.functional as F
 
-from ..method.clip import Clip, class_embeddings
-from ..method.edit import Edit, Method
+from ..core.clip import Clip, class_embeddings
+from ..report.edit import Edit, Method
 from ..method.reminding import contrastive_loss
-from ..method.task import Task
-from ..method.training import trainable_tower
+from ..core.task import Task
+from ..core.training import trainable_tower
 from .finetune import RATE, RISK, STEPS, descend, fine_tune, finish_edit
-from ..tools.settings import Range
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/ascent.ipynb #19169443
 def _tune_siblings(

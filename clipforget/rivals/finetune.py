@@ -15,17 +15,17 @@ import torch
 from open_clip.model import CLIP
 from torch import nn
 
-from ..data.photos import pixels
-from ..method.activations import layers
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
-from ..method.clip import tokenizer_of, truncated_text_features
-from ..method.edit import Edit
+from ..core.photos import pixels
+from ..core.activations import layers
+from ..core.clip import Clip, accuracy, class_embeddings, encode_images, fast, image_features
+from ..core.clip import tokenizer_of, truncated_text_features
+from ..report.edit import Edit
 from ..method.forgetting import margins
 from ..method.reminding import contrastive_loss
 from ..method.forgetting import recognition_risk
-from ..method.task import ImageSet, Task
-from ..method.training import fit, trainable_tower
-from ..tools.settings import Range
+from ..core.task import ImageSet, Task
+from ..core.training import fit, trainable_tower
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/finetune.ipynb #86d7f9f0
 RATE, STEPS = Range(1e-6, 1e-3, log=True), Range(10, 120, log=True, whole=True)

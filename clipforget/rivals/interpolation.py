@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from ..method.clip import Clip
-from ..method.activations import layers
-from ..method.edit import Edit, Method
-from ..method.task import Task
+from ..core.clip import Clip
+from ..core.activations import layers
+from ..report.edit import Edit, Method
+from ..core.task import Task
 from .finetune import RATE, RISK, STEPS, calibration_risk, fine_tune, finish_edit, move_tower
-from ..tools.files import choose
-from ..tools.settings import Range
+from ..core.files import choose
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/interpolation.ipynb #fbb2a16f
 _Vector = dict[str, torch.Tensor]  # by layer name

@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..data.photos import pixels
-from ..method.clip import Clip, class_embeddings, fast, image_features, tokenizer_of
-from ..method.edit import Edit, Method
+from ..core.photos import pixels
+from ..core.clip import Clip, class_embeddings, fast, image_features, tokenizer_of
+from ..report.edit import Edit, Method
 from ..method.reminding import contrastive_loss
-from ..method.task import ImageSet, Task
-from ..method.training import fit
-from ..method.training import trainable_tower
+from ..core.task import ImageSet, Task
+from ..core.training import fit
+from ..core.training import trainable_tower
 from .finetune import calibrate, descend, finish_edit, other_names
-from ..tools.settings import Range
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/noise.ipynb #5e0927f3
 def _train_noise(

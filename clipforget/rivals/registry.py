@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..judging.scores import WRECKED, score
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images
-from ..method.edit import Edit, Method
-from ..method.methods import three_stages
-from ..method.task import ImageSet, Task
+from ..core.clip import Clip, accuracy, class_embeddings, encode_images
+from ..report.edit import Edit, Method
+from ..method.three_stages import three_stages
+from ..core.task import ImageSet, Task
 from .answers import ANSWERS
 from .ascent import ASCENT
 from .finetune import calibration_risk
@@ -27,8 +27,8 @@ from .noise import NOISE
 from .regularised import REGULARISED
 from .saliency import SALIENCY
 from .text_edits import TEXT_EDITS, _token_table, make_unknown
-from ..tools.files import choose
-from ..tools.settings import GATE, PAPER, Range, Settings
+from ..core.files import choose
+from ..core.settings import GATE, PAPER, Range, Settings
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..method.adapters import adapters, add_adapters, merge, trainable
-from ..method.activations import layers
-from ..method.clip import Clip, class_embeddings, encode_images
-from ..method.edit import Edit, Method
+from ..core.activations import layers
+from ..core.clip import Clip, class_embeddings, encode_images
+from ..report.edit import Edit, Method
 from ..method.reminding import contrastive_loss
-from ..method.task import Task
-from ..method.training import trainable_tower
+from ..core.task import Task
+from ..core.training import trainable_tower
 from clipforget.rivals.finetune import (
     RATE,
     RISK,
@@ -30,7 +30,7 @@ from clipforget.rivals.finetune import (
     finish_edit,
     other_names,
 )
-from ..tools.settings import Range
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/regularised.ipynb #bdbcd718
 def _feed_forward(visual: nn.Module) -> list[str]:

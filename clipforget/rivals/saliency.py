@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..method.clip import Clip, class_embeddings, image_features
-from ..method.activations import layers
-from ..method.edit import Edit, Method
+from ..core.clip import Clip, class_embeddings, image_features
+from ..core.activations import layers
+from ..report.edit import Edit, Method
 from ..method.reminding import contrastive_loss
-from ..method.task import ImageSet, Task
-from ..method.training import trainable_tower
+from ..core.task import ImageSet, Task
+from ..core.training import trainable_tower
 from clipforget.rivals.finetune import (
     RATE,
     RISK,
@@ -29,7 +29,7 @@ from clipforget.rivals.finetune import (
     finish_edit,
     move_tower,
 )
-from ..tools.settings import Range
+from ..core.settings import Range
 
 # %% ../../nbs/rivals/saliency.ipynb #147ad8c2
 def _side_gradient(

@@ -13,13 +13,13 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from ..method.clip import Clip, accuracy, class_embeddings, encode_images, tokenizer_of
-from ..method.edit import Edit, Method
+from ..core.clip import Clip, accuracy, class_embeddings, encode_images, tokenizer_of
+from ..report.edit import Edit, Method
 from ..method.forgetting import margins, recognition_risk
-from ..method.task import Task
-from ..method.training import fit
+from ..core.task import Task
+from ..core.training import fit
 from .finetune import calibrate, encode_hidden, other_names
-from ..tools.settings import GATE, Range
+from ..core.settings import GATE, Range
 
 # %% ../../nbs/rivals/text_edits.ipynb #9bf52e20
 def _replace_projection(clip: Clip, matrix: torch.Tensor) -> Clip:
