@@ -68,7 +68,8 @@ def choose(kind: str, given: str, allowed: Iterable[str], show: int = 40) -> str
     raise ValueError(f"Unknown {kind} {given!r}.{hint} Allowed: {listed}.")
 
 # %% ../../nbs/core/files.ipynb #spelled1
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def spelled(function: Callable[_P, _R]) -> Callable[_P, _R]:
