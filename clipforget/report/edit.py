@@ -23,8 +23,9 @@ from ..method.adapters import load_patch, merge, save_patch
 from ..core.clip import Clip
 from ..method.forgetting import Stage
 from ..method.importance import plot_importance
-from ..exchange.transformers import OnnxTower, save_onnx, save_transformers
-from ..exchange.loading import save_local_dir
+from ..exchange.onnx import OnnxTower, save_onnx
+from ..exchange.open_clip import save_local_dir
+from ..exchange.transformers import save_transformers
 from ..core.task import Task
 from ..exchange.card import make_evaluation, write_card
 from .figures import save_figure, settle
