@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.data.requests import check_data, make_task
+from clipforget.data.registry import TaskRequest
+from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
 from clipforget.exchange.loading import load_clip
-from clipforget.run.request import Request
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}
@@ -75,8 +75,8 @@ def clip():
 @pytest.mark.parametrize("dataset", ASKED)
 def test_every_set_is_found_and_judged_beside_the_others(clip, data, dataset):
     given, caption = ASKED[dataset]
-    request = Request(dataset, data_root=str(data), **given)
-    check_data(request)
+    request = TaskRequest(dataset, data_root=str(data), **given)
+    request.check()
     task, _ = make_task(clip, request)
     assert task.forget.classes[task.caption] == caption
     assert set(task.retain.labels.tolist()) == {task.caption} or dataset == "style"
@@ -88,9 +88,9 @@ def test_every_set_is_found_and_judged_beside_the_others(clip, data, dataset):
 
 
 def test_siblings_are_of_the_same_kind(clip, data):
-    task, _ = make_task(clip, Request("cifar100", "beaver", data_root=str(data)))
+    task, _ = make_task(clip, TaskRequest("cifar100", "beaver", data_root=str(data)))
     assert task.siblings == ("otter", "seal") and len(task.forget.classes) == 4
-    task, _ = make_task(clip, Request("imagenet", "marmoset", data_root=str(data)))
+    task, _ = make_task(clip, TaskRequest("imagenet", "marmoset", data_root=str(data)))
     assert len(task.forget.classes) == len(TINY)  # those of Tiny-ImageNet's list, not all thousand
     assert set(task.siblings) == {find_class(n).name for n in TINY[1:4]}
     assert len(task.evaluation["target"]) >= 6  # the validation part, and a tenth of what trains
@@ -98,7 +98,7 @@ def test_siblings_are_of_the_same_kind(clip, data):
 
 def test_a_synonym_means_its_subgroup(clip, data):
     one, other = (
-        make_task(clip, Request("cifar10", subgroup=s, data_root=str(data)))[0] for s in ("jumbojet", "jumbo jet")
+        make_task(clip, TaskRequest("cifar10", subgroup=s, data_root=str(data)))[0] for s in ("jumbojet", "jumbo jet")
     )
     assert one.target == other.target == "airplane/jumbo jet"
     assert set(one.siblings) == {"airplane/airbus", "airplane/other"}  # "plane" is the class itself
@@ -123,7 +123,7 @@ def test_a_synonym_means_its_subgroup(clip, data):
 )
 def test_names_are_checked_without_a_model(data, given, said):
     with pytest.raises(ValueError, match=said):
-        check_data(Request(data_root=str(data), **given))
+        TaskRequest(data_root=str(data), **given).check()
 
 
 def test_a_tree_of_two_levels(clip, tmp_path):
@@ -131,12 +131,12 @@ def test_a_tree_of_two_levels(clip, tmp_path):
         write_pictures(tmp_path / "own" / place, "p", 20)
     given = {"dataset": "folder", "data_root": str(tmp_path / "own"), "target": "gibbon"}
     for labels, caption in (("fine", "gibbon"), ("coarse", "ape")):
-        check_data(Request(labels=labels, **given))
-        task, _ = make_task(clip, Request(labels=labels, **given))
+        TaskRequest(labels=labels, **given).check()
+        task, _ = make_task(clip, TaskRequest(labels=labels, **given))
         assert (task.forget.classes[task.caption], task.siblings) == (caption, ("orangutan",))
     (tmp_path / "own" / "forget").mkdir()
     with pytest.raises(ValueError, match="leave out target='gibbon'"):
-        check_data(Request(**given))
+        TaskRequest(**given).check()
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_damaged_and_mislaid_trees_are_told(tmp_path, dataset, damage, said):
     write_sets(tmp_path)
     damage(tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match=said):
-        check_data(Request(dataset, data_root=str(tmp_path)))
+        TaskRequest(dataset, data_root=str(tmp_path)).check()
 
 
 @pytest.mark.long

@@ -16,8 +16,8 @@ from clipforget.method.alignment import _alignment_aims
 from clipforget.core.clip import class_embeddings
 from clipforget.exchange.loading import load_clip
 from clipforget.data.subgroups import wordnet_task
-from clipforget.data.requests import check_data, make_task
-from clipforget.run.request import Request
+from clipforget.data.registry import TaskRequest
+from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
 from clipforget.core.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
@@ -86,7 +86,7 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
 def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
     monkeypatch.setitem(PROMPTS, "imagenet", PROMPTS["imagenet"][:1])
-    asked = Request("imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
+    asked = TaskRequest("imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
     task, lines = make_task(clip, asked)
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
@@ -153,7 +153,7 @@ def test_main_job(data_root, tmp_path):
 )
 def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
     with pytest.raises((FileNotFoundError, ValueError), match=wanted):
-        check_data(Request(dataset, data_root=str(tmp_path)))
+        TaskRequest(dataset, data_root=str(tmp_path)).check()
 
 
 def test_all_ids_are_there():
@@ -162,7 +162,7 @@ def test_all_ids_are_there():
 
 def test_names_are_checked_without_a_model(data_root):
     known = {"dataset": "imagenet", "data_root": str(data_root)}
-    check_data(Request(**known, target="n02490219"))
+    TaskRequest(**known, target="n02490219").check()
     for given in ({"target": "marmosett"}, {"siblings": "titi; marmosett"}):
         with pytest.raises(ValueError, match="Did you mean 'marmoset'"):
-            check_data(Request(**known, **given))
+            TaskRequest(**known, **given).check()

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from clipforget.exchange.loading import load_clip, pretrained_folder
-from clipforget.data.requests import make_task
-from clipforget.run.request import Request
+from clipforget.data.registry import TaskRequest
+from clipforget.data.tasks import make_task
 from clipforget.core.settings import Settings
 from views import write_views
 
@@ -136,7 +136,7 @@ def test_folder_of_ones_own_with_shared_caption(tmp_path):
     for part, name in (("forget", "turtle"), ("keep", "snake"), ("others", "violin")):
         write_views(tmp_path / part / name, name, 20)
     (tmp_path / "names.csv").write_text("folder,caption\nturtle,reptile\nsnake,reptile\n")
-    task, lines = make_task(load_clip(device=torch.device("cpu")), Request("folder", data_root=str(tmp_path)))
+    task, lines = make_task(load_clip(device=torch.device("cpu")), TaskRequest("folder", data_root=str(tmp_path)))
     assert task.labels == "coarse" and task.forget.classes[task.caption] == "reptile"
     # nine pictures, each in eight views
     assert len(task.forget) % (len(task.forget) // 9) == 0 and len(task.forget) > 9

@@ -50,8 +50,8 @@ class Collection:
         return ~self.held_out if self.spared is None else self.spared
 
     def seen_by(self, clip: Clip) -> "Collection":
-        "The collection, in which images are spared only if `clip` is a model whose pre-training spared them."
-        return self if clip.name.startswith(("pretrained:", "photos")) else replace(self, spared=None)
+        "The collection, in which images are spared only if the pre-training of `clip` spared them."
+        return self if clip.spared else replace(self, spared=None)
 
     def where(self, groups: Sequence[str]) -> torch.Tensor:
         "Positions of the images of `groups`, ascending."

@@ -273,8 +273,9 @@ def load_clip(backbone: str = "emoji-rn", device: torch.device | None = None) ->
         config = {"model_cfg": model_cfg}
     pre, extra = config.get("preprocess_cfg") or model.visual.preprocess_cfg, config.get("clipforget", {})
     model = model.float().to(device or default_device()).eval().requires_grad_(False)
-    held_out = tuple(extra.get("held_out", ()))
-    return Clip(backbone, model, config["model_cfg"], held_out=held_out, **read_preparation(backbone, pre))
+    held_out, spared = tuple(extra.get("held_out", ())), bool(extra.get("spared", kind == "pretrained"))
+    ways = read_preparation(backbone, pre)
+    return Clip(backbone, model, config["model_cfg"], held_out=held_out, spared=spared, **ways)
 
 # %% ../../nbs/exchange/loading.ipynb #84626181
 def _read_transform(preprocess: Callable) -> dict[str, Any]:
