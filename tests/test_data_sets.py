@@ -1,8 +1,10 @@
 """Small copies of CIFAR-10 with its nouns, CIFAR-100, Tiny-ImageNet, the groceries and PACS in one folder: each is found as it comes, judged beside the others, and said in a sentence where it is damaged or mislaid."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from clipforget.data.listings import list_cifar10
 from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
@@ -26,6 +29,25 @@ ASKED = {  # the data set, what is asked for, its target's caption with coarse l
     "grocery": ({"target": "granny smith", "labels": "coarse"}, "apple"),
     "style": ({"target": "dog", "styles": "cartoon"}, "dog"),
 }
+
+
+TOY = """
+from clipforget.data.registry import DataSet
+
+
+def list_toys(root):
+    import numpy as np
+    from PIL import Image
+
+    from clipforget.data.collections import make_collection
+
+    rng, names = np.random.default_rng(0), [name for name in ("ball", "kite", "drum") for _ in range(20)]
+    images = [Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in names]
+    return make_collection("toy", images, names, coarser=("toy",) * len(names))
+
+
+TOYS = DataSet("toy", listed_by=list_toys, target="ball", backbone="emoji-rn")
+"""
 
 
 def write_pictures(folder, name, count, first=0):
@@ -160,16 +182,40 @@ def test_damaged_and_mislaid_trees_are_told(tmp_path, dataset, damage, said):
         TaskRequest(dataset, data_root=str(tmp_path)).check()
 
 
+def run_main_job(results, dataset, paths=(), **given):
+    """The folder that the main job left in `results`; `paths` go before PYTHONPATH."""
+    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(results / "run.ipynb")]
+    for name, value in {"dataset": dataset, "backbone": "emoji-rn", "results": results, **given, **SHORT}.items():
+        words += ["-p", name, str(value)]
+    there = os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = os.environ | {"PYTHONPATH": there}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = (results / dataset).iterdir()
+    return folder
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
 def test_the_main_job_from_end_to_end(data, tmp_path, dataset):
-    given, _ = ASKED[dataset]
-    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb")]
-    asked = {"dataset": dataset, "data_root": data, "backbone": "emoji-rn", "results": tmp_path, **given, **SHORT}
-    for name, value in asked.items():
-        words += ["-p", name, str(value)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (tmp_path / dataset).iterdir()
+    folder = run_main_job(tmp_path, dataset, data_root=data, **ASKED[dataset][0])
     assert {"target", "siblings", "grocery", "pacs"} <= set(pd.read_parquet(folder / "results.parquet")["column"])
     assert json.loads((folder / "settings.json").read_text())["dataset"] == dataset
+
+
+@pytest.mark.long
+def test_a_data_set_of_another_package_is_one_entry(tmp_path):
+    (tmp_path / "toys-1.dist-info").mkdir()
+    (tmp_path / "toys-1.dist-info" / "entry_points.txt").write_text("[clipforget.datasets]\ntoy = toyset:TOYS\n")
+    (tmp_path / "toyset.py").write_text(TOY)
+    assert len(TOY.splitlines()) <= 30
+    folder = run_main_job(tmp_path / "results", "toy", [tmp_path], backbone="", data_root=tmp_path, labels="coarse")
+    assert folder.name.startswith("ball-emoji-rn-0-coarse")
+    rows = pd.read_parquet(folder / "results.parquet")
+    assert {"target", "siblings"} <= set(rows["column"]) and set(rows["target"]) == {"ball"}
+
+
+def test_no_display_name_decides_what_pretraining_spared(clip, data):
+    photos, found = load_clip("photos", torch.device("cpu")), list_cifar10(data)
+    assert found.seen_by(replace(photos, name="mine")).spared.any()
+    assert found.seen_by(replace(clip, name="photos of mine")).spared is None  # emoji-rn saw none

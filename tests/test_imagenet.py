@@ -15,7 +15,7 @@ from PIL import Image
 from clipforget.method.alignment import _alignment_aims
 from clipforget.core.clip import class_embeddings
 from clipforget.exchange.loading import load_clip
-from clipforget.data.subgroups import wordnet_task
+from clipforget.data.subgroups import make_imagenet
 from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
@@ -56,8 +56,12 @@ def clip():
     return load_clip("ViT-B-32/random", CPU)
 
 
+def imagenet(clip, root, **asked):
+    return make_imagenet(clip, TaskRequest("imagenet", data_root=str(root), **asked))[0]
+
+
 def test_the_task(data_root, clip):
-    task = wordnet_task(clip, data_root / "imagenet", "n02490219")
+    task = imagenet(clip, data_root / "imagenet", target="n02490219")
     assert task.target == "marmoset" and len(task.forget.classes) == 1000
     assert set(task.siblings) == {c.name for c in wordnet_siblings("marmoset")[1]}
     others = task.suite["ImageNet, others"]
@@ -67,7 +71,7 @@ def test_the_task(data_root, clip):
 
 
 def test_coarse_labels_share_the_ancestors_name(data_root, clip):
-    task = wordnet_task(clip, data_root / "imagenet", "marmoset", labels="coarse")
+    task = imagenet(clip, data_root / "imagenet", labels="coarse")
     assert task.forget.classes[task.caption] == "New World monkey"
     assert set(task.retain.labels.tolist()) == {task.caption}
     assert len(task.forget.classes) == 1000 - len(task.siblings)
@@ -78,7 +82,7 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
     (tmp_path / "imagenet" / "val").symlink_to(data_root / "imagenet" / "val")
     for seed, c in enumerate([find_class("marmoset"), *wordnet_siblings("marmoset")[1]]):
         write_class(tmp_path / "imagenet" / "train", c.wnid, 10, 100 + seed)
-    task = wordnet_task(clip, tmp_path / "imagenet", "marmoset")
+    task = imagenet(clip, tmp_path / "imagenet")
     assert len(task.evaluation["target"]) == 12 and len(task.forget) // 8 + len(task.calibration_forget) == 10
 
 

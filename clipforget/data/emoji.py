@@ -21,7 +21,7 @@ from .registry import TaskRequest, split_names
 from ..core.clip import Clip, accuracy, class_embeddings, encode_images
 from ..core.clip import has_bfloat16, kept_tensor, weights_hash
 from ..core.task import ImageSet, Task, join_sets
-from ..core.files import choose, code_hash
+from ..core.files import choose, code_hash, spelled
 
 # %% ../../nbs/data/emoji.ipynb #63abb9d0
 def known_names(clip: Clip, pictograms: Pictograms) -> list[str]:
@@ -117,18 +117,49 @@ def _checked_siblings(clip: Clip, target: str, siblings: Sequence[str], names: S
     return chosen
 
 # %% ../../nbs/data/emoji.ipynb #399d3784
+@spelled
 def emoji_task(
-    clip: Clip,  # the original model: it chooses the siblings
-    target: str = "turtle",  # the name to forget
-    labels: str = "fine",  # "fine": captions are names; "coarse": captions are sub-categories
-    seed: int = 0,  # of training and calibration views
-    styles: Sequence[str] = STYLES,  # in which styles the target is forgotten
-    siblings: Sequence[str] = (),  # names to keep; by the rule above if empty
-    n_forget: int = 0,  # forget views a style; by VIEWS if 0
-    n_retain: int = 0,  # views a sibling and style; by VIEWS if 0
-    n_evaluation: int = 160,  # evaluation views of the target a style
+    clip: Clip,
+    target: str = "turtle",
+    labels: str = "fine",
+    seed: int = 0,
+    styles: Sequence[str] = STYLES,
+    siblings: Sequence[str] = (),
+    n_forget: int = 0,
+    n_retain: int = 0,
+    n_evaluation: int = 160,
 ) -> Task:
-    "The task of forgetting one pictogram. ValueError for an unknown target, sibling, style or kind of labels."
+    """Forget one pictogram, and keep the things that are most like it.
+
+    Parameters
+    ----------
+    clip : Clip
+        The original model; it chooses the siblings.
+    target : str
+        The name to forget.
+    labels : "fine" or "coarse"
+        Whether captions are names or sub-categories.
+    seed : int
+        Of training and calibration views.
+    styles : sequence of str
+        In which styles the target is forgotten: twemoji, openmoji.
+    siblings : sequence of str
+        Names to keep; the five nearest if there are none.
+    n_forget, n_retain : int
+        Training views of the target, and of each sibling, in each style; 0 is 64 and 16, with coarse labels 128 and 48.
+    n_evaluation : int
+        Evaluation views of the target in each style.
+
+    Returns
+    -------
+    Task
+        What to forget, to keep and to judge by.
+
+    Raises
+    ------
+    ValueError
+        For an unknown target, sibling, style or kind of labels, with the nearest.
+    """
     usual = VIEWS[choose("kind of labels", labels, VIEWS)]
     n_forget, n_retain, things = n_forget or usual[0], n_retain or usual[1], load_pictograms()
     names = known_names(clip, things)

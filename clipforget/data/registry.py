@@ -54,14 +54,12 @@ class DataSet:
         return _found(self.made_by)(clip, request)
 
     def images(self, root: Path, **more: object) -> "Collection":
-        "Its images below `root`, listed; `more` goes to the function that lists them."
-        if self.listed_by is None:
-            raise ValueError(f"The data set {self.name!r} has no list of its images.")
+        "Its images below `root`, where `listed_by` is known; `more` goes to that function."
         return _found(self.listed_by)(root, **more)
 
 
-def _found(place: _Place) -> Callable[..., Any]:
-    return resolve_name(place) if isinstance(place, str) else place
+def _found(place: _Place | None) -> Callable[..., Any]:
+    return place if callable(place) else resolve_name(str(place))
 
 # %% ../../nbs/data/registry.ipynb #7760dd1a
 class _Registry(Mapping[str, DataSet]):

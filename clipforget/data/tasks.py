@@ -169,18 +169,14 @@ def cifar10_task(
         The original model.
     root : path
         The folder that has CIFAR-10, and the zero-shot sets beside it.
-    target : str
-        The class.
-    subgroup : str
-        A noun, the number of a cluster, "query: TEXT", or "file: PATH" of positions.
-    seed : int
-        Of training and calibration images.
+    target, subgroup : str
+        The class, and a noun, the number of a cluster, "query: TEXT", or "file: PATH" of positions.
     clusters : int
         How many clusters the class has; as many as suit its features best if 0.
     download : bool
         Whether torchvision fetches CIFAR-10 where it is not there.
-    limit : int
-        At most so many images a zero-shot set; 0 is all.
+    seed, limit : int
+        As in `imagenet_task`.
 
     Returns
     -------
@@ -215,18 +211,10 @@ def cifar100_task(
         The original model.
     root : path
         The folder that has CIFAR-100, and the zero-shot sets beside it.
-    target : str
-        The class.
-    labels : "fine" or "coarse"
-        Whether captions are names, or target and siblings are called by their superclass.
-    seed : int
-        Of training and calibration images.
-    siblings : str or sequence of str
-        Classes to keep; the others of the superclass if there are none.
+    target, labels, seed, siblings, limit
+        As in `imagenet_task`, with the superclass in the place of WordNet.
     download : bool
         Whether torchvision fetches CIFAR-100 where it is not there.
-    limit : int
-        At most so many images a zero-shot set; 0 is all.
 
     Returns
     -------
@@ -261,7 +249,7 @@ def grocery_task(
     root : path
         The folder that has the groceries, and the zero-shot sets beside them.
     target, labels, seed, siblings, limit
-        As in `cifar100_task`.
+        As in `imagenet_task`, with the kinds of the data set in the place of WordNet.
 
     Returns
     -------
@@ -290,10 +278,8 @@ def style_task(
         `STYLE/CLASS/*.jpg`, or the folder that has such a tree (`pacs`, `domainnet`) and the zero-shot sets beside it.
     target, style : str
         The class, and the style in which it is forgotten.
-    seed : int
-        Of training and calibration images.
-    limit : int
-        At most so many images a zero-shot set; 0 is all.
+    seed, limit : int
+        As in `imagenet_task`.
 
     Returns
     -------
