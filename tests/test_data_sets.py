@@ -1,11 +1,7 @@
 """Small copies of CIFAR-10 with its nouns, CIFAR-100, Tiny-ImageNet, the groceries and PACS in one folder: each is found as it comes, judged beside the others, and said in a sentence where it is damaged or mislaid."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,9 +14,8 @@ from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
 from clipforget.exchange.loading import load_clip
+from parameters import main_job
 
-ROOT = Path(__file__).resolve().parents[1]
-SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}
 TINY = ("marmoset", "titi", "howler monkey", "spider monkey", "banana")
 ASKED = {  # the data set, what is asked for, its target's caption with coarse labels, its columns' siblings
     "cifar10": ({"subgroup": "jumbojet"}, "airplane"),
@@ -141,6 +136,11 @@ def test_a_synonym_means_its_subgroup(clip, data):
         ({"dataset": "grocery", "subgroup": "banana"}, "means nothing for a grocery data set"),
         ({"dataset": "imagenet", "target": "tench"}, "is not among the 5 classes here"),
         ({"dataset": "grocery", "download": True}, "download=True means nothing for a grocery data set"),
+        ({"dataset": "cifar10", "target": "airplan"}, r"Unknown class 'airplan'\. Did you mean 'airplane'"),
+        ({"dataset": "style", "target": "dgo"}, r"Unknown class 'dgo'\. Did you mean 'dog'"),
+        ({"dataset": "style", "target": "dog", "styles": "cartoo"}, r"Unknown style 'cartoo'\. Did you mean 'cartoon'"),
+        ({"dataset": "style", "target": "dog", "clusters": 3}, r"clusters=3 means nothing for a style data set"),
+        ({"dataset": "emoji", "download": True}, r"download=True means nothing for an? emoji data set"),
     ],
 )
 def test_names_are_checked_without_a_model(data, given, said):
@@ -182,23 +182,10 @@ def test_damaged_and_mislaid_trees_are_told(tmp_path, dataset, damage, said):
         TaskRequest(dataset, data_root=str(tmp_path)).check()
 
 
-def run_main_job(results, dataset, paths=(), **given):
-    """The folder that the main job left in `results`; `paths` go before PYTHONPATH."""
-    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(results / "run.ipynb")]
-    for name, value in {"dataset": dataset, "backbone": "emoji-rn", "results": results, **given, **SHORT}.items():
-        words += ["-p", name, str(value)]
-    there = os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = os.environ | {"PYTHONPATH": there}
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600, env=env)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (results / dataset).iterdir()
-    return folder
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
 def test_the_main_job_from_end_to_end(data, tmp_path, dataset):
-    folder = run_main_job(tmp_path, dataset, data_root=data, **ASKED[dataset][0])
+    folder = main_job(tmp_path, dataset, data_root=data, **ASKED[dataset][0])
     assert {"target", "siblings", "grocery", "pacs"} <= set(pd.read_parquet(folder / "results.parquet")["column"])
     assert json.loads((folder / "settings.json").read_text())["dataset"] == dataset
 
@@ -209,7 +196,7 @@ def test_a_data_set_of_another_package_is_one_entry(tmp_path):
     (tmp_path / "toys-1.dist-info" / "entry_points.txt").write_text("[clipforget.datasets]\ntoy = toyset:TOYS\n")
     (tmp_path / "toyset.py").write_text(TOY)
     assert len(TOY.splitlines()) <= 30
-    folder = run_main_job(tmp_path / "results", "toy", [tmp_path], backbone="", data_root=tmp_path, labels="coarse")
+    folder = main_job(tmp_path / "results", "toy", [tmp_path], backbone="", data_root=tmp_path, labels="coarse")
     assert folder.name.startswith("ball-emoji-rn-0-coarse")
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings"} <= set(rows["column"]) and set(rows["target"]) == {"ball"}

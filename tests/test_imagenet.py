@@ -2,9 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +20,8 @@ from clipforget.core.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
 from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
 
-ROOT = Path(__file__).resolve().parents[1]
+from parameters import main_job
+
 SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "layers": 3}
 OTHERS = ("tench", "school bus", "banana")
 CPU = torch.device("cpu")
@@ -109,34 +107,8 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
 
 @pytest.mark.long
 def test_main_job(data_root, tmp_path):
-    words = [
-        str(Path(sys.executable).parent / "papermill"),
-        "nbs/run.ipynb",
-        str(tmp_path / "run.ipynb"),
-        "-p",
-        "dataset",
-        "imagenet",
-        "-p",
-        "data_root",
-        str(data_root),
-        "-p",
-        "backbone",
-        "emoji-rn",
-        "-p",
-        "results",
-        str(tmp_path),
-        "-p",
-        "limit",
-        "4",
-        "-p",
-        "siblings",
-        "titi; common squirrel monkey",
-    ]
-    for name, value in SHORT.items():
-        words += ["-p", name, str(value)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (tmp_path / "imagenet").iterdir()
+    asked = {"limit": 4, "siblings": "titi; common squirrel monkey", "layers": 3}
+    folder = main_job(tmp_path, "imagenet", data_root=data_root, **asked)
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings", "ImageNet, others"} <= set(rows["column"])
     report = (folder / "report.html").read_text()

@@ -1,7 +1,5 @@
 """Folders and tables as people really have them: what is wrong is said in a sentence, before anything slow, and nothing is silently taken for something else."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -11,7 +9,6 @@ import torch
 from PIL import Image
 
 from clipforget.exchange.loading import _check_local_dir, load_clip
-from clipforget.core.files import project_root
 from clipforget.data.own import _proposal_collection
 from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
@@ -21,6 +18,7 @@ from clipforget.core.photos import image_files, open_rgb
 from clipforget.data.corpora import load_corpus
 from clipforget.report.report import _pick_examples, plot_embedding, plot_history, plot_stages
 from clipforget.data.suite import zero_shot_suite
+from parameters import main_job
 from views import write_views
 
 
@@ -277,35 +275,12 @@ def test_pictures_that_only_judge_are_looked_at_before_the_edit(clip, own):
         of(clip, own)
 
 
-@pytest.mark.parametrize(
-    "given, said",
-    [
-        ({"dataset": "cifar10", "target": "airplan"}, r"Unknown class 'airplan'\. Did you mean 'airplane'"),
-        ({"dataset": "style", "target": "dgo"}, r"Unknown class 'dgo'\. Did you mean 'dog'"),
-        ({"dataset": "style", "target": "dog", "styles": "cartoo"}, r"Unknown style 'cartoo'\. Did you mean 'cartoon'"),
-        ({"dataset": "style", "target": "dog", "clusters": 3}, r"clusters=3 means nothing for a style data set"),
-        ({"dataset": "emoji", "download": True}, r"download=True means nothing for an? emoji data set"),
-    ],
-)
-def test_names_are_checked_without_a_model(tmp_path, given, said):
-    for part in ("cifar10/train/airplane", "cifar10/test/airplane", "pacs/photo/dog", "pacs/cartoon/dog"):
-        write_views(tmp_path / part, "dog", 1)
-    with pytest.raises(ValueError, match=said):
-        TaskRequest(data_root=str(tmp_path), **given).check()
-
-
 @pytest.mark.long
 def test_a_pool_is_sorted_and_shown_by_the_main_job(tmp_path):
     for seed, name in enumerate(("turtle", "snake", "koala")):
         write_views(tmp_path / "heap" / name, name, 12, seed)
-    given = {"dataset": "folder", "pool": tmp_path / "heap", "target": "turtle", "siblings": "snake; koala"}
-    given |= {"backbone": "emoji-rn", "results": tmp_path / "results", "data_root": tmp_path}
-    given |= {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}
-    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb")]
-    words += [w for name, value in given.items() for w in ("-p", name, str(value))]
-    done = subprocess.run(words, cwd=project_root(), capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (tmp_path / "results" / "folder").iterdir()
+    given = {"pool": tmp_path / "heap", "target": "turtle", "siblings": "snake; koala", "data_root": tmp_path}
+    folder = main_job(tmp_path, "folder", **given)
     assert set(pd.read_csv(folder / "proposal.csv")["role"]) >= {"forget", "keep"}
     cells = nbformat.read(tmp_path / "run.ipynb", 4).cells
     (sorting,) = [c for c in cells if "start_job(" in c.source]
