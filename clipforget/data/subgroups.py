@@ -48,7 +48,7 @@ def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str
 # %% ../../nbs/data/subgroups.ipynb #5406cad7
 _VIEWS, _BLENDS = 3, 4096  # further views of each image; at most so many blends, and no more than there are images
 _CLEAR = 1.0  # |f| of a blend, in units of the logit
-_MOST = 4096  # images of a part of a class; one of CIFAR-10 has 5000 to train on
+_MOST = (4096, 4096)  # forget and retain images; a class of CIFAR-10 has 5000 to train on
 
 
 def sample_near_border(clip: Clip, task: Task) -> Task:
@@ -268,7 +268,7 @@ def subgroup_task(
     groups = tuple(named.get(k, g) for k, g in enumerate(collection.groups))
     goal = f"{target}/{number}"
     of = {"siblings": sorted({*named.values()} - {goal})}
-    task = photo_task(clip, replace(collection, groups=groups), goal, of, "coarse", seed, _MOST, _MOST, learned=True)
+    task = photo_task(clip, replace(collection, groups=groups), goal, of, "coarse", seed, _MOST, learned=True)
     return sample_near_border(clip, task) if further else task
 
 # %% ../../nbs/data/subgroups.ipynb #6c00b1ac
