@@ -12,7 +12,7 @@ from clipforget.core.settings import Settings
 
 
 def parameters_cell():
-    """The text of the parameters cell of run.ipynb: where the paper's method has another value, it says None and names both."""
+    """The text of the parameters cell of run.ipynb. Nobody has said anything of a setting that is None there; the comment has its value in our method and, where it is another, in the paper's."""
     words = {True: "yes", False: "no", None: "the upper two fifths"}
     show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
     lines = []
@@ -21,11 +21,11 @@ def parameters_cell():
             continue
         kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
         help, default = f.metadata["help"], f.default
-        if "paper" in f.metadata:
-            default = None
+        if f.name in Settings.names():
             kind = kind if "None" in kind else f"{kind} | None"
-            told = f"{show(f.default)} (as in the paper: {show(f.metadata['paper'])})"
-            help = f"{help.partition('; None')[0]}; None: {told}"
+            paper = f" (as in the paper: {show(f.metadata['paper'])})" if "paper" in f.metadata else ""
+            help = f"{help.partition('; None')[0]}; None: {show(default)}{paper}" if paper or default is not None else help
+            default = None
         written = json.dumps(default) if isinstance(default, str) else repr(default)
         lines.append(f"{f.name}: {kind} = {written}  # {help}")
     return "\n".join(lines)

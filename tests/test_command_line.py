@@ -275,7 +275,6 @@ def run_page(name, given, after=None):
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
         ("ablation", {"make": "no"}, "make='no': wanted is true or false."),
         ("run", {"merged": "of"}, "merged='of': wanted is true or false"),
-        ("run", {"hold": 3.0}, "'hold' is called 'forget_weight' now"),
         ("run", {"dataset": "cifar10", "labels": "corse"}, "Unknown kind of labels 'corse'"),
         ("run", {"dataset": "cifar10", "subgroup": "query: a jet", "clusters": 3}, "clusters=3 means nothing with"),
     ],

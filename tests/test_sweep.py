@@ -312,7 +312,6 @@ def test_wrong_grid(project, notebook, grid, answer):
         ({"ema": [0.5, 1.5]}, "ema=1.5: wanted is a number from 0 to 1"),
         ({"labels": ["corse"]}, "Unknown kind of labels 'corse'. Did you mean 'coarse'"),
         ({"dataset": ["emoji", "cifar10"], "styles": "noto"}, "styles='noto' means nothing for a cifar10 data set"),
-        ({"hold": [3.0]}, "The parameter of run.ipynb 'hold' is called 'forget_weight' now."),
     ],
 )
 def test_a_grid_of_the_main_job_is_compared_with_bounds(grid, answer):

@@ -97,7 +97,6 @@ def test_patch_and_merged_model_are_the_same_model(finished):
     [
         pytest.param({"target": "crocodil"}, 1, "Did you mean 'crocodile'", marks=pytest.mark.long),
         ({"sede": 1}, 2, "Did you mean 'seed'"),
-        ({"hold": 3}, 2, "The parameter 'hold' is called 'forget_weight' now."),
         ({"rank": 0}, 2, "rank=0: wanted is a whole number from 1"),
         ({"merged": "perhaps"}, 2, "merged='perhaps': wanted is true or false"),
         ({"labels": "corse"}, 2, "Did you mean 'coarse'"),
@@ -120,7 +119,6 @@ def test_wrong_input_stops_at_once(tmp_path, wrong, code, answer):
         ({"method": "clipforgot"}, "Did you mean 'clipforget'"),
         ({"backbone": "emoji-rm"}, "Did you mean 'emoji-rn'"),
         ({"rank": -1}, "rank=-1: wanted is a whole number from 1"),
-        ({"allowed_risk": 1.0}, "The parameter 'allowed_risk' is called 'allowed_left' now."),
         ({"mirror": 1.0}, "The parameter 'mirror' is gone"),
     ],
 )

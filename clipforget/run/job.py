@@ -24,17 +24,28 @@ from matplotlib.figure import Figure
 from ..core.photos import Photos, image_files, pixels
 from ..data.own import ROLES, propose_pool, read_proposal
 from ..data.tasks import make_task
-from ..core.activations import encode_above, features_above, frozen_activations, layers, part_of, tower_parts
+from clipforget.core.activations import (
+    ActivationCache,
+    encode_above,
+    features_above,
+    frozen_activations,
+    layers,
+    part_of,
+    tower_parts,
+)
 from ..core.clip import Clip, encode_images, fast, image_features
-from ..report.edit import Edit
+from ..report.edit import Edit, forget
 from ..report.figures import show_images
+from ..method.alignment import MOST_ALIGNED
+from ..method.forgetting import BATCH
 from ..method.importance import candidates
 from ..exchange.loading import load_clip
 from ..method.restoring import FACTORS
 from ..core.task import Task
-from ..rivals.registry import METHODS, forget
-from ..core.files import choose, short_path
+from ..rivals.methods import METHODS
+from ..core.files import choose, read_json, short_path, write_json
 from .request import Request, check_parameters, parameter_defaults, read_request, run_folder
+from .threads import choose_threads, run_threads
 from ..core.settings import Settings
 
 # %% ../../nbs/run/job.ipynb #f8529516
@@ -70,13 +81,13 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
-    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, s.aligned)
+    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, MOST_ALIGNED)
     shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
-        "forgetting": (f, f * t["low"] + s.forget_steps * s.batch * t["training"]),
+        "forgetting": (f, f * t["low"] + s.forget_steps * BATCH * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
-        "reminding: training": (shown, shown * t["low"] + s.remind_steps * (1 + pools) * s.batch * t["training"]),
+        "reminding: training": (shown, shown * t["low"] + s.remind_steps * (1 + pools) * BATCH * t["training"]),
         "restoring": (held, held * (t["exact"] + len(FACTORS) * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
@@ -93,43 +104,52 @@ def _beside_the_clock(expected: pd.DataFrame, edit: Edit) -> pd.DataFrame:
 
 # %% ../../nbs/run/job.ipynb #69181c5f
 class Job(NamedTuple):
-    "A run: what is asked for (`request`, `settings`), the original `clip`, the `task`, the `folder` of the results, `lines` on what was left out, images of the `world`, the `command` that asks for it, and when it `started`."
+    "A run: what is asked for (`request`, `settings`), the original `clip`, the `task`, the `folder` of the results, `lines` on what was left out, images of the `world`, the `command` that asks for it, its `threads`, and when it `started`."
 
     request: Request  # what is forgotten, of which model
-    settings: Settings  # of the stages
+    settings: Settings  # what was said of them
     clip: Clip  # the original model
     task: Task  # what to forget, to keep, and to judge by
     folder: Path  # of the results
     lines: list[str]  # what was left out, and why
     world: Photos | None  # images that a tower without BatchNorm is aligned to
     command: str  # that asks for this job
+    threads: int  # of PyTorch, while the job works
     started: float  # of the clock
 
     def forecast(self) -> pd.DataFrame:
         "Seconds that each step will take here, and a line with their sum; empty for a method without the three stages."
-        if not METHODS[self.request.method].stages:
+        method = METHODS[self.request.method]
+        if not method.stages:
             return pd.DataFrame()
-        expected = forecast(self.clip, self.task, self.settings)
+        with run_threads(self.threads):
+            expected = forecast(self.clip, self.task, Settings(**method.resolve(self.settings)))
         parts = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in expected["seconds"].items())
         print(f"about {expected['seconds'].sum():.0f} s: {parts}")
         return expected
 
     def forget(self) -> Edit:
         "The edit; each stage is stored when it is finished, and the same command goes on after the last finished one."
-        more = {"reference": self.world, "cache_gb": self.request.cache_gb}
-        edit = forget(self.clip, self.task, self.settings, self.request.method, self.folder / "stages", **more)
+        more: dict[str, Any] = {}
+        if METHODS[self.request.method].stages:
+            kept = self.folder / "stages"
+            more = {"folder": kept, "reference": self.world, "cache": ActivationCache(self.request.cache_gb, kept)}
+        with run_threads(self.threads):
+            edit = forget(self.clip, self.task, self.settings, self.request.method, **more)
+            edit.rows  # judged by the same threads  # noqa: B018
         print(*(f"{stage.name}: {stage.info}" for stage in edit.stages), sep="\n")
         return edit
 
     def leave(self, edit: Edit, expected: pd.DataFrame) -> pd.DataFrame | None:
         "Write what `edit` leaves (report, figures, rows, settings, the patch and, if asked for, the merged model) and say what to open; the seconds `expected` by the forecast beside those of the clock, where there is a forecast."
-        told = {"seconds": round(time.perf_counter() - self.started, 1), "command": self.command}
-        report = edit.report(self.folder, asdict(self.request) | asdict(self.settings) | told, self.lines)
-        if edit.stages:
-            edit.save_patch(self.folder / "patch.safetensors")
-        if self.request.merged:
-            edit.save(self.folder / "merged")
-        print(f"{told['seconds']} s. Open {short_path(report)}")
+        seconds = round(time.perf_counter() - self.started, 1)
+        with run_threads(self.threads):
+            report = edit.report(self.folder, asdict(self.request) | {"command": self.command}, self.lines, seconds)
+            if edit.stages:
+                edit.save_patch(self.folder / "patch.safetensors")
+            if self.request.merged:
+                edit.save(self.folder / "merged")
+        print(f"{seconds} s. Open {short_path(report)}")
         return _beside_the_clock(expected, edit).round(1) if len(expected) else None
 
 # %% ../../nbs/run/job.ipynb #f291a116
@@ -145,6 +165,16 @@ def plot_proposal(file: Path, pool: Path) -> Figure:
     return show_images(torch.cat(sheet), names, columns, "; ".join(roles))
 
 # %% ../../nbs/run/job.ipynb #64fb44b8
+def _note_threads(file: Path, request: Request) -> int:
+    "The number of threads for a `request`, noted in the `file` settings.json of its folder where an interrupted run has not done so."
+    told = read_json(file) if file.is_file() else {}
+    recorded = told.get("made with", {}).get("threads") if isinstance(told, dict) else None
+    threads = choose_threads(request.threads, recorded)
+    if threads != recorded:
+        write_json(file, {"asked": asdict(request), "made with": {"threads": threads}})
+    return threads
+
+
 def _command(given: Mapping[str, object]) -> str:
     "The command line that asks for the parameters `given`, without those at their default."
     usual = parameter_defaults()
@@ -164,15 +194,18 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
     if request.reference and not files:
         raise ValueError(f"reference={request.reference!r} has no pictures. Give a folder with pictures of the world.")
     folder, clip, started = run_folder(given), load_clip(request.model), time.perf_counter()
+    threads = _note_threads(folder / "settings.json", request)
     asked = request
     if request.pool:
         pool, place = Path(request.pool), folder / "proposal.csv"
-        file = request.proposal or propose_pool(clip, pool, request.target, request.kept, place)
+        with run_threads(threads):
+            file = request.proposal or propose_pool(clip, pool, request.target, request.kept, place)
         asked = replace(request, proposal=str(file))
         print(f"The pool is sorted as {file} says. Look at it, change it, and run again with -p proposal FILE.")
         plot_proposal(Path(file), pool)
-    task, lines = make_task(clip, asked)
+    with run_threads(threads):
+        task, lines = make_task(clip, asked)
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
     world = Photos.of(files, clip.frame) if files else None
-    return Job(request, settings, clip, task, folder, lines, world, _command(given), started)
+    return Job(request, settings, clip, task, folder, lines, world, _command(given), threads, started)

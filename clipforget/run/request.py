@@ -8,12 +8,12 @@ __all__ = ['Request', 'check_parameters', 'parameter_defaults', 'read_request', 
 # %% ../../nbs/run/request.ipynb #85966395
 import dataclasses
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.files import choose, data_folder, project_root, results_folder, short_hash, slug
-from ..core.settings import PAPER, Settings, check_names, check_value, setting
+from ..core.settings import Settings, check_names, check_value, setting
 from ..data.registry import DATASETS, TaskRequest
 
 # %% ../../nbs/run/request.ipynb #a2f0793d
@@ -26,7 +26,8 @@ class Request(TaskRequest):
     backbone: str = setting(
         "", "shipped model, pretrained:NAME, local-dir:PATH, hf-dir:PATH or NAME/TAG; the data set's if empty"
     )
-    method: str = setting("clipforget", 'or "as in the paper", or a rival such as "SLUG" (see rivals/registry.ipynb)')
+    method: str = setting("clipforget", 'or "as in the paper", or a rival such as "SLUG" (see rivals/methods.ipynb)')
+    threads: int = setting(0, "of PyTorch; 0: as an interrupted run had, else all cores that this process may use", 0)
     results: str = setting("", "results go below this folder; results/ in the project if empty")
     merged: bool = setting(False, "also write the edited model as an open_clip local directory")
 
@@ -52,19 +53,18 @@ def check_parameters(namespace: MutableMapping[str, Any]) -> None:
 
 # %% ../../nbs/run/request.ipynb #4c3784d6
 def parameter_defaults() -> dict[str, object]:
-    "Every parameter of the main job with its default in run.ipynb: None for a setting whose value as in the paper is another."
+    "Every parameter of the main job with its default in run.ipynb: None for a setting, of which nobody has said anything."
     both = (f for part in (Request, Settings) for f in dataclasses.fields(part) if f.metadata.get("in_run", True))
-    return {f.name: None if "paper" in f.metadata else f.default for f in both}
+    return {f.name: None if f.name in Settings.names() else f.default for f in both}
 
 
 def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:
-    """What the parameters `given` by name ask for; those left out are at their default. ValueError for a name that is no
+    """What the parameters `given` by name ask for; the settings are those that were said. ValueError for a name that is no
     parameter, and for a value that means nothing."""
     check_names("parameter", given, usual := parameter_defaults())
     every = {**usual, **given}
     request = Request(**{name: every[name] for name in Request.names()})
-    settings = {name: every[name] for name in Settings.names() if name in usual}
-    return request, Settings.read(settings, paper=request.method == PAPER)
+    return request, Settings.read({name: every[name] for name in Settings.names() if name in usual})
 
 # %% ../../nbs/run/request.ipynb #6896465a
 def _part_of_name(text: str, most: int = 60) -> str:
@@ -80,14 +80,16 @@ def _part_of_name(text: str, most: int = 60) -> str:
 
 # %% ../../nbs/run/request.ipynb #57d977c9
 _IN_NAME = ("labels", "styles", "subgroup", "method")
-_OUTSIDE = ("dataset", "target", "seed", "backbone", "results", "merged", "cache_gb", "download")
+_OUTSIDE = ("dataset", "target", "seed", "backbone", "results", "merged", "cache_gb", "download")  # of the hash
 
 
 def run_folder(parameters: Mapping[str, object]) -> Path:
     """`results/<dataset>/<target>-<backbone>-<seed>[-changes]` below the project root, a function of a run's `parameters`
     by name (those left out are at their default) and of the folders that they name."""
-    usual = parameter_defaults()
+    usual, ours = parameter_defaults(), asdict(Settings())
     given = {**usual, **parameters}
+    if given["method"] == usual["method"]:  # what is said of its own values changes nothing
+        given |= {name: None for name, value in ours.items() if given.get(name) == value}
     dataset = choose("data set", str(given["dataset"]), DATASETS)
     target, backbone = (str(given[name]) or getattr(DATASETS[dataset], name) for name in ("target", "backbone"))
     parts = [_part_of_name(str(x)) for x in (target, backbone, given["seed"])]
