@@ -21,7 +21,7 @@ from ..core.training import trainable_tower
 from ..method.adapters import adapters, add_adapters, merge, trainable
 from ..method.reminding import contrastive_loss
 from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, Steps, StopAt, calibrate, descend
-from .finetune import diagonal_fisher, encode_hidden, finish_edit, other_names, project
+from .finetune import diagonal_fisher, encode_hidden, finish_edit, other_names, project, train
 from .registry import register_method
 
 # %% ../../nbs/rivals/regularised.ipynb #bdbcd718
@@ -134,5 +134,4 @@ def pbu(
         return sum(leash(n, w) for n, w in weights.items()) - contrastive_loss(f.u, text, f.labels)
 
     pace = Pace(learning_rate, steps, batch, stop_at)
-    losses = descend(clip, task, visual, weights.values(), loss, [task.forget], pace)
-    return finish_edit(clip, task, visual, losses=losses)
+    return train(clip, task, visual, weights.values(), loss, [task.forget], pace)
