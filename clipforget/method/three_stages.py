@@ -69,11 +69,10 @@ def three_stages(
     folder: Path | None = None,  # finished stages are kept here
     reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     pools: Pools | None = None,  # from `make_pools`, to spare several edits the same alignment
-    cache_gb: float = 4.0,  # activations beyond so much go to files
     cache: ActivationCache | None = None,  # shared with other edits of this model on this very task; its own if None
 ) -> Edited:
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
-    cache, text = cache or ActivationCache(cache_gb, folder), task_text(clip, task)
+    cache, text = cache or ActivationCache(folder=folder), task_text(clip, task)
     key = "" if folder is None else _stage_key(clip, task, settings, reference, *(pools.images if pools else ()))
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
