@@ -15,8 +15,9 @@ from open_clip import IMAGENET_CLASSNAMES
 from ..core.clip import Clip, class_embeddings, encode_images
 from ..core.settings import Range
 from ..core.task import Edited, Task, task_text
+from ..core.training import trainable_tower
 from ..method.reminding import answer_divergence, contrastive_loss
-from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, StopAt, train_tower
+from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, StopAt, train
 from .registry import register_method
 from .regularised import Weight
 
@@ -34,6 +35,7 @@ def nearest_hard_logit(
     stop_at: StopAt = 1.0,
 ) -> Edited:
     "Below the best other caption, while all other answers stay."
+    visual, weights = trainable_tower(clip)
     text, words = task_text(clip, task), class_embeddings(clip, IMAGENET_CLASSNAMES[::4], task.templates)
     others = torch.cat([text[: task.caption], text[task.caption + 1 :]])
     old = encode_images(clip, task.forget.images, exact=False)
@@ -43,7 +45,7 @@ def nearest_hard_logit(
         held = fine * answer_divergence(f.u, old[f.at], others) + coarse * answer_divergence(f.u, old[f.at], words)
         return hard + held
 
-    return train_tower(clip, task, loss, [task.forget], Pace(learning_rate, steps, batch, stop_at))
+    return train(clip, task, visual, weights.values(), loss, [task.forget], Pace(learning_rate, steps, batch, stop_at))
 
 # %% ../../nbs/rivals/answers.ipynb #c5168cc4
 def _decompose(features: torch.Tensor, concepts: torch.Tensor, sparsity: float, steps: int = 400) -> torch.Tensor:
@@ -79,13 +81,15 @@ def iced(
     stop_at: StopAt = 1.0,
 ) -> Edited:
     "The target's concept is taken out of the features of its pictures, those of siblings stay."
+    visual, weights = trainable_tower(clip)
     z, kept = (encode_images(clip, part.images, exact=False) for part in (task.forget, task.retain))
     aim = _without_concept(z, task_text(clip, task), task.caption, sparsity, strength)
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
         return 1 - (f.u * aim[f.at]).sum(1).mean() + keep * (1 - (r.u * kept[r.at]).sum(1).mean())
 
-    return train_tower(clip, task, loss, (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at))
+    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at)
+    return train(clip, task, visual, weights.values(), loss, sets, pace)
 
 # %% ../../nbs/rivals/answers.ipynb #452ff64b
 def _discrepancy(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -109,7 +113,7 @@ def domain_unlearning(
     stop_at: StopAt = 1.0,
 ) -> Edited:
     "Undecided about the forget images, which are told from the siblings."
-    text = task_text(clip, task)
+    (visual, weights), text = trainable_tower(clip), task_text(clip, task)
     head = torch.zeros(text.shape[1], requires_grad=True, device=text.device)
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
@@ -119,5 +123,5 @@ def domain_unlearning(
         apart = told - _discrepancy(f.u, r.u)
         return entropy * undecided + contrastive_loss(r.u, text, r.labels) + domains * apart
 
-    pace = Pace(learning_rate, steps, batch, stop_at)
-    return train_tower(clip, task, loss, (task.forget, task.retain), pace, also=[head])
+    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at)
+    return train(clip, task, visual, [*weights.values(), head], loss, sets, pace)

@@ -18,7 +18,7 @@ from ..core.task import Edited, Task, task_text
 from ..core.training import trainable_tower
 from ..method.reminding import contrastive_loss
 from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, Steps, StopAt
-from .finetune import descend, finish_edit, train_tower, tune_sides
+from .finetune import finish_edit, train, tune_sides
 from .registry import Choices, register_method
 
 # %% ../../nbs/rivals/ascent.ipynb #19169443
@@ -84,7 +84,7 @@ def tarf(
     hard: Annotated[float, Range(0.1, 1.0), "the share of a batch of siblings that is learned from"] = 0.5,
 ) -> Edited:
     "Annealed ascent on the forget images, descent on the hardest siblings."
-    text, step = task_text(clip, task), count()
+    (visual, weights), text, step = trainable_tower(clip), task_text(clip, task), count()
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
         ascent = weight * max(0.0, 1 - next(step) / (fades * steps))
@@ -92,7 +92,8 @@ def tarf(
         hardest = kept.topk(max(1, round(hard * len(kept)))).values.mean()
         return hardest - ascent * contrastive_loss(f.u, text, f.labels)
 
-    return train_tower(clip, task, loss, (task.forget, task.retain), Pace(learning_rate, steps, batch))
+    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch)
+    return train(clip, task, visual, weights.values(), loss, sets, pace)
 
 # %% ../../nbs/rivals/ascent.ipynb #f99f6d7a
 def _bargain(forget: torch.Tensor, keep: torch.Tensor, weights: list[torch.Tensor]) -> tuple[float, float]:
@@ -127,6 +128,5 @@ def munba(
         alpha = _bargain(away, kept, moved)
         return alpha[0] * away + alpha[1] * kept
 
-    pace = Pace(learning_rate, steps, batch, stop_at)
-    losses = descend(clip, task, visual, moved, loss, (task.forget, task.retain), pace)
-    return finish_edit(clip, task, visual, losses=losses)
+    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at)
+    return train(clip, task, visual, moved, loss, sets, pace)

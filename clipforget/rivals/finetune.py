@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RISK', 'Rate', 'Steps', 'FixedSteps', 'Batch', 'StopAt', 'AllowedRisk', 'calibration_risk', 'calibrate',
-           'finish_edit', 'Drawn', 'Pace', 'descend', 'train_tower', 'tune_sides', 'move_tower', 'diagonal_fisher',
+           'finish_edit', 'Drawn', 'Pace', 'descend', 'train', 'tune_sides', 'move_tower', 'diagonal_fisher',
            'encode_hidden', 'project', 'other_names']
 
 # %% ../../nbs/rivals/finetune.ipynb #038bab58
@@ -75,17 +75,21 @@ class Pace:
     stop_at: float | None = None  # the calibration risk (percent) to stop at; looked at every fifth step
 
 
+_Loss = Callable[..., torch.Tensor]  # of what is `Drawn` from each of the sets that are learned from
+
+
 def descend(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split, and the seed of the draws
-    visual: nn.Module,  # the tower that is trained
-    weights: Iterable[torch.Tensor],  # what the optimiser moves, in place
-    loss: Callable[..., torch.Tensor],  # of what is `Drawn` from each of `sets`
-    sets: Sequence[ImageSet],  # what is learned from
+    clip: Clip,
+    task: Task,
+    visual: nn.Module,
+    weights: Iterable[torch.Tensor],
+    loss: _Loss,
+    sets: Sequence[ImageSet],
     pace: Pace,
-    generator: torch.Generator | None = None,  # of the draws, in the place of the seed's
+    generator: torch.Generator | None = None,
 ) -> list[float]:
-    "Train `weights` by `loss`; the losses, one a step."
+    """Train `weights`, in place, by a `loss` of what the tower `visual` makes of images of each of `sets`; the losses, one
+    a step. The seed of `task` draws the images, or the `generator`."""
     g = generator or torch.Generator().manual_seed(task.seed)
 
     def loss_of(step: int) -> torch.Tensor | None:
@@ -100,29 +104,24 @@ def descend(
     return fit(weights, loss_of, pace.steps, pace.learning_rate, torch.optim.AdamW, weight_decay=0.0)
 
 
-def train_tower(
-    clip: Clip,  # the original model
-    task: Task,  # as for `descend`
-    loss: Callable[..., torch.Tensor],  # of what is `Drawn` from each of `sets`
-    sets: Sequence[ImageSet],  # what is learned from
+def train(
+    clip: Clip,
+    task: Task,
+    visual: nn.Module,
+    weights: Iterable[torch.Tensor],
+    loss: _Loss,
+    sets: Sequence[ImageSet],
     pace: Pace,
-    also: Sequence[torch.Tensor] = (),  # trained beside the tower, and then thrown away
 ) -> Edited:
-    "The edit of `clip` that `loss` trains the whole image tower to."
-    visual, weights = trainable_tower(clip)
-    losses = descend(clip, task, visual, [*weights.values(), *also], loss, sets, pace)
-    return finish_edit(clip, task, visual, losses=losses)
+    "The edit of `clip` whose tower `visual` is trained as by `descend`."
+    return finish_edit(clip, task, visual, losses=descend(clip, task, visual, weights, loss, sets, pace))
 
 # %% ../../nbs/rivals/finetune.ipynb #ftside02
 def tune_sides(
-    clip: Clip,  # the original model
-    task: Task,  # forget and retain images
-    pace: Pace,
-    forget: float,  # alpha
-    retain: float,  # beta
-    cosine: bool = False,  # the similarity in the place of the negative cross-entropy
+    clip: Clip, task: Task, pace: Pace, forget: float, retain: float, cosine: bool = False
 ) -> tuple[nn.Module, list[float]]:
-    "A copy of the image tower after ascent on the forget images and descent on the retain images; the losses, one a step."
+    """A copy of the image tower after ascent on the forget images, weighted by `forget`, and descent on the retain images,
+    by `retain`; the losses, one a step. `cosine`: ascent by the similarity in the place of the negative cross-entropy."""
     (visual, weights), text = trainable_tower(clip), task_text(clip, task)
 
     def learn(x: Drawn) -> torch.Tensor:

@@ -33,13 +33,10 @@ def _task_vector(clip: Clip, visual: nn.Module) -> _Vector:
 
 # %% ../../nbs/rivals/interpolation.ipynb #5b998b54
 def _first_passing(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split
-    vector: _Vector,  # which way
-    amounts: Iterable[float],  # how far, in the order of trying, at least one
-    allowed_risk: float,  # percent, on the calibration split
+    clip: Clip, task: Task, vector: _Vector, amounts: Iterable[float], allowed_risk: float
 ) -> tuple[float, nn.Module]:
-    "The first amount at which the calibration risk is allowed, or that of least risk; and the tower there."
+    """The first of `amounts` (at least one) of `vector` at which the calibration risk is allowed (percent), or that of least
+    risk; and the tower there."""
     least = float("inf")
     for amount in amounts:
         visual = move_tower(clip, vector, amount)

@@ -26,13 +26,10 @@ from .registry import register_method
 
 # %% ../../nbs/rivals/noise.ipynb #5e0927f3
 def _train_noise(
-    clip: Clip,  # the original model
-    text: torch.Tensor,  # class embeddings [c, d]
-    labels: torch.Tensor,  # long [n]
-    generator: torch.Generator,  # of the start
-    size: float | None = None,  # lambda, for error-maximising noise; None: error-minimising noise
+    clip: Clip, text: torch.Tensor, labels: torch.Tensor, generator: torch.Generator, size: float | None = None
 ) -> torch.Tensor:
-    "Float images [n, 3, h, w], one a label; their values may leave 0 to 1, as noise may."
+    """Error-minimising noise, or error-maximising noise whose lambda is `size`: float images [n, 3, h, w], one for each of
+    `labels` [n], which index the class embeddings `text` [c, d]. Their values may leave 0 to 1, as noise may."""
     start = 0.5 + 0.25 * torch.randn(len(labels), 3, clip.size, clip.size, generator=generator)
     z = start.to(clip.device).requires_grad_(True)
     sigma = torch.tensor(clip.std, device=clip.device)[:, None, None]
@@ -48,21 +45,16 @@ def _train_noise(
 
 # %% ../../nbs/rivals/noise.ipynb #422d00f4
 def _impair_and_repair(
-    clip: Clip,  # the original model
-    task: Task,  # the target's caption
-    rest: ImageSet,  # float images that stand for what is kept
-    impair: Pace,  # of the first phase, on noise and rest
-    repair: Pace,  # of the second phase, on the rest alone
-    noise: int,  # images of error-maximising noise
-    size: float,  # lambda of that noise
+    clip: Clip, task: Task, rest: ImageSet, impair: Pace, repair: Pace, noise: int, size: float
 ) -> Edited:
-    "Train on as much noise as there is of the rest, then on the rest."
+    """Train on `noise` images of error-maximising noise (lambda: `size`), repeated until there are as many as of the `rest`,
+    float images that stand for what is kept, beside the rest; then on the rest alone."""
     g, text, labels = (
         torch.Generator().manual_seed(task.seed),
         task_text(clip, task),
         torch.full((noise,), task.caption),
     )
-    images = _train_noise(clip, text, labels, g, size).to(rest.images.device)
+    images = _train_noise(clip, text, labels, g, size).to(pixels(rest.images).device)
     bad = ImageSet("noise", images, labels, rest.classes).subset(torch.arange(max(noise, len(rest))) % noise)
     visual, weights = trainable_tower(clip)
 
@@ -130,15 +122,16 @@ def unsir(
 
 # %% ../../nbs/rivals/noise.ipynb #f80f98ac
 def _smoothness(
-    clip: Clip,  # the original model
-    visual: nn.Module,  # the tower that is trained
-    name: torch.Tensor,  # t_f, the unit embedding of the name [d]
-    x: torch.Tensor,  # images [n, 3, h, w]
-    sigma: float,  # of the noise, in the units of the normalised input
-    generator: torch.Generator,  # of the noise
-    draws: int = 4,  # of noise for each image
+    clip: Clip,
+    visual: nn.Module,
+    name: torch.Tensor,
+    x: torch.Tensor,
+    sigma: float,
+    generator: torch.Generator,
+    draws: int,
 ) -> torch.Tensor:
-    "The loss of LIP, averaged over images and draws of noise."
+    """The loss of LIP, averaged over images `x` [n, 3, h, w] and `draws` of noise; `name` is t_f [d], `sigma` the size of the
+    noise in the units of the normalised input."""
     noise = sigma * torch.randn((draws, *x.shape), generator=generator).to(x.device)
     noise = noise * torch.tensor(clip.std, device=x.device)[:, None, None]
     with fast(clip.device):

@@ -21,7 +21,7 @@ from ..core.training import trainable_tower
 from ..method.adapters import adapters, add_adapters, merge, trainable
 from ..method.reminding import contrastive_loss
 from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, Steps, StopAt, calibrate, descend
-from .finetune import diagonal_fisher, encode_hidden, finish_edit, other_names, project
+from .finetune import diagonal_fisher, encode_hidden, finish_edit, other_names, project, train
 from .registry import register_method
 
 # %% ../../nbs/rivals/regularised.ipynb #bdbcd718
@@ -126,13 +126,12 @@ def pbu(
     visual, weights = trainable_tower(clip)
     old = {n: w.detach().clone() for n, w in weights.items()}
 
-    def leash(name: str, w: torch.Tensor) -> torch.Tensor:
-        far = (w - old[name]).square()
-        return (fisher * information[name] * far).sum() + distance * far.sum()
+    def far(name: str) -> torch.Tensor:
+        return (weights[name] - old[name]).square()
 
     def loss(f: Drawn) -> torch.Tensor:
-        return sum(leash(n, w) for n, w in weights.items()) - contrastive_loss(f.u, text, f.labels)
+        leash = sum((fisher * information[n] * far(n)).sum() + distance * far(n).sum() for n in weights)
+        return leash - contrastive_loss(f.u, text, f.labels)
 
     pace = Pace(learning_rate, steps, batch, stop_at)
-    losses = descend(clip, task, visual, weights.values(), loss, [task.forget], pace)
-    return finish_edit(clip, task, visual, losses=losses)
+    return train(clip, task, visual, weights.values(), loss, [task.forget], pace)

@@ -20,7 +20,7 @@ from ..core.task import Edited, ImageSet, Task, task_text
 from ..core.training import trainable_tower
 from ..method.reminding import contrastive_loss
 from .finetune import AllowedRisk, Batch, Drawn, Pace, Rate, Steps, StopAt, calibrate
-from .finetune import calibration_risk, descend, diagonal_fisher, finish_edit, move_tower
+from .finetune import calibration_risk, diagonal_fisher, finish_edit, move_tower, train
 from .registry import register_method
 
 # %% ../../nbs/rivals/saliency.ipynb #147ad8c2
@@ -33,12 +33,8 @@ def _side_gradient(clip: Clip, task: Task, part: ImageSet) -> dict[str, torch.Te
     return {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}
 
 # %% ../../nbs/rivals/saliency.ipynb #5e99b724
-def _slug_table(
-    forget: dict[str, torch.Tensor],  # gradients of the forget images by layer name
-    retain: dict[str, torch.Tensor],  # gradients of the siblings
-    visual: nn.Module,  # the original's image tower
-) -> pd.DataFrame:
-    "Importance and alignment of every layer, and whether it is on the Pareto front."
+def _slug_table(forget: dict[str, torch.Tensor], retain: dict[str, torch.Tensor], visual: nn.Module) -> pd.DataFrame:
+    "Importance and alignment of every layer of `visual` by both sides' gradients, and whether it is on the Pareto front."
     rows = []
     for name, (module, parameter) in layers(visual).items():
         f, r = forget[name].flatten(), retain[name].flatten()
@@ -52,16 +48,10 @@ def _slug_table(
 
 # %% ../../nbs/rivals/saliency.ipynb #c8042403
 def _slug_step(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split
-    name: str,  # the layer's
-    gradient: torch.Tensor,  # the forget images', in the shape of the layer's weights
-    first: float,  # the step to begin with, in gradients; doubled until one is allowed, then bisected
-    evaluations: int,  # steps that are tried
-    allowed_risk: float,  # percent, on the calibration split
+    clip: Clip, task: Task, name: str, gradient: torch.Tensor, first: float, evaluations: int, allowed_risk: float
 ) -> tuple[float, nn.Module, dict[str, float]]:
-    """The smallest step found in one layer whose calibration risk is allowed
-    (else the one of least risk), the tower, and its calibration figures."""
+    """The smallest step found in the layer `name` along its `gradient` whose calibration risk is allowed (else the one of
+    least risk), the tower, and its calibration figures. The `first` is doubled until one is allowed, then bisected."""
     low, high, step, tried = 0.0, None, first, []
     for _ in range(evaluations):
         visual = move_tower(clip, {name: gradient}, step)
@@ -96,13 +86,9 @@ def slug(
 
 # %% ../../nbs/rivals/saliency.ipynb #5d4a9e13
 def _dampen(
-    weight: torch.Tensor,  # of a layer, in any shape
-    forget: torch.Tensor,  # Fisher information of the forget images, in the same shape
-    retain: torch.Tensor,  # Fisher information of the siblings, in the same shape
-    alpha: float,  # from which ratio of both on a weight is dampened
-    strength: float,  # lambda: the weight is multiplied by this times retain / forget, at most by 1
+    weight: torch.Tensor, forget: torch.Tensor, retain: torch.Tensor, alpha: float, strength: float
 ) -> torch.Tensor:
-    "The formula above: `weight`, smaller where `forget` is more than `alpha` times `retain`."
+    "`weight`, smaller by the formula of SSD where the Fisher information `forget` is more than `alpha` times `retain`."
     factor = (strength * retain / forget.clamp(min=1e-30)).clamp(max=1.0)
     return torch.where(forget > alpha * retain, weight * factor, weight)
 
@@ -157,5 +143,4 @@ def salun(
     for w, mask in zip(weights.values(), _saliency_masks(_side_gradient(clip, task, task.forget), share)):
         w.register_hook(mask.mul)
     pace = Pace(learning_rate, steps, batch, stop_at)
-    losses = descend(clip, task, visual, weights.values(), loss, (task.forget, task.retain), pace)
-    return finish_edit(clip, task, visual, losses=losses)
+    return train(clip, task, visual, weights.values(), loss, (task.forget, task.retain), pace)

@@ -34,14 +34,16 @@ def _columns(model: Clip, task: Task, others: Sequence[ImageSet]) -> dict[str, f
 
 
 def objective(
-    clip: Clip,  # the original model
-    task: Task,  # its calibration split
-    edited: Clip,  # the model that is judged
-    others: Sequence[ImageSet] = (),  # images for the rest of the world
-    before: dict[str, float] | None = None,  # the original's columns, where they are known
-    gate: Gate = Gate(),  # how much of the target may be left
+    clip: Clip,
+    task: Task,
+    edited: Clip,
+    others: Sequence[ImageSet] = (),
+    before: dict[str, float] | None = None,
+    gate: Gate = Gate(),
 ) -> dict[str, float]:
-    "J and its parts (percent): risk, and what the siblings and each set of `others` keep of the original's accuracy."
+    """J by the `gate`, and its parts (percent), of the model `edited` on the calibration split of `task`: risk, and what the
+    siblings and each set of `others`, images for the rest of the world, keep of the accuracy of the original `clip`.
+    `before` are the original's columns, where they are known."""
     before, after = before or _columns(clip, task, others), _columns(edited, task, others)
     kept = {name: 100 * after[name] / before[name] if before[name] else 100.0 for name in before if name != "target"}
     return {"J": score(after, before) - max(0.0, after["target"] - gate.allowed), "risk": after["target"], **kept}
@@ -119,34 +121,6 @@ def _finished_trials(study: "Study") -> pd.DataFrame:
     table = pd.DataFrame(rows or {"trial": [], "default": [], "passes": [], "J": []})
     return table.sort_values(["passes", "J"], ascending=False, ignore_index=True)
 
-# %% ../../nbs/rivals/search.ipynb #srh00006
-def _run_trials(
-    study: "Study",  # takes its trials
-    method: Method,  # whose settings are searched
-    clip: Clip,  # the original model
-    tasks: Mapping[str, tuple[Task, Sequence[ImageSet]]],  # as for `search`
-    trials: int,  # in all
-    gate: Gate,
-) -> None:
-    "Try settings until `study` has as many finished trials. Two processes may share it: what counts is how many it has."
-    ready = []
-    for task, others in tasks.values():
-        more = method.prepare(clip, task) if method.prepare else {}
-        ready.append((task, others, _columns(clip, task, others), more))
-
-    def run_trial(trial: "Trial") -> float:
-        settings, found = _suggest(trial, method.space), list[dict[str, float]]()
-        for task, others, before, more in ready:
-            edited = method(clip, task, settings, **more).clip
-            found.append(objective(clip, task, edited, others, before, gate))
-        return _note_trial(trial, pd.DataFrame(found), gate)
-
-    def stop_at_last(study: "Study", trial: object) -> None:
-        if len(_finished_trials(study)) >= trials:
-            study.stop()
-
-    study.optimize(run_trial, callbacks=[stop_at_last])
-
 # %% ../../nbs/rivals/search.ipynb #05755070
 @_quiet_optuna()
 def search(
@@ -161,11 +135,23 @@ def search(
 ) -> pd.DataFrame:
     "Search the settings of a method; one row a finished trial with its settings, J and the parts' means, the best first."
     kept, trials = _open_study(study, journal, seed), trials if method.space else 1
-    if len(_finished_trials(kept)) < trials:
-        known = [t for t in kept.get_trials() if t.state.name in ("COMPLETE", "WAITING")]
-        if method.space and not any(t.number == 0 or t.user_attrs.get("default") for t in known):
-            start = {name: method.defaults[name] for name in method.space}
-            kept.enqueue_trial(start, user_attrs={"default": True})
-        _run_trials(kept, method, clip, tasks, trials, gate)
+    missing = len(_finished_trials(kept)) < trials
+    known = [t for t in kept.get_trials() if t.state.name in ("COMPLETE", "WAITING")]
+    if missing and method.space and not any(t.number == 0 or t.user_attrs.get("default") for t in known):
+        kept.enqueue_trial({name: method.defaults[name] for name in method.space}, user_attrs={"default": True})
+    more = [method.prepare(clip, t) if method.prepare else {} for t, _ in tasks.values()] if missing else []
+    ready = [(t, o, _columns(clip, t, o), m) for (t, o), m in zip(tasks.values(), more)]
+
+    def run_trial(trial: "Trial") -> float:
+        said = _suggest(trial, method.space)
+        found = [objective(clip, t, method(clip, t, said, **m).clip, o, before, gate) for t, o, before, m in ready]
+        return _note_trial(trial, pd.DataFrame(found), gate)
+
+    def stop_when_enough(study: "Study", trial: object) -> None:
+        if len(_finished_trials(study)) >= trials:
+            study.stop()
+
+    if missing:  # two processes may share the journal: what counts is how many trials it has
+        kept.optimize(run_trial, callbacks=[stop_when_enough])
     found = _finished_trials(kept)
     return found[found["trial"].isin(found["trial"].nsmallest(trials))] if 0 < trials < len(found) else found
