@@ -6,6 +6,7 @@
 __all__ = ['ask_relearning', 'ask_rounding', 'ask_adapted', 'ask_undoing']
 
 # %% ../../nbs/judging/attacks.ipynb #a77ack02
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 
@@ -21,15 +22,14 @@ from .outside import Answer, recognised
 from ..method.reminding import contrastive_loss
 
 # %% ../../nbs/judging/attacks.ipynb #d67384e3
-def ask_relearning(clip: Clip, task: Task) -> list[Answer]:
+def ask_relearning(clip: Clip, task: Task) -> Iterator[Answer]:
     "Target accuracy (percent) of `clip` after ten steps on 1, 4 or 16 forget images of `task`."
-    part, rows = task.evaluation["target"], []
+    part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
     for count in (1, 4, 16):
         (visual,) = fine_tune(clip, task.forget.sample(count, count), text, 10)
         how, value = f"{count} picture{'s' * (count > 1)}, 10 steps", recognised(clip.with_visual(visual), part, text)
-        rows.append(Answer("relearning", "images", how, value, "inside", 10.0, len(part)))
-    return rows
+        yield Answer("relearning", "images", how, value, "inside", 10.0, len(part))
 
 # %% ../../nbs/judging/attacks.ipynb #fdc76sp2
 def _round_weights(clip: Clip, bits: int) -> Clip:
@@ -47,14 +47,13 @@ def _round_weights(clip: Clip, bits: int) -> Clip:
     return replace(clip, model=model, texts=EncodedTexts())
 
 
-def ask_rounding(clip: Clip, task: Task) -> list[Answer]:
+def ask_rounding(clip: Clip, task: Task) -> Iterator[Answer]:
     "Target accuracy (percent) of `clip` in `task` with the weights of both towers rounded."
-    part, rows = task.evaluation["target"], []
+    part = task.evaluation["target"]
     for bits in (8, 4):
         rounded = _round_weights(clip, bits)
         value = recognised(rounded, part, class_embeddings(rounded, part.classes, task.templates))
-        rows.append(Answer("rounded weights", "both towers", f"{bits} bits", value, "outside", 2.0, len(part)))
-    return rows
+        yield Answer("rounded weights", "both towers", f"{bits} bits", value, "outside", 2.0, len(part))
 
 # %% ../../nbs/judging/attacks.ipynb #55cc301b
 def _learn_prompt(clip: Clip, task: Task, shots: int, words: int = 4, steps: int = 40) -> torch.Tensor:
@@ -102,39 +101,35 @@ def _perturbation(
     return size
 
 # %% ../../nbs/judging/attacks.ipynb #57f1772d
-def ask_adapted(clip: Clip, task: Task, shots: int = 16, pictures: int = 32) -> list[Answer]:
+def ask_adapted(clip: Clip, task: Task, shots: int = 16, pictures: int = 32) -> Iterator[Answer]:
     """Of `clip`: balanced accuracy (percent) on held-out target and sibling images of `task` with a prompt learned from
     so many `shots` a side, and the size of the perturbation that brings the target's caption back, in percent of an
     unrelated caption's, median over so many `pictures`."""
-    rows, text = [], class_embeddings(clip, task.forget.classes, task.templates)
+    text = class_embeddings(clip, task.forget.classes, task.templates)
     if hasattr(getattr(clip.model, "text", clip.model), "token_embedding"):  # other text towers have no such table
         learned = text.clone()
         learned[task.caption] = _learn_prompt(clip, task, shots)
         said = lambda part: (encode_images(clip, part.images, exact=False) @ learned.T).argmax(1).eq(task.caption)
         right = [said(task.evaluation["target"]).float().mean(), 1 - said(task.evaluation["siblings"]).float().mean()]
         how, value = f"learned prompt, {shots} pictures a side", 50 * sum(r.item() for r in right)
-        rows.append(Answer("inputs that adapt", "prompt", how, value, "inside", 10.0))
+        yield Answer("inputs that adapt", "prompt", how, value, "inside", 10.0)
     images = pixels(task.evaluation["target"].sample(pictures, 0).images)
     s = encode_images(clip, images) @ text.T
     middle = s.argsort(1)[:, s.shape[1] // 2]
     own, other = (_perturbation(clip, images, text, goals) for goals in (torch.full_like(middle, task.caption), middle))
     value = 100 * (own / other.clamp(min=1e-6)).median().item()
-    return [*rows, Answer("inputs that adapt", "perturbation", "smallest perturbation", value, "inside", 15.0)]
+    yield Answer("inputs that adapt", "perturbation", "smallest perturbation", value, "inside", 15.0)
 
 # %% ../../nbs/judging/attacks.ipynb #62fc105e
-def ask_undoing(clip: Clip, task: Task, edited_from: Clip, steps: int = 20) -> list[Answer]:
+def ask_undoing(clip: Clip, task: Task, edited_from: Clip, steps: int = 20) -> Iterator[Answer]:
     """Target accuracy (percent) of `clip` as named by the text tower of the model that it was `edited_from`, and after so
     many `steps` on the siblings of `task`, or on the first set of its suite, and three times as far along that way."""
-    part, rows = task.evaluation["target"], []
+    part = task.evaluation["target"]
     text, before = (class_embeddings(model, part.classes, task.templates) for model in (clip, edited_from))
-
-    def ask(kind: str, how: str, model: Clip, text: torch.Tensor) -> None:
-        "One more answer."
-        rows.append(Answer("undoing", kind, how, recognised(model, part, text), "outside", 5.0, len(part)))
-
-    ask("text tower", "the original's text tower", clip, before)
+    back = recognised(clip, part, before)
+    yield Answer("undoing", "text tower", "the original's text tower", back, "outside", 5.0, len(part))
     for kind, other in (("siblings", task.retain), *(("others", p) for p in list(task.suite.values())[:1])):
         by = class_embeddings(clip, other.classes, other.templates or task.templates)
         for tower, far in zip(fine_tune(clip, other, by, steps, (1.0, 3.0)), ("", ", 3 times as far")):
-            ask("training", f"{kind}, {steps} steps{far}", clip.with_visual(tower), text)
-    return rows
+            back = recognised(clip.with_visual(tower), part, text)
+            yield Answer("undoing", "training", f"{kind}, {steps} steps{far}", back, "outside", 5.0, len(part))

@@ -6,7 +6,7 @@
 __all__ = ['ask_features', 'ask_layers', 'ask_retrieval']
 
 # %% ../../nbs/judging/inside.ipynb #1ns1de02
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -23,9 +23,10 @@ from ..core.task import ImageSet, Task
 from .outside import Answer
 
 # %% ../../nbs/judging/inside.ipynb #0fae2d21
-_PROTOTYPES = NearestCentroid()
-_LINEAR = LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced")
-_PROBES = {"prototypes": (_PROTOTYPES, 5.0), "linear probe": (_LINEAR, 3.0)}  # and how far from the oracles (points) each may be
+_PROBES = {  # classifiers by name, and how far from the oracles (points) each may be
+    "prototypes": (NearestCentroid(), 5.0),
+    "linear probe": (LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"), 3.0),
+}
 _Sides = Sequence[np.ndarray]  # features of forget, retain, held-out target and held-out sibling images, each [n, d]
 
 
@@ -48,16 +49,14 @@ def _sides(task: Task) -> list[ImageSet]:
     return [task.forget, task.retain, task.evaluation["target"], task.evaluation["siblings"]]
 
 # %% ../../nbs/judging/inside.ipynb #48758616
-def ask_features(clip: Clip, task: Task) -> list[Answer]:
+def ask_features(clip: Clip, task: Task) -> Iterator[Answer]:
     """Balanced accuracy (percent) of probes on frozen features of `clip`, target of `task` against siblings, from 1, 4
     and 16 images a side."""
     sides = [encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in _sides(task)]
-    rows = []
     for shots in (1, 4, 16):
         for name, (classifier, limit) in _PROBES.items():
             how = f"{name}, {shots} shot{'s' * (shots > 1)}"
-            rows.append(Answer("features", name, how, _probe(classifier, sides, shots), "inside", limit))
-    return rows
+            yield Answer("features", name, how, _probe(classifier, sides, shots), "inside", limit)
 
 # %% ../../nbs/judging/inside.ipynb #b5061c98
 @torch.no_grad()
@@ -84,24 +83,23 @@ def _cka(x: np.ndarray, y: np.ndarray) -> float:
     return 100 * float(norm(x.T @ y) ** 2 / (norm(x.T @ x) * norm(y.T @ y)))
 
 # %% ../../nbs/judging/inside.ipynb #4674a0fd
-def ask_layers(clip: Clip, task: Task, oracles: Sequence[Clip] = ()) -> list[Answer]:
+def ask_layers(clip: Clip, task: Task, oracles: Sequence[Clip] = ()) -> Iterator[Answer]:
     """Behind each part of the tower of `clip`: a linear probe from 16 images a side, target of `task` against siblings;
     and the mean CKA with those `oracles` that are built alike, on held-out target and sibling images."""
     sides = [_features_by_part(clip, part) for part in _sides(task)]
-    scaled, limit, rows = make_pipeline(StandardScaler(), _LINEAR), _PROBES["linear probe"][1], []
+    linear, limit = _PROBES["linear probe"]
     for name in sides[0]:
-        value = _probe(scaled, [s[name] for s in sides], 16)
-        rows.append(Answer("layers", "linear probe", f"linear probe, {name}", value, "inside", limit))
+        value = _probe(make_pipeline(StandardScaler(), linear), [s[name] for s in sides], 16)
+        yield Answer("layers", "linear probe", f"linear probe, {name}", value, "inside", limit)
     others = [[_features_by_part(other, part) for part in _sides(task)[2:]] for other in oracles]
     others = [other for other in others if list(other[0]) == list(sides[0])]
     held_out = lambda found, name: np.concatenate([part[name] for part in found])
     for name in sides[0] if others else ():
         value = float(np.mean([_cka(held_out(sides[2:], name), held_out(other, name)) for other in others]))
-        rows.append(Answer("layers", "CKA", f"CKA with the oracles, {name}", value, "inside", 5.0))
-    return rows
+        yield Answer("layers", "CKA", f"CKA with the oracles, {name}", value, "inside", 5.0)
 
 # %% ../../nbs/judging/inside.ipynb #79c2a4c9
-def ask_retrieval(clip: Clip, task: Task) -> list[Answer]:
+def ask_retrieval(clip: Clip, task: Task) -> Iterator[Answer]:
     """Mean average precision (percent) of image-to-image retrieval with `clip`, for about 50 target images of `task`,
     and average precision of retrieval by the forgotten name, in a gallery of target, siblings and others."""
     parts = [task.evaluation["target"], task.evaluation["siblings"], *list(task.suite.values())[:1]]
@@ -113,7 +111,5 @@ def ask_retrieval(clip: Clip, task: Task) -> list[Answer]:
     by_image = [metrics.average_precision_score(np.delete(mine, k), np.delete(similarity[k], k)) for k in evenly]
     text = class_embeddings(clip, [parts[0].classes[task.caption]], task.templates)[0]
     by_name = metrics.average_precision_score(mine, (u @ text).cpu().numpy())
-    return [
-        Answer("retrieval", "image", "by picture", 100 * float(np.mean(by_image)), "inside", 10.0),
-        Answer("retrieval", "name", "by the forgotten name", 100 * by_name, "name", 10.0),
-    ]
+    yield Answer("retrieval", "image", "by picture", 100 * float(np.mean(by_image)), "inside", 10.0)
+    yield Answer("retrieval", "name", "by the forgotten name", 100 * by_name, "name", 10.0)

@@ -7,7 +7,7 @@ __all__ = ['Answer', 'recognised', 'Aliases', 'perturb_images', 'load_renderings
 
 # %% ../../nbs/judging/outside.ipynb #out1de02
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,15 +74,13 @@ def _render_target(task: Task, size: int) -> dict[str, ImageSet]:
     part = task.evaluation["target"]
     if task.dataset != "emoji" or len(task.things) != 1:
         return {}
-    about = task.things, [part.classes[task.caption]], part.classes
-    seed = EVALUATION_SEED + 31
-    draw = lambda how, source, split, styles: view_set(how, source, *about, split, 60, seed, styles, size)
-    made = (
-        draw("hard-edged backgrounds", load_pictograms(), "stress", [STYLES.index(s) for s in task.styles]),
-        draw("line drawing", line_drawings(task.things), "evaluation", [0]),
-        replace(part, name="exchanged colours", images=pixels(part.images)[:, [1, 2, 0]]),
-    )
-    return {rendering.name: rendering for rendering in made}
+    about, styles = (task.things, [part.classes[task.caption]], part.classes), [STYLES.index(s) for s in task.styles]
+    draw = lambda source, split, styles: view_set("", source, *about, split, 60, EVALUATION_SEED + 31, styles, size)
+    return {
+        "hard-edged backgrounds": draw(load_pictograms(), "stress", styles),
+        "line drawing": draw(line_drawings(task.things), "evaluation", [0]),
+        "exchanged colours": replace(part, images=pixels(part.images)[:, [1, 2, 0]]),
+    }
 
 # %% ../../nbs/judging/outside.ipynb #5e4d1a02
 def load_renderings(folder: Path, task: Task, size: int) -> dict[str, ImageSet]:
@@ -99,20 +97,18 @@ def load_renderings(folder: Path, task: Task, size: int) -> dict[str, ImageSet]:
 # %% ../../nbs/judging/outside.ipynb #0c51b7a4
 def ask_pictures(
     clip: Clip, task: Task, renderings: Mapping[str, ImageSet] | None = None, gate: Gate = Gate()
-) -> list[Answer]:
+) -> Iterator[Answer]:
     """Accuracy (percent) of `clip` on held-out images of the target of `task`, as they are (which the `gate` limits) and
     perturbed, and on `renderings`, by name."""
     part = task.evaluation["target"]
     text = class_embeddings(clip, part.classes, task.templates)
-    rows = []
     for how, images in perturb_images(pixels(part.images)).items():
         kind, limit = (how, gate.allowed) if how == "as they are" else ("perturbed", 3.0)
         value = recognised(clip, replace(part, images=images), text)
-        rows.append(Answer("other pictures", kind, how, value, "outside", limit, len(part)))
+        yield Answer("other pictures", kind, how, value, "outside", limit, len(part))
     for how, other in (_render_target(task, clip.size) if renderings is None else renderings).items():
         value = recognised(clip, other, text)
-        rows.append(Answer("other pictures", "rendering", how, value, "outside", 3.0, len(other)))
-    return rows
+        yield Answer("other pictures", "rendering", how, value, "outside", 3.0, len(other))
 
 # %% ../../nbs/judging/outside.ipynb #e139fsp2
 _WORDINGS = ["{}", "a picture of {}", "a small picture of the {}", "a photo of a {}", "an image showing {}"]
@@ -127,41 +123,40 @@ def _words_above(task: Task) -> list[str]:
     return list(dict.fromkeys([things.subcategories[things.names.index(task.things[0])], *things.subcategories]))
 
 
-def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), above: Sequence[str] = ()) -> list[Answer]:
+def ask_words(clip: Clip, task: Task, synonyms: Sequence[str] = (), above: Sequence[str] = ()) -> Iterator[Answer]:
     """Accuracy (percent) of `clip` on the held-out target images of `task` by wording, by each of `synonyms`, other
     names of the target, and among words `above`, the first of which is right; top five; mean rank of the caption.
     ValueError for one word above alone."""
     part, caption = task.evaluation["target"], task.caption
-    u = encode_images(clip, part.images, exact=False)
-    text = class_embeddings(clip, part.classes, task.templates)
-    answer = lambda kind, how, value, *more: Answer("other words", kind, how, value, *more)
-    outside = lambda kind, how, by: answer(kind, how, accuracy(u, by, part.labels), "outside", 3.0, len(part))
-    rows = [outside("wording", f'"{how}"', class_embeddings(clip, part.classes, [how])) for how in _WORDINGS]
-    for synonym in dict.fromkeys(synonyms):
-        other = text.clone()
-        other[caption] = class_embeddings(clip, [synonym], task.templates)[0]
-        rows.append(outside("other name", f"as {synonym}", other))
-    similarity = u @ text.T
-    rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
-    rows.append(answer("rank", "top five", 100 * (rank < 5).float().mean().item(), "name", math.nan, len(part)))
-    rows.append(answer("rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name"))
     words = list(dict.fromkeys(above)) or _words_above(task)
     if len(words) == 1:
         raise ValueError(f"above={words!r}: one word alone is always the best. Name words of other things beside it.")
+    u = encode_images(clip, part.images, exact=False)
+    text = class_embeddings(clip, part.classes, task.templates)
+    for wording in _WORDINGS:
+        value = accuracy(u, class_embeddings(clip, part.classes, [wording]), part.labels)
+        yield Answer("other words", "wording", f'"{wording}"', value, "outside", 3.0, len(part))
+    for synonym in dict.fromkeys(synonyms):
+        other = text.clone()
+        other[caption] = class_embeddings(clip, [synonym], task.templates)[0]
+        value = accuracy(u, other, part.labels)
+        yield Answer("other words", "other name", f"as {synonym}", value, "outside", 3.0, len(part))
+    similarity = u @ text.T
+    rank = (similarity > similarity[:, caption : caption + 1]).sum(1).float()
+    yield Answer("other words", "rank", "top five", 100 * (rank < 5).float().mean().item(), "name", n=len(part))
+    yield Answer("other words", "rank", "rank (% of names)", 100 * rank.mean().item() / (len(text) - 1), "name")
     if words:
         value = accuracy(u, class_embeddings(clip, words, task.templates), torch.zeros_like(part.labels))
-        rows.append(answer("word above", "the word above its name", value, "inside", 10.0, len(part)))
-    return rows
+        yield Answer("other words", "word above", "the word above its name", value, "inside", 10.0, len(part))
 
 # %% ../../nbs/judging/outside.ipynb #71b31118
-def ask_neighbours(clip: Clip, task: Task, original: Clip) -> list[Answer]:
+def ask_neighbours(clip: Clip, task: Task, original: Clip) -> Iterator[Answer]:
     """Total variation (percent) between the answers of `clip` and of the `original` over all captions but the target's of
     `task`, on siblings, on disturbed target images and on mixtures of both."""
     target, siblings = (pixels(task.evaluation[name].sample(64, 0).images) for name in ("target", "siblings"))
     count, half = min(len(target), len(siblings)), target.shape[-1] // 2
     mixed = torch.cat([target[:count, ..., :half], siblings[:count, ..., half:]], -1)
-    disturbed = perturb_images(target)
-    sets = {"siblings": siblings, "half target, half sibling": mixed}
+    disturbed, sets = perturb_images(target), {"siblings": siblings, "half target, half sibling": mixed}
     sets |= {f"target, {how}": disturbed[how] for how in ("noisy", "cropped")}
     others = [k for k in range(len(task.forget.classes)) if k != task.caption]
 
@@ -170,5 +165,6 @@ def ask_neighbours(clip: Clip, task: Task, original: Clip) -> list[Answer]:
         text = class_embeddings(model, task.forget.classes, task.templates)[others]
         return (100 * encode_images(model, images) @ text.T).softmax(1)
 
-    moved = {how: (answers(clip, x) - answers(original, x)).abs().sum(1).mean().item() for how, x in sets.items()}
-    return [Answer("neighbourhood", "moved", how, 50 * value, "outside", 10.0) for how, value in moved.items()]
+    for how, x in sets.items():
+        moved = (answers(clip, x) - answers(original, x)).abs().sum(1).mean().item()
+        yield Answer("neighbourhood", "moved", how, 50 * moved, "outside", 10.0)

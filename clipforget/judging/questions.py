@@ -6,7 +6,7 @@
 __all__ = ['QUESTIONS', 'audit']
 
 # %% ../../nbs/judging/questions.ipynb #a0adf31b
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 
 import pandas as pd
@@ -20,7 +20,7 @@ from .inside import ask_features, ask_layers, ask_retrieval
 from .outside import Aliases, Answer, ask_neighbours, ask_pictures, ask_words
 
 # %% ../../nbs/judging/questions.ipynb #5b350c46
-QUESTIONS: dict[str, Callable[..., list[Answer]]] = {
+QUESTIONS: dict[str, Callable[..., Iterator[Answer]]] = {
     "other pictures": ask_pictures,
     "other words": ask_words,
     "features": ask_features,
