@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .report.edit import Edit as Edit
     from .report.edit import apply_patch as apply_patch
     from .exchange.transformers import from_transformers as from_transformers
-    from .exchange.loading import from_open_clip as from_open_clip
+    from .exchange.open_clip import from_open_clip as from_open_clip
     from .exchange.loading import load_clip as load_clip
     from .report.edit import forget as forget
     from .rivals.methods import list_methods as list_methods
@@ -44,7 +44,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "load_clip": "exchange.loading",
-    "from_open_clip": "exchange.loading",
+    "from_open_clip": "exchange.open_clip",
     "from_transformers": "exchange.transformers",
     "emoji_task": "data.emoji",
     "folder_task": "data.requests",

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.exchange.loading import _check_local_dir, load_clip
+from clipforget.exchange.loading import load_clip
 from clipforget.core.files import project_root
 from clipforget.run.request import Request
 from clipforget.data.requests import _proposal_collection, check_data, make_task
@@ -265,7 +265,7 @@ def test_a_pickle_is_not_preferred_to_safetensors(tmp_path):
     (tmp_path / "adapter.safetensors").write_bytes(b"")
     (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"open_clip_pytorch_model\.bin"):
-        _check_local_dir(tmp_path)
+        load_clip(f"local-dir:{tmp_path}")
 
 
 def test_pictures_that_only_judge_are_looked_at_before_the_edit(clip, own):

@@ -38,7 +38,7 @@ TEMPLATES = ("{}", "a picture of {}", "a small picture of the {}")
 class EncodedTexts:
     "What a text tower has encoded so far."
 
-    features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, exact) -> unit [d]
+    classes: dict[tuple, torch.Tensor] = field(default_factory=dict)  # (names, templates) -> their embeddings [c, d]
     key: str = ""  # hash of the text tower, once it was asked for
 
 # %% ../../nbs/core/clip.ipynb #e33e0531
@@ -95,7 +95,8 @@ class Clip(_Seen):
     std: tuple[float, ...]  # standard deviation of each, likewise
     held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
     texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
-    tokenizer: Callable | None = field(default=None, repr=False)  # by the configuration if None
+    tokenizer: Callable[[Sequence[str]], torch.Tensor] | str | None = field(default=None, repr=False)
+    "What makes token ids of texts, or the name that open_clip makes it by; CLIP's own if None."
     resize: Mapping[str, Any] = field(default_factory=dict)  # how photographs become square, where not as for `Frame`
 
     def with_visual(self, visual: nn.Module) -> "Clip":
@@ -213,12 +214,14 @@ def _simple_tokenizer(context: int) -> open_clip.SimpleTokenizer:
 
 
 def tokenizer_of(clip: Clip) -> Callable[[Sequence[str]], torch.Tensor]:
-    """What makes token ids, long [n, context], of texts for `clip`: its own tokenizer, the one of Hugging Face's
-    transformers that its configuration names, or CLIP's. No code that comes with one is run."""
-    if clip.tokenizer or not clip.config["text_cfg"].get("hf_tokenizer_name"):
-        return clip.tokenizer or _simple_tokenizer(clip.config["text_cfg"].get("context_length", 77))
-    name = clip.name if clip.name.startswith("local-dir:") else clip.name.partition("/")[0]
-    return open_clip.get_tokenizer(name, trust_remote_code=False)
+    """What makes token ids, long [n, context], of texts for `clip`: what it carries, or CLIP's own. No code that comes with
+    one is run. ValueError where its configuration names a tokenizer that it does not carry."""
+    text = clip.config["text_cfg"]
+    if isinstance(clip.tokenizer, str):
+        return open_clip.get_tokenizer(clip.tokenizer, trust_remote_code=False)
+    if clip.tokenizer is None and (name := text.get("hf_tokenizer_name")):
+        raise ValueError(f"{clip.name} needs the tokenizer {name!r} and has none. Give it with the model.")
+    return clip.tokenizer or _simple_tokenizer(text.get("context_length", 77))
 
 # %% ../../nbs/core/clip.ipynb #827df814
 def truncated_text_features(model: CLIP, tokens: torch.Tensor, transformer: nn.Module | None = None) -> torch.Tensor:
@@ -241,19 +244,17 @@ def encode_texts(
     exact: bool = True,  # float32; bfloat16 where the device is fast at it if False
     batch: int = 512,  # sentences at once
 ) -> torch.Tensor:
-    "Unit features [n, d] of sentences; each sentence is encoded once in the life of a `Clip`."
-    known, model = clip.texts.features, clip.model
-    new = sorted({t for t in texts if (t, exact) not in known})
-    if new:
-        tokens = tokenizer_of(clip)(new)
-        order = tokens.argmax(1).argsort(stable=True)  # short ones together
-        causal = isinstance(model, CLIP) and model.text_pool_type == "argmax" and model.attn_mask is not None
-        transformer = (model.transformer if exact else fast_copy(model.transformer, clip.device)) if causal else None
-        for index in tqdm(order.split(batch), "encoding texts", leave=False, disable=len(new) < 4096):
-            part = tokens[index].to(clip.device)
-            features = truncated_text_features(model, part, transformer) if causal else model.encode_text(part)
-            known.update(zip([(new[k], exact) for k in index.tolist()], F.normalize(features.float(), dim=-1)))
-    return torch.stack([known[t, exact] for t in texts])
+    "Unit features [n, d] of sentences. They depend on these sentences alone, not on what was encoded before."
+    model, new, known = clip.model, sorted(set(texts)), dict[str, torch.Tensor]()
+    tokens = tokenizer_of(clip)(new)
+    order = tokens.argmax(1).argsort(stable=True)  # short ones together
+    causal = isinstance(model, CLIP) and model.text_pool_type == "argmax" and model.attn_mask is not None
+    transformer = (model.transformer if exact else fast_copy(model.transformer, clip.device)) if causal else None
+    for index in tqdm(order.split(batch), "encoding texts", leave=False, disable=len(new) < 4096):
+        part = tokens[index].to(clip.device)
+        features = truncated_text_features(model, part, transformer) if causal else model.encode_text(part)
+        known.update(zip([new[k] for k in index.tolist()], F.normalize(features.float(), dim=-1)))
+    return torch.stack([known[t] for t in texts])
 
 # %% ../../nbs/core/clip.ipynb #1fc9c74e
 _MANY, _KEPT = 5000, 500
@@ -262,8 +263,8 @@ _MANY, _KEPT = 5000, 500
 
 def kept_tensor(name: str, key: Sequence, make: Callable[[], torch.Tensor]) -> torch.Tensor:
     """What `make` returns, on the CPU: computed once and kept in `cache_dir`, in a file called by `name` and a hash of `key`,
-    whatever it depends on. ValueError if the copy on disk is damaged."""
-    file = cache_dir() / f"{name}-{short_hash(list(key), 20)}.safetensors"
+    whatever it depends on, and of the number of threads, which decides the last bits. ValueError if the copy on disk is damaged."""
+    file = cache_dir() / f"{name}-{short_hash([*key, torch.get_num_threads()], 20)}.safetensors"
     if file.exists():
         try:
             return load_file(file)[name]
@@ -278,16 +279,21 @@ def kept_tensor(name: str, key: Sequence, make: Callable[[], torch.Tensor]) -> t
 def class_embeddings(clip: Clip, names: Sequence[str], templates: Sequence[str] = TEMPLATES) -> torch.Tensor:
     """The zero-shot classifier: for each of the c `names` the unit mean of the embeddings by `clip` of its prompts, which
     are `templates` with braces for the name, [c, d]. ValueError if its copy on disk is damaged."""
-    prompts = [t.format(n) for t in templates for n in names]
+    prompts, what = [t.format(n) for t in templates for n in names], (tuple(names), tuple(templates))
+    if what in clip.texts.classes:
+        return clip.texts.classes[what]
 
     def encoded() -> torch.Tensor:
         features = encode_texts(clip, prompts, exact=len(prompts) <= _MANY)
         return F.normalize(features.view(len(templates), len(names), -1).mean(0), dim=-1)
 
-    if len(prompts) <= _KEPT:
-        return encoded()
-    clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")
-    return kept_tensor("classes", [clip.texts.key, list(names), list(templates)], encoded).to(clip.device)
+    if len(prompts) > _KEPT:
+        clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")
+        found = kept_tensor("classes", [clip.texts.key, *map(list, what)], encoded).to(clip.device)
+    else:
+        found = encoded()
+    clip.texts.classes[what] = found
+    return found
 
 # %% ../../nbs/core/clip.ipynb #8afabbdc
 def accuracy(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:

@@ -39,7 +39,7 @@ def _settings_of(run: Callable[..., Edited]) -> dict[str, Setting]:
         if p.kind is Parameter.VAR_KEYWORD or not told:
             continue
         space = next((one for one in told if isinstance(one, Range | Choices)), None)
-        help = next((one for one in told if isinstance(one, str)), "")
+        help = next((one for one in reversed(told) if isinstance(one, str)), "")  # the last one said
         found[p.name] = Setting(hints[p.name].__origin__, p.default, help, space)
     return found
 
