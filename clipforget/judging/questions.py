@@ -41,12 +41,12 @@ def audit(
     original: Clip | None = None,  # the public model, whose answers "neighbourhood" compares with; itself if None
     edited: bool = True,  # whether the model was edited from the original, so that its text tower fits
     oracles: Sequence[Clip] = (),  # for "layers": models that never saw the target
-    aliases: Aliases = Aliases(),  # other words and pictures of the target
+    aliases: Aliases | None = None,  # other words and pictures of the target
     gate: Gate = Gate(),  # what may be left of the target's pictures as they are
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
     public = original or clip
-    given = {"original": public, "edited_from": public if edited else clip, "gate": gate, **vars(aliases)}
+    given = {"original": public, "edited_from": public if edited else clip, "gate": gate, **vars(aliases or Aliases())}
     given["oracles"] = [other for other in oracles if other.model is not clip.model]
     asked, answers = [QUESTIONS[choose("question", q, QUESTIONS)] for q in questions], list[Answer]()
     for ask in asked:

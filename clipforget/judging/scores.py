@@ -111,7 +111,7 @@ def score_table(rows: pd.DataFrame, gate: Gate = Gate()) -> pd.DataFrame:
     original, table = stage_accuracies(rows, "original"), {}
     for stage in rows["stage"].unique():
         values = stage_accuracies(rows, stage)
-        table[stage] = {c: values[c] for c in original} | summarise(values, original, gate)
+        table[stage] = {**{c: values[c] for c in original}, **summarise(values, original, gate)}
     told = ["gate", "Score", "worst column", "worst retention"]
     return pd.DataFrame(list(table.values()), index=pd.Index(table, name="stage"))[[*original, *told]]
 
