@@ -9,26 +9,23 @@
     edit.save("turtle-less")                      # an ordinary open_clip directory
 
 Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `style_task`.
-Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`.
+Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
 Every module below has a page of its own in nbs/.
 """
 
 __version__ = "0.1.0"
 
-import gc
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data.emoji import emoji_task as emoji_task
-    from .data.requests import folder_task as folder_task
-    from .data.requests import imagenet_task as imagenet_task
-    from .data.requests import style_task as style_task
-    from .data.requests import cifar10_task as cifar10_task
-    from .data.requests import cifar100_task as cifar100_task
-    from .data.requests import grocery_task as grocery_task
+    from .data.tasks import folder_task as folder_task
+    from .data.tasks import imagenet_task as imagenet_task
+    from .data.tasks import style_task as style_task
+    from .data.tasks import cifar10_task as cifar10_task
+    from .data.tasks import cifar100_task as cifar100_task
+    from .data.tasks import grocery_task as grocery_task
     from .report.edit import Edit as Edit
     from .report.edit import apply_patch as apply_patch
     from .exchange.transformers import from_transformers as from_transformers
@@ -37,46 +34,29 @@ if TYPE_CHECKING:
     from .report.edit import forget as forget
     from .rivals.methods import list_methods as list_methods
     from .core.settings import Settings as Settings
-    from .core.settings import list_datasets as list_datasets
-
-# Threads that wait for others shall sleep, not spin; PyTorch reads it when it is imported. See nbs/core/threads.ipynb.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from .data.registry import list_datasets as list_datasets
+    from .core.files import empty_cache as empty_cache
 
 _HOMES = {
     "load_clip": "exchange.loading",
     "from_open_clip": "exchange.open_clip",
     "from_transformers": "exchange.transformers",
     "emoji_task": "data.emoji",
-    "folder_task": "data.requests",
-    "imagenet_task": "data.requests",
-    "cifar10_task": "data.requests",
-    "cifar100_task": "data.requests",
-    "grocery_task": "data.requests",
-    "style_task": "data.requests",
+    "folder_task": "data.tasks",
+    "imagenet_task": "data.tasks",
+    "cifar10_task": "data.tasks",
+    "cifar100_task": "data.tasks",
+    "grocery_task": "data.tasks",
+    "style_task": "data.tasks",
     "Settings": "core.settings",
     "forget": "report.edit",
     "Edit": "report.edit",
     "apply_patch": "report.edit",
     "list_methods": "rivals.methods",
-    "list_datasets": "core.settings",
+    "list_datasets": "data.registry",
+    "empty_cache": "core.files",
 }
 __all__ = list(_HOMES)
-
-
-def _load_libraries() -> None:
-    """PyTorch and what stands on it, without Python's garbage collector, which would look again and again through a
-    million objects that are there to stay. That is a quarter of the import's time; `gc.freeze` spares them afterwards."""
-    if "open_clip" in sys.modules and "seaborn" in sys.modules:
-        return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        for name in ("open_clip", "seaborn", "sklearn.decomposition"):
-            import_module(name)
-        gc.freeze()
-    finally:
-        if collects:
-            gc.enable()
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,8 @@ from clipforget.exchange.loading import _MODELS, _TOKENS, _missing_model, load_c
 from clipforget.exchange.open_clip import read_preparation, save_local_dir
 from clipforget.data.corpora import list_photos
 from clipforget.core.files import data_folder
-from clipforget.core.settings import DATASETS, Settings
+from clipforget.core.settings import Settings
+from clipforget.data.registry import DATASETS
 from clipforget.method.three_stages import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate

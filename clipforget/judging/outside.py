@@ -19,7 +19,7 @@ from ..core.clip import Clip, accuracy, class_embeddings, encode_images
 from ..core.photos import Photos, check_headers, class_folders, pixels
 from ..core.settings import Gate
 from ..core.task import ImageSet, Task
-from ..data.emoji import EVALUATION_SEED, view_set
+from ..data.emoji import EVALUATION_SEED, Drawn, view_set
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
 
 # %% ../../nbs/judging/outside.ipynb #b027c772
@@ -75,10 +75,10 @@ def _render_target(task: Task, size: int) -> dict[str, ImageSet]:
     if task.dataset != "emoji" or len(task.things) != 1:
         return {}
     about, styles = (task.things, [part.classes[task.caption]], part.classes), [STYLES.index(s) for s in task.styles]
-    draw = lambda source, split, styles: view_set("", source, *about, split, 60, EVALUATION_SEED + 31, styles, size)
+    drawn = lambda split, styles: Drawn(split, 60, EVALUATION_SEED + 31, size, styles)
     return {
-        "hard-edged backgrounds": draw(load_pictograms(), "stress", styles),
-        "line drawing": draw(line_drawings(task.things), "evaluation", [0]),
+        "hard-edged backgrounds": view_set("", load_pictograms(), *about, drawn("stress", styles)),
+        "line drawing": view_set("", line_drawings(task.things), *about, drawn("evaluation", [0])),
         "exchanged colours": replace(part, images=pixels(part.images)[:, [1, 2, 0]]),
     }
 
