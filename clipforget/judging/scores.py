@@ -112,8 +112,8 @@ def score_table(rows: pd.DataFrame, gate: Gate = Gate()) -> pd.DataFrame:
     for stage in rows["stage"].unique():
         values = stage_accuracies(rows, stage)
         table[stage] = {**{c: values[c] for c in original}, **summarise(values, original, gate)}
-    told = ["gate", "Score", "worst column", "worst retention"]
-    return pd.DataFrame(list(table.values()), index=pd.Index(table, name="stage"))[[*original, *told]]
+    told = [*original, "gate", "Score", "worst column", "worst retention"]
+    return pd.DataFrame(table.values(), index=pd.Index(table, name="stage"))[told]
 
 # %% ../../nbs/judging/scores.ipynb #47c3024a
 def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
