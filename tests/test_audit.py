@@ -10,7 +10,8 @@ from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
 from PIL import Image
 
-from clipforget.judging.questions import QUESTIONS, Answer, audit
+from clipforget.judging.outside import Answer
+from clipforget.judging.questions import QUESTIONS, audit
 from clipforget.core.activations import layers
 from clipforget.method.adapters import add_adapters, save_patch, scaled
 from clipforget.core.clip import weights_hash
@@ -19,7 +20,7 @@ from clipforget.exchange.open_clip import save_local_dir
 from clipforget.data.registry import DATASETS
 from clipforget.core.files import project_root
 from clipforget.run.request import Request
-from clipforget.run.command_line import notebook_parameters
+from clipforget.run.parameters import notebook_parameters
 from clipforget.rivals.methods import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, measure_power

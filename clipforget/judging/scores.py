@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from scipy import stats
 from torch import nn
-
 from tqdm import tqdm
 
 from ..core.activations import encode_above, frozen_activations
@@ -64,32 +63,33 @@ def half_interval(values: pd.Series, targets: pd.Series | None = None) -> float:
 
 # %% ../../nbs/judging/scores.ipynb #d8ce0abe
 _NOT_KEPT = ("target", "target, other style")  # no run is asked to keep these
-WRECKED = 50.0  # % kept on average: with less, nothing is told about the target
+WRECKED = 50.0  # percent: a model that keeps less on average has forgotten everything, and is wrecked
+_Accuracies = Mapping[str, float]  # percent, by column
 
 
-def _retention(values: Mapping[str, float], original: Mapping[str, float], column: str) -> float:
-    "What is kept of the original's accuracy in a column (percent); all where that is zero, since there was nothing to lose."
-    return 100 * (values[column] / original[column]) if original[column] else 100.0
+def _retention(values: _Accuracies, original: _Accuracies) -> dict[str, float]:
+    "What is kept of the `original`'s accuracy in each of its columns (percent); all where that is zero, since there was nothing to lose."
+    return {c: 100 * (values[c] / before) if before else 100.0 for c, before in original.items()}
 
 
-def score(values: Mapping[str, float], original: Mapping[str, float]) -> float:
+def score(values: _Accuracies, original: _Accuracies) -> float:
     """The paper's Score (0 to 100), recovered from its tables, of the edited model's accuracies (percent) by column,
     `values`, and the `original`'s, whose columns count; see also `summarise`."""
-    kept = [min(100.0, _retention(values, original, c)) for c in original if c not in _NOT_KEPT]
-    return (100 - _retention(values, original, "target") + sum(kept)) / (1 + len(kept))
+    retention = _retention(values, original)
+    kept = [min(100.0, r) for c, r in retention.items() if c not in _NOT_KEPT]
+    return (100 - retention["target"] + sum(kept)) / (1 + len(kept))
 
 
-def summarise(
-    values: Mapping[str, float], original: Mapping[str, float], gate: Gate = Gate()
-) -> dict[str, float | str]:
-    """Whether the `gate` was passed (passed, failed or wrecked), Score, retention of every kept column, the worst column and
-    its retention, from the edited model's accuracies (percent) by column, `values`, and the `original`'s, whose columns count."""
-    retention = {c: _retention(values, original, c) for c in original if c not in _NOT_KEPT}
+def summarise(values: _Accuracies, original: _Accuracies, gate: Gate = Gate()) -> dict[str, float | str]:
+    """What the `gate` says (failed, or passed, or wrecked where it lets a model pass that keeps less than `WRECKED`), Score,
+    retention of every kept column, the worst column and its retention, from the edited model's accuracies (percent) by
+    column, `values`, and the `original`'s, whose columns count."""
+    retention = {c: r for c, r in _retention(values, original).items() if c not in _NOT_KEPT}
     worst = min(retention, key=retention.__getitem__)
-    kept = sum(min(100.0, r) for r in retention.values()) / len(retention)
+    wrecked = sum(min(100.0, r) for r in retention.values()) / len(retention) < WRECKED
     return {
         "target": values["target"],
-        "gate": "failed" if not gate.passes(values["target"]) else "passed" if kept >= WRECKED else "wrecked",
+        "gate": "failed" if not gate.passes(values["target"]) else "wrecked" if wrecked else "passed",
         "Score": score(values, original),
         "worst column": worst,
         "worst retention": retention[worst],
@@ -106,15 +106,14 @@ def stage_accuracies(rows: pd.DataFrame, stage: str) -> dict[str, float]:
 
 
 def score_table(rows: pd.DataFrame, gate: Gate = Gate()) -> pd.DataFrame:
-    """One row a stage, from the tidy `rows` of one run with the stage "original": whether the `gate` was passed, Score, worst column and every
-    column's accuracy; the first row is doing nothing."""
+    """One row a stage, from the tidy `rows` of one run with the stage "original": every column's accuracy, what the `gate`
+    says, Score and worst column; the first row is doing nothing."""
     original, table = stage_accuracies(rows, "original"), {}
     for stage in rows["stage"].unique():
         values = stage_accuracies(rows, stage)
-        found = summarise(values, original, gate)
-        told = ("gate", "Score", "worst column", "worst retention")
-        table[stage] = {**{c: values[c] for c in original}, **{k: found[k] for k in told}}
-    return pd.DataFrame(list(table.values()), index=pd.Index(table, name="stage"))
+        table[stage] = {**{c: values[c] for c in original}, **summarise(values, original, gate)}
+    told = [*original, "gate", "Score", "worst column", "worst retention"]
+    return pd.DataFrame(table.values(), index=pd.Index(table, name="stage"))[told]
 
 # %% ../../nbs/judging/scores.ipynb #47c3024a
 def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
@@ -123,7 +122,7 @@ def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
     table = pd.DataFrame({"original": original, "edited": edited}).rename_axis("column").loc[list(original)]
     n = rows.groupby("column")["n"].last().reindex(table.index)
     table["low"], table["high"] = zip(*(wilson_interval(*share) for share in zip(table["edited"], n)))
-    table["retention"] = [math.nan if c in _NOT_KEPT else _retention(edited, original, c) for c in table.index]
+    table["retention"] = pd.Series(_retention(edited, original)).drop(_NOT_KEPT, errors="ignore")
     return table.assign(n=n)
 
 # %% ../../nbs/judging/scores.ipynb #f1d4ccef
@@ -144,21 +143,28 @@ _RUN = ["set", "target", "labels", "seed"]
 KNOWN = 10.0  # % of the target's pictures: of what the original recognises less often, there is nothing to forget
 
 
+def _one_of_few(left: pd.Series, n: pd.Series) -> pd.Series:
+    "Where of fewer than a hundred pictures at most one is `left` (percent of `n`): one of so few is more than a percent."
+    return (n < 100) & (left * n / 100 < 1.5)
+
+
 def kept_by_run(rows: pd.DataFrame, method: str, gate: Gate = Gate()) -> pd.DataFrame:
     """One row a run of `method` (set, target, labels, seed): what is `left` of the target (percent of `n` pictures), the
-    `gate` (true where passed), the `Score`, and what is kept of every other column (percent of the original, at most 100).
-    The tidy `rows` have runs of "do nothing", at any seed. Runs whose original recognises less than `KNOWN` of the target
-    are left out."""
+    `gate` (true where passed, and where siblings share the caption and one of few is left), the `Score`, and what is kept of
+    every other column (percent of the original, at most 100). The tidy `rows` have runs of "do nothing", at any seed. Runs
+    whose original recognises less than `KNOWN` of the target are left out."""
     mine = rows[rows["method"] == method]
     wide = mine.pivot_table(index=_RUN, columns="column", values="value", sort=False)
     n = mine[mine["column"] == "target"].set_index(_RUN)["n"].reindex(wide.index)
     nothing = rows[rows["method"] == "do nothing"].pivot_table(index=_RUN[:3], columns="column", values="value")
     original = nothing.reindex(wide.index.droplevel("seed")).set_axis(wide.index)
     kept = [c for c in wide if c in original and c not in _NOT_KEPT]
-    few = (wide.index.get_level_values("labels") == "coarse") & (n < 100) & (wide["target"] * n / 100 < 1.5)
+    excused = (wide.index.get_level_values("labels") == "coarse") & _one_of_few(wide["target"], n)
     shares = (100 * wide[kept] / original[kept]).clip(upper=100)
     scores = [score(wide.loc[run].to_dict(), original.loc[run].dropna().to_dict()) for run in wide.index]
-    out = pd.DataFrame({"left": wide["target"], "n": n, "gate": wide["target"].map(gate.passes) | few, "Score": scores})
+    out = pd.DataFrame(
+        {"left": wide["target"], "n": n, "gate": wide["target"].map(gate.passes) | excused, "Score": scores}
+    )
     return out.join(shares)[original["target"] >= KNOWN]
 
 # %% ../../nbs/judging/scores.ipynb #492af72a

@@ -100,23 +100,22 @@ def _name_verdict(gone: bool, back: float, way: pd.Series, inside: pd.DataFrame,
 
 # %% ../../nbs/judging/verdict.ipynb #8bc062b2
 def judge(table: pd.DataFrame, telling: pd.Index | None = None, gate: Gate = Gate()) -> dict[str, object]:
-    """Of a `table` from `compare`, and of the questions from inside or by name in it that are `telling` (all if None): verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes
-    from outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what
-    goes past the oracles taken off; NaN without a question that tells), how far it went
-    (the median that "hidden" is told by), what brings it back, intervals, and what they rest on."""
+    """What a `table` from `compare` says, of the questions from inside or by name those that are `telling` (all if None): the
+    verdict ("not forgotten" where the `gate` is failed, "hidden", "forgotten, with traces", "gone", or "passes from outside"
+    where oracles allow no more), distances (mean, points), way (median, at most 1, what goes past the oracles taken off; NaN
+    without a question that tells), how far it went (the median that "hidden" is told by), what brings it back, and counts."""
     if telling is not None:
         table = table[(table["side"] == "outside") | table.index.isin(telling)]
     first = table.xs("as they are", level="how").iloc[0]
-    inside, tells = table[table["side"] == "inside"], table["side"].isin(["inside", "name"])
-    told = table[tells].dropna(subset=["way"])
+    inside, told = table[table["side"] == "inside"], table[table["side"] != "outside"].dropna(subset=["way"])
     way = told["way"].clip(-1, 1)
     undone = table[(table.index.get_level_values("question") == "undoing") & table["light"].isin(["amber", "red"])]
     back = undone["edited"].max() if len(undone) else 0.0
     singly = inside[[c for c in table if c.startswith(_TO_ORACLE)]].mean()
     sure = wilson_interval(first["edited"], first["n"])
-    counts, inner = table["light"].value_counts(), inside["light"].value_counts().drop("grey", errors="ignore")
+    counts = table["light"].value_counts().reindex(["green", "amber", "red", "grey"], fill_value=0)
     return {
-        "verdict": _name_verdict(gate.passes(first["edited"]), back, way, inside, counts.get("red", 0)),
+        "verdict": _name_verdict(gate.passes(first["edited"]), back, way, inside, counts["red"]),
         "left": first["edited"],
         "allowed": gate.allowed,
         "left low": sure[0],
@@ -133,9 +132,9 @@ def judge(table: pd.DataFrame, telling: pd.Index | None = None, gate: Gate = Gat
         "oracles": len(singly),
         "distance before": (inside["original"] - inside["oracle"]).abs().mean(),
         "in spreads": inside["in spreads"].mean(),
-        "inner": int(inner.sum()),
-        "inner green": int(inner.get("green", 0)),
-        **{c: int(counts.get(c, 0)) for c in ("green", "amber", "red", "grey")},
+        "inner": int((inside["light"] != "grey").sum()),
+        "inner green": int((inside["light"] == "green").sum()),
+        **counts.to_dict(),
     }
 
 # %% ../../nbs/judging/verdict.ipynb #e44a6d2c
