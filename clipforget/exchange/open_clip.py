@@ -95,15 +95,6 @@ def _shapes(path: Path) -> list[list[int]]:
         return [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118  (no dict)
 
 
-def _check_names(file: Path, model: Mapping[str, Any]) -> None:
-    "ValueError if the configuration `model` in `file` has parts of another library by names that open_clip does not list."
-    for tower, key in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):
-        known = [None, *(open_clip.get_model_config(name)[tower].get(key) for name in open_clip.list_models())]
-        if (name := model[tower].get(key)) not in known:
-            said = f"{file} has the {key} {name!r}, which no model of open_clip's list has."
-            raise ValueError(f"{said} Use one of these.")
-
-
 def check_sizes(file: Path, model: Mapping[str, Any], weights: Sequence[Path]) -> None:
     """ValueError if the `model`, open_clip's configuration as `file` has it, asks for more than the files of `weights` hold. No
     memory is taken."""
@@ -134,7 +125,11 @@ def _check_config(file: Path, weights: Sequence[Path]) -> dict[str, Any]:
         said = f"{file} gives its tokenizer {given}, by which foreign code could run. Allowed in tokenizer_kwargs:"
         raise ValueError(f"{said} {allowed}. Take the others out of the file.")
     read_preparation(f"local-dir:{file.parent}", config.get("preprocess_cfg") or {})
-    _check_names(file, model)
+    for tower, key in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):  # what is fetched or built
+        known = [None, *(open_clip.get_model_config(name)[tower].get(key) for name in open_clip.list_models())]
+        if (name := model[tower].get(key)) not in known:
+            said = f"{file} has the {key} {name!r}, which no model of open_clip's list has."
+            raise ValueError(f"{said} Use one of these.")
     try:
         check_sizes(file, model, weights)
     except (TypeError, AttributeError, AssertionError, KeyError, RuntimeError) as error:
@@ -227,15 +222,18 @@ def _read_config(model: CLIP) -> dict[str, Any]:
     return config | ({"quick_gelu": True} if any(isinstance(m, QuickGELU) for m in model.modules()) else {})
 
 
-def _listed_configs(model: nn.Module) -> Iterator[dict[str, Any]]:
-    "The configurations in open_clip's list that may be of `model`: of its class, its input size and, where it is timm's, its trunk."
+def _candidates(model: nn.Module) -> Iterator[dict[str, Any]]:
+    """Configurations that may be of `model`: what its modules tell, then open_clip's of its class, its input size and, where
+    it is timm's, its trunk."""
     visual: Any = model.visual
-    trunk = visual.trunk.pretrained_cfg["architecture"] if isinstance(visual, TimmModel) else None
-    for name in open_clip.list_models():
-        config = open_clip.get_model_config(name)
-        vision, mine = config["vision_cfg"], to_2tuple(visual.image_size)
+    if isinstance(model, CLIP) and isinstance(visual, ModifiedResNet | VisionTransformer):
+        with suppress(AttributeError, TypeError):  # a part that OpenAI's models do not have
+            yield _read_config(model)
+    trunk = visual.trunk.pretrained_cfg["architecture"] if isinstance(visual, TimmModel) else ""
+    for config in map(open_clip.get_model_config, open_clip.list_models()):
         kind = CoCa if "multimodal_cfg" in config else CustomTextCLIP if config.get("custom_text") else CLIP
-        same = type(model) is kind and (vision.get("timm_model_name") or "").partition(".")[0] == (trunk or "")
+        vision, mine = config["vision_cfg"], to_2tuple(visual.image_size)
+        same = type(model) is kind and (vision.get("timm_model_name") or "").partition(".")[0] == trunk
         if same and to_2tuple(vision.get("image_size", 224)) == mine and "hf_model_name" not in config["text_cfg"]:
             yield config
 
@@ -248,11 +246,7 @@ def _structure(model: nn.Module) -> tuple[dict[str, torch.Size], str]:
 def _config_of(model: nn.Module) -> dict[str, Any]:
     "open_clip's configuration of `model`: read off its modules, or that of a listed model. ValueError if none fits."
     mine = _structure(model)
-    if isinstance(model, CLIP) and isinstance(model.visual, ModifiedResNet | VisionTransformer):
-        with suppress(AttributeError, TypeError):  # a part that OpenAI's models do not have
-            if _structure(build_model(config := _read_config(model))) == mine:
-                return config
-    for config in _listed_configs(model) if isinstance(model, CLIP | CustomTextCLIP | CoCa) else ():
+    for config in _candidates(model) if isinstance(model, CLIP | CustomTextCLIP | CoCa) else ():
         if _structure(build_model(config)) == mine:
             return config
     said = f"The configuration of this {type(model).__name__} cannot be told: its modules are of no model that"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 from open_clip.transformer import VisionTransformer
 from open_clip.utils import to_2tuple
 from safetensors.torch import load_file
@@ -91,13 +91,16 @@ def _refuse(name: str, what: str) -> ValueError:
     return ValueError(f"{name} cannot be exchanged: {what}.")
 
 
-_SAME = {
-    "width": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-}  # open_clip's words, and
-_SAME |= {"vocab_size": "vocab_size", "context_length": "max_position_embeddings"}  # transformers'
-_SAME |= {"image_size": "image_size", "patch_size": "patch_size"}
+_OURS = ("width", "layers", "heads", "vocab_size", "context_length", "image_size", "patch_size")
+_THEIRS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "vocab_size",
+    "max_position_embeddings",
+    *_OURS[5:],
+)
+_SAME = dict(zip(_OURS, _THEIRS))  # words of the two libraries for the same sizes of a tower
 
 
 def _tower_words(name: str, words: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,10 +156,10 @@ def _image_words(name: str, told: Mapping[str, Any], size: int) -> dict[str, Any
     "open_clip's words for the way in which an image processor of transformers' prepares pictures, `told` by its settings, for an input of `size` pixels."
     given, crop, cut = told.get("size") or {}, told.get("crop_size") or {}, told.get("do_center_crop")
     square = crop if cut else given
-    sides = {square.get("height"), square.get("width"), given.get("shortest_edge") if cut else size}
-    if sides != {size}:
-        said = f"its pictures are resized to {given} and cropped to {crop or None}"
-        raise _refuse(name, f"{said}, not to a square of {size}")
+    sides = [square.get("height"), square.get("width"), given.get("shortest_edge") if cut else size]
+    if sides != [size] * 3:
+        said = f"its pictures are resized to {given} and cropped to {crop or None}, not to a square of {size}"
+        raise _refuse(name, said)
     if told.get("resample") not in (2, 3) or not told.get("do_resize", True) or not told.get("do_rescale", True):
         raise _refuse(name, "its pictures are not resized bilinearly or bicubically and scaled to 0 to 1")
     plain = not told.get("do_normalize", True)
@@ -318,25 +321,17 @@ def _their_tower(clip: Clip, words: Mapping[str, Any]) -> dict[str, Any]:
     act = "quick_gelu" if quick else "gelu_pytorch_tanh" if words.get("act_kwargs") else "gelu"
     out = {theirs: words[ours] for ours, theirs in _SAME.items() if ours in words} | {"hidden_act": act}
     out |= {"intermediate_size": int(words["width"] * words.get("mlp_ratio", 4.0)), "projection_dim": width}
-    return out | {"layer_norm_eps": words.get("norm_kwargs", {}).get("eps", 1e-5)}
+    return out | {"layer_norm_eps": (words["norm_kwargs"] or {}).get("eps", 1e-5)}
 
 
 def _their_config(clip: Clip) -> Any:
     "transformers' configuration of `clip`."
     library, width, visual = _transformers(), clip.config["embed_dim"], clip.model.visual
-    words = {
-        "width": 512,
-        "heads": 8,
-        "layers": 12,
-        "vocab_size": 49408,
-        "context_length": 77,
-        **clip.config["text_cfg"],
-    }
-    last = words["eos_id"] if words.get("pool_type") == "eos" else words["vocab_size"] - 1
+    words = vars(CLIPTextCfg(**clip.config["text_cfg"]))
+    last = words["eos_id"] if words["pool_type"] == "eos" else words["vocab_size"] - 1
     text = _their_tower(clip, words) | {"eos_token_id": last, "bos_token_id": max(0, last - 1), "pad_token_id": 0}
     if isinstance(clip.model, CLIP) and isinstance(visual, VisionTransformer):
-        usual = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "image_size": 224}
-        words = usual | clip.config["vision_cfg"]
+        words = vars(CLIPVisionCfg(**clip.config["vision_cfg"]))
         seen = _their_tower(clip, words | {"heads": words["width"] // words["head_width"]})
         return library.CLIPConfig(text_config=text, vision_config=seen, projection_dim=width)
     if isinstance(clip.model, CustomTextCLIP) and "siglip" in clip.config["vision_cfg"].get("timm_model_name", ""):
