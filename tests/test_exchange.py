@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jsonschema
 import open_clip
@@ -32,7 +33,6 @@ from clipforget.exchange.onnx import OnnxTower, save_onnx
 from clipforget.exchange.card import make_evaluation, model_card
 from clipforget.exchange.open_clip import build_model, from_open_clip, read_preparation
 from clipforget.core.files import PACKAGE, read_json
-from clipforget.core.task import ImageSet, Task
 
 transformers = pytest.importorskip("transformers")
 from clipforget.exchange.transformers import (  # noqa: E402
@@ -293,9 +293,7 @@ def state_of(model):
 @pytest.mark.parametrize("kind", ("open_clip", "open_clip, half precision", "transformers"))
 def test_a_model_handed_over_is_as_it_was(kind, pictures):
     """In half precision and training, with a part that is frozen and a hook: a copy is edited and asked, not this one."""
-    config, calls = {**SMALL, "custom_text": False}, []
-    model, _, prepare = open_clip.create_model_and_transforms("ViT-B-32")
-    model = build_model(config, "cpu")
+    calls, model, prepare = [], build_model(SMALL, "cpu"), open_clip.image_transform(32, is_train=False)
     if kind == "open_clip, half precision":  # as open_clip makes it, with LayerNorm in float32
         model = open_clip.model.CLIP(**SMALL, cast_dtype=torch.float16)
         open_clip.model.convert_weights_to_lp(model)
@@ -344,11 +342,7 @@ def test_an_exporter_that_fails_leaves_logging_as_it_was(tmp_path, monkeypatch):
 
 def evaluation(left, allowed=None, audit=None):
     """Of an edit that leaves so many percent of the target, of a method with a bound or without."""
-    clip, part = (
-        small_clip(),
-        ImageSet("forget", torch.zeros(1, 3, 32, 32), torch.zeros(1, dtype=torch.long), ("a", "b")),
-    )
-    task = Task("noise", "a", ("b",), "fine", 0, part, part, part, part, {"target": part, "siblings": part}, {})
+    clip, task = small_clip(), SimpleNamespace(target="a", siblings=("b",), labels="fine", dataset="noise", seed=0)
     told = [("target", 90.0, left), ("siblings", 80.0, 79.0)]
     stages = {"original": 1, "edited": 2}
     rows = pd.DataFrame(

@@ -26,7 +26,7 @@ from torch import nn
 
 from ..core.clip import Clip, encode_images, tokenizer_of
 from ..core.files import read_json, spelled
-from .open_clip import build_model, check_sizes, make_clip, safetensors_of
+from .open_clip import Device, build_model, check_sizes, make_clip, safetensors_of
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPProcessor, SiglipModel, SiglipProcessor
@@ -209,14 +209,10 @@ def _fill(name: str, model: nn.Module, theirs: _State) -> None:
 
 
 def _to_clip(
-    name: str,  # of the `Clip`
-    config: Mapping[str, Any],  # transformers' own
-    told: Mapping[str, Any],  # the settings of its image processor
-    tokenizer: Any,  # transformers' own
-    state: _State,  # its weights
-    device: torch.device | str | None,
+    name: str, config: Mapping[str, Any], told: Mapping[str, Any], tokenizer: Any, state: _State, device: Device
 ) -> Clip:
-    "A `Clip` of a model of transformers'."
+    """A `Clip` of a model with transformers' `config`, its image processor's settings `told`, transformers' `tokenizer` and the
+    weights `state`."""
     ours = _kind(name, config)[1](name, config)
     context, size = ours["text_cfg"]["context_length"], to_2tuple(ours["vision_cfg"].get("image_size", 224))[0]
     asked, mine = _image_words(name, told, size), HuggingFaceTokenizer(tokenizer, context)
@@ -293,7 +289,7 @@ def _read_tokenizer(folder: Path) -> Any:
         raise ValueError(f"The tokenizer in {folder} cannot be used ({first}).") from error
 
 
-def load_transformers(folder: Path | str, device: torch.device | str | None = None) -> Clip:
+def load_transformers(folder: Path | str, device: Device = None) -> Clip:
     """A `Clip` of the CLIPModel or SiglipModel in `folder` (`hf-dir:FOLDER`), with its processor's files, on `device`.
     FileNotFoundError or ValueError for one that is not complete, damaged, names code, or is of another kind."""
     folder, name, library = Path(folder), f"hf-dir:{folder}", _transformers()
@@ -338,13 +334,12 @@ def _their_config(clip: Clip) -> Any:
         trunk: Any = visual.trunk
         words = {"width": trunk.embed_dim, "layers": len(trunk.blocks), "heads": trunk.blocks[0].attn.num_heads}
         words |= {"image_size": clip.size, "patch_size": trunk.patch_embed.patch_size[0]}
-        words |= {"norm_kwargs": {"eps": trunk.norm.eps}}
+        words["norm_kwargs"] = {"eps": trunk.norm.eps}
         words["act_kwargs"] = any(getattr(m, "approximate", "") == "tanh" for m in trunk.modules())
         seen = _their_tower(clip, words) | {"intermediate_size": trunk.blocks[0].mlp.fc1.out_features}
         return library.SiglipConfig(text_config=text | {"projection_size": width}, vision_config=seen)
-    raise _refuse(
-        clip.name, f"transformers has no class for a {type(visual).__name__} with a {type(clip.model).__name__}"
-    )
+    kinds = f"a {type(visual).__name__} with a {type(clip.model).__name__}"
+    raise _refuse(clip.name, f"transformers has no class for {kinds}")
 
 
 def clip_tokenizer(plain: open_clip.SimpleTokenizer) -> Any:
@@ -376,8 +371,7 @@ def _same_features(clip: Clip, model: Any) -> bool:
     tokens = tokenizer_of(clip)(["a picture"])
     ours = encode_images(clip, picture), clip.model.encode_text(tokens.to(clip.device), normalize=True)
     theirs = model.get_image_features(pixel_values=pixels), model.get_text_features(input_ids=tokens)
-    near = (torch.allclose(a.cpu(), F.normalize(b.pooler_output, dim=-1), atol=1e-4) for a, b in zip(ours, theirs))
-    return all(near)
+    return all(torch.allclose(a.cpu(), F.normalize(b.pooler_output, dim=-1), atol=1e-4) for a, b in zip(ours, theirs))
 
 
 @torch.no_grad()
