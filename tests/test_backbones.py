@@ -80,6 +80,7 @@ def clip(request):
     tag = open_clip.list_pretrained_tags_by_model(request.param)[0]
     ways = read_preparation(request.param, open_clip.get_pretrained_cfg(request.param, tag))
     foreign = found.config["text_cfg"].get("hf_tokenizer_name")
+    assert found.tokenizer == (request.param if foreign else None)  # the place, not the name in tables
     return replace(found, tokenizer=AnyWords(found) if foreign else None, **ways)
 
 

@@ -1,11 +1,15 @@
 """A CLIP goes to transformers and ONNX and comes back as it was: features, predictions, patches, tokenizers; hostile files end in one sentence."""
 
 import json
+import logging
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
+import jsonschema
 import open_clip
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,13 +17,22 @@ from safetensors.torch import load_file, save_file
 
 from clipforget.core.photos import Photos
 from clipforget.method.adapters import add_adapters, adapters, merge
-from clipforget.core.clip import Clip, class_embeddings, encode_images, encode_texts, weights_hash
+from clipforget.core.clip import (
+    Clip,
+    EncodedTexts,
+    class_embeddings,
+    encode_images,
+    encode_texts,
+    tokenizer_of,
+    weights_hash,
+)
 from clipforget.report.edit import Edit, apply_patch
 from clipforget.method.forgetting import Stage
 from clipforget.exchange.loading import load_clip
 from clipforget.exchange.onnx import OnnxTower, save_onnx
-from clipforget.exchange.open_clip import build_model, read_preparation
-from clipforget.core.files import PACKAGE
+from clipforget.exchange.card import make_evaluation, model_card
+from clipforget.exchange.open_clip import build_model, from_open_clip, read_preparation
+from clipforget.core.files import PACKAGE, read_json
 
 transformers = pytest.importorskip("transformers")
 from clipforget.exchange.transformers import (  # noqa: E402
@@ -181,6 +194,10 @@ def test_a_tokenizer_of_its_own_goes_along(tmp_path):
     assert torch.allclose(encode_texts(again, ["a turtle", "a dog"]), wanted, atol=1e-6)
     opened = load_clip(f"local-dir:{Edit(clip).save(tmp_path / 'open_clip')}", CPU)
     assert torch.allclose(encode_texts(opened, ["a turtle", "a dog"]), wanted, atol=1e-6)
+    renamed = replace(opened, name="mine", texts=EncodedTexts())  # a name in tables decides nothing
+    assert torch.allclose(encode_texts(renamed, ["a turtle", "a dog"]), wanted, atol=1e-6)
+    with pytest.raises(ValueError, match="mine needs the tokenizer"):
+        tokenizer_of(replace(renamed, tokenizer=None))
 
 
 @pytest.mark.long
@@ -265,6 +282,99 @@ def test_damaged_weights_and_pickles(folder):
     torch.save(state, folder / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match=r"pytorch_model\.bin.*not opened"):
         load_transformers(folder, CPU)
+
+
+def state_of(model):
+    """All of a model that its owner can see: weights and their types, modes, gradients."""
+    weights = {name: (p.dtype, p.device, p.requires_grad, p.detach().clone()) for name, p in model.named_parameters()}
+    return weights, [m.training for m in model.modules()]
+
+
+@pytest.mark.parametrize("kind", ("open_clip", "open_clip, half precision", "transformers"))
+def test_a_model_handed_over_is_as_it_was(kind, pictures):
+    """In half precision and training, with a part that is frozen and a hook: a copy is edited and asked, not this one."""
+    calls, model, prepare = [], build_model(SMALL, "cpu"), open_clip.image_transform(32, is_train=False)
+    if kind == "open_clip, half precision":  # as open_clip makes it, with LayerNorm in float32
+        model = open_clip.model.CLIP(**SMALL, cast_dtype=torch.float16)
+        open_clip.model.convert_weights_to_lp(model)
+    given = (model.half() if kind == "open_clip" else model, prepare)
+    if kind == "transformers":
+        given = to_transformers(small_clip())
+        given[0].half()
+    mine = given[0].train()
+    next(mine.parameters()).requires_grad_(False)
+    hook = next(m for m in mine.modules() if isinstance(m, torch.nn.Conv2d)).register_forward_hook(
+        lambda *_: calls.append(1)
+    )
+    (weights, modes), random = state_of(mine), torch.get_rng_state()
+    clip = (from_transformers if kind == "transformers" else from_open_clip)(*given, device="cpu")
+    encode_images(clip, pictures[:2])
+    for p in clip.model.parameters():
+        assert (p.dtype, p.requires_grad, p.device) == (torch.float32, False, CPU)
+        p.zero_()
+    after, modes_after = state_of(mine)
+    assert modes_after == modes and all(modes) and not calls and hook.id in hook.hooks_dict_ref()
+    assert torch.equal(torch.get_rng_state(), random)
+    for name, (*told, value) in weights.items():
+        assert told == [*after[name][:3]] and torch.equal(value, after[name][3])
+
+
+def test_a_misspelt_keyword_is_told():
+    for load, known in ((load_clip, "device"), (from_open_clip, "device"), (from_transformers, "device")):
+        with pytest.raises(TypeError, match=f"{load.__name__} 'devise'. Did you mean '{known}'"):
+            load(devise="cpu")
+
+
+def test_an_exporter_that_fails_leaves_logging_as_it_was(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        assert logging.getLogger().level == logging.ERROR
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    logging.getLogger().setLevel(logging.INFO)
+    try:
+        with pytest.raises(RuntimeError, match="no such operator"):
+            save_onnx(small_clip(), tmp_path)
+        assert logging.getLogger().level == logging.INFO
+    finally:
+        logging.getLogger().setLevel(logging.WARNING)
+
+
+def evaluation(left, allowed=None, audit=None):
+    """Of an edit that leaves so many percent of the target, of a method with a bound or without."""
+    clip, task = small_clip(), SimpleNamespace(target="a", siblings=("b",), labels="fine", dataset="noise", seed=0)
+    told = [("target", 90.0, left), ("siblings", 80.0, 79.0)]
+    stages = {"original": 1, "edited": 2}
+    rows = pd.DataFrame(
+        [{"stage": s, "column": c[0], "value": c[k], "n": 200} for s, k in stages.items() for c in told]
+    )
+    settings = {} if allowed is None else {"allowed_left": allowed}
+    record = make_evaluation(rows, task, clip, clip, "some method", settings, audit)
+    jsonschema.validate(record, read_json(PACKAGE / "tables" / "evaluation.schema.json"))
+    return record
+
+
+@pytest.mark.parametrize(
+    "left, allowed, passed", ((3.0, 5.0, True), (3.0, None, False), (0.5, 0.1, False), (1.0, None, True))
+)
+def test_the_bound_that_a_card_prints_decides(left, allowed, passed):
+    record = evaluation(left, allowed)
+    assert record["gate"]["passed"] is passed and record["gate"]["allowed"] == (allowed or 1.0)
+    card = model_card(record)
+    assert f"The gate was {'passed' if passed else 'NOT passed'}" in card and f"allowed are {allowed or 1:g} %" in card
+
+
+def test_an_audit_of_another_form_is_refused():
+    audit = {"verdict": "hidden", "relearned": 44.0, "pictures": 16}
+    assert evaluation(0.0, audit=audit)["audit"] == audit
+    for wrong in (
+        {"verdict": "gone"},
+        {**audit, "relearned": 200},
+        {**audit, "pictures": "16"},
+        {**audit, "verdict": None},
+    ):
+        with pytest.raises(ValueError, match="cannot stand on a card: wanted are its verdict"):
+            evaluation(0.0, audit=wrong)
 
 
 def test_what_has_no_class_says_so():

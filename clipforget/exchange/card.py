@@ -31,11 +31,6 @@ def _check_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     return dict(audit)
 
 
-def _number(x: float) -> float | None:
-    "`x` with three decimals; None where there is none."
-    return None if pd.isna(x) else round(float(x), 3)
-
-
 def make_evaluation(
     rows: pd.DataFrame,  # tidy rows of the edit, with the stage "original"
     task: Task,  # that it was judged by
@@ -49,8 +44,12 @@ def make_evaluation(
     last = str(rows["stage"].iloc[-1])
     table, made = retention_table(rows, last), provenance(original)
     found = summarise(stage_accuracies(rows, last), stage_accuracies(rows, "original"))
-    fields = ("original", "edited", "low", "high", "retention")
-    columns = [{"name": c, "n": int(row["n"]), **{f: _number(row[f]) for f in fields}} for c, row in table.iterrows()]
+    shown = (
+        table.round(3)
+        .astype(object)
+        .where(table.notna(), None)[["n", "original", "edited", "low", "high", "retention"]]
+    )
+    columns = shown.rename_axis("name").reset_index().to_dict("records")
     target, allowed = columns[0], float(settings.get("allowed_left", GATE))
     passed = found["gate"] != "wrecked" and float(table["edited"].iloc[0]) <= allowed
     gate = {"passed": passed, "left": target["edited"], "allowed": allowed}
@@ -61,7 +60,7 @@ def make_evaluation(
         "method": method,
         "seed": task.seed,
         "gate": gate | {key: target[key] for key in ("n", "low", "high")},
-        "score": _number(float(found["Score"])),
+        "score": round(float(found["Score"]), 3),
         "columns": columns,
         "audit": _check_audit(audit) if audit else None,
         "int8": None,
@@ -102,15 +101,6 @@ def _relearning(audit: Mapping[str, Any] | None) -> str:
     back = f"{audit['relearned']:.0f} % of the target's pictures were recognised again after training on {audit['pictures']}"
     return f"The audit's verdict is: {audit['verdict']}. {back} of them."
 
-
-def _int8(small: Mapping[str, Any] | None) -> list[str]:
-    "The paragraph about 8-bit weights, if there are any."
-    if not small:
-        return []
-    gate = "passed" if small["passed"] else "NOT passed"
-    said = f"With 8-bit weights (visual.int8.onnx) {small['left']:.1f} % of the target's {small['n']} pictures are"
-    return [f"{said} recognised, and {small['siblings']:.1f} % of the siblings': the gate is {gate}."]
-
 # %% ../../nbs/exchange/card.ipynb #2c79d922
 def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "open_clip") -> str:
     "The README.md of a folder with the model that `record` (of `make_evaluation`) is about, under a `licence`, in the `form` open_clip, transformers or onnx."
@@ -120,6 +110,10 @@ def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "o
         f"| {c['name']} | {c['n']} | {c['original']:.1f} | {c['edited']:.1f} | {c['low']:.1f} to {c['high']:.1f} |"
         for c in record["columns"]
     )
+    small, notes = record["int8"], ""
+    if small:
+        notes = f"With 8-bit weights (visual.int8.onnx) {small['left']:.1f} % of the target's {small['n']} pictures are recognised, "
+        notes += f"and {small['siblings']:.1f} % of the siblings': the gate is {'passed' if small['passed'] else 'NOT passed'}."
     parts = [
         f"---\n{_front_matter(record, licence, form)}---",
         f"# {record['base']}, without {what['target']}",
@@ -129,7 +123,7 @@ def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "o
         f"(95 % interval: {gate['low']:.1f} to {gate['high']:.1f} %; allowed are {gate['allowed']:g} %).",
         "## Before and after\n\nZero-shot accuracy in percent, on pictures that were not trained on.",
         f"| column | n | before | after | 95 % interval |\n|---|---|---|---|---|\n{rows}",
-        *_int8(record["int8"]),
+        *filter(None, [notes]),
         "## What this is not\n\nIt is not deletion: the model was trained on such pictures, and its weights were changed a "
         f"little so that their name no longer comes first. {_relearning(record['audit'])} Other names for the same thing may "
         "still be recognised; try those that matter to you.",

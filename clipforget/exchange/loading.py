@@ -18,7 +18,7 @@ from torch import nn
 
 from ..core.clip import Clip
 from ..core.files import PACKAGE, choose, project_root, read_json, results_folder, short_path, slug, spelled
-from .open_clip import CONFIG_FILE, build_model, create_model, load_local_dir, make_clip
+from .open_clip import CONFIG_FILE, Device, build_model, create_model, load_local_dir, make_clip
 from .transformers import load_transformers
 
 # %% ../../nbs/exchange/loading.ipynb #332aesp2
@@ -72,7 +72,7 @@ def _missing_model(name: str) -> FileNotFoundError:
     return FileNotFoundError(f"{said} DIR is where the photographs lie, as for the run itself.")
 
 # %% ../../nbs/exchange/loading.ipynb #48d260ae
-def _load_named(backbone: str, device: torch.device | str | None) -> Clip:
+def _load_named(backbone: str, device: Device) -> Clip:
     """The model of open_clip's NAME/TAG (tag `random`: fresh weights).
     ValueError with the allowed names for an unknown one."""
     name, _, tag = backbone.partition("/")

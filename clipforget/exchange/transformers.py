@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.model import CLIP, CustomTextCLIP
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 from open_clip.transformer import VisionTransformer
 from open_clip.utils import to_2tuple
 from safetensors.torch import load_file
@@ -26,7 +26,7 @@ from torch import nn
 
 from ..core.clip import Clip, encode_images, tokenizer_of
 from ..core.files import read_json, spelled
-from .open_clip import build_model, check_sizes, make_clip, safetensors_of
+from .open_clip import Device, build_model, check_sizes, make_clip, safetensors_of
 
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPProcessor, SiglipModel, SiglipProcessor
@@ -91,13 +91,16 @@ def _refuse(name: str, what: str) -> ValueError:
     return ValueError(f"{name} cannot be exchanged: {what}.")
 
 
-_SAME = {
-    "width": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-}  # open_clip's words, and
-_SAME |= {"vocab_size": "vocab_size", "context_length": "max_position_embeddings"}  # transformers'
-_SAME |= {"image_size": "image_size", "patch_size": "patch_size"}
+_OURS = ("width", "layers", "heads", "vocab_size", "context_length", "image_size", "patch_size")
+_THEIRS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "vocab_size",
+    "max_position_embeddings",
+    *_OURS[5:],
+)
+_SAME = dict(zip(_OURS, _THEIRS))  # words of the two libraries for the same sizes of a tower
 
 
 def _tower_words(name: str, words: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,10 +156,10 @@ def _image_words(name: str, told: Mapping[str, Any], size: int) -> dict[str, Any
     "open_clip's words for the way in which an image processor of transformers' prepares pictures, `told` by its settings, for an input of `size` pixels."
     given, crop, cut = told.get("size") or {}, told.get("crop_size") or {}, told.get("do_center_crop")
     square = crop if cut else given
-    sides = {square.get("height"), square.get("width"), given.get("shortest_edge") if cut else size}
-    if sides != {size}:
-        said = f"its pictures are resized to {given} and cropped to {crop or None}"
-        raise _refuse(name, f"{said}, not to a square of {size}")
+    sides = [square.get("height"), square.get("width"), given.get("shortest_edge") if cut else size]
+    if sides != [size] * 3:
+        said = f"its pictures are resized to {given} and cropped to {crop or None}, not to a square of {size}"
+        raise _refuse(name, said)
     if told.get("resample") not in (2, 3) or not told.get("do_resize", True) or not told.get("do_rescale", True):
         raise _refuse(name, "its pictures are not resized bilinearly or bicubically and scaled to 0 to 1")
     plain = not told.get("do_normalize", True)
@@ -206,14 +209,10 @@ def _fill(name: str, model: nn.Module, theirs: _State) -> None:
 
 
 def _to_clip(
-    name: str,  # of the `Clip`
-    config: Mapping[str, Any],  # transformers' own
-    told: Mapping[str, Any],  # the settings of its image processor
-    tokenizer: Any,  # transformers' own
-    state: _State,  # its weights
-    device: torch.device | str | None,
+    name: str, config: Mapping[str, Any], told: Mapping[str, Any], tokenizer: Any, state: _State, device: Device
 ) -> Clip:
-    "A `Clip` of a model of transformers'."
+    """A `Clip` of a model with transformers' `config`, its image processor's settings `told`, transformers' `tokenizer` and the
+    weights `state`."""
     ours = _kind(name, config)[1](name, config)
     context, size = ours["text_cfg"]["context_length"], to_2tuple(ours["vision_cfg"].get("image_size", 224))[0]
     asked, mine = _image_words(name, told, size), HuggingFaceTokenizer(tokenizer, context)
@@ -290,7 +289,7 @@ def _read_tokenizer(folder: Path) -> Any:
         raise ValueError(f"The tokenizer in {folder} cannot be used ({first}).") from error
 
 
-def load_transformers(folder: Path | str, device: torch.device | str | None = None) -> Clip:
+def load_transformers(folder: Path | str, device: Device = None) -> Clip:
     """A `Clip` of the CLIPModel or SiglipModel in `folder` (`hf-dir:FOLDER`), with its processor's files, on `device`.
     FileNotFoundError or ValueError for one that is not complete, damaged, names code, or is of another kind."""
     folder, name, library = Path(folder), f"hf-dir:{folder}", _transformers()
@@ -318,38 +317,29 @@ def _their_tower(clip: Clip, words: Mapping[str, Any]) -> dict[str, Any]:
     act = "quick_gelu" if quick else "gelu_pytorch_tanh" if words.get("act_kwargs") else "gelu"
     out = {theirs: words[ours] for ours, theirs in _SAME.items() if ours in words} | {"hidden_act": act}
     out |= {"intermediate_size": int(words["width"] * words.get("mlp_ratio", 4.0)), "projection_dim": width}
-    return out | {"layer_norm_eps": words.get("norm_kwargs", {}).get("eps", 1e-5)}
+    return out | {"layer_norm_eps": (words["norm_kwargs"] or {}).get("eps", 1e-5)}
 
 
 def _their_config(clip: Clip) -> Any:
     "transformers' configuration of `clip`."
     library, width, visual = _transformers(), clip.config["embed_dim"], clip.model.visual
-    words = {
-        "width": 512,
-        "heads": 8,
-        "layers": 12,
-        "vocab_size": 49408,
-        "context_length": 77,
-        **clip.config["text_cfg"],
-    }
-    last = words["eos_id"] if words.get("pool_type") == "eos" else words["vocab_size"] - 1
+    words = vars(CLIPTextCfg(**clip.config["text_cfg"]))
+    last = words["eos_id"] if words["pool_type"] == "eos" else words["vocab_size"] - 1
     text = _their_tower(clip, words) | {"eos_token_id": last, "bos_token_id": max(0, last - 1), "pad_token_id": 0}
     if isinstance(clip.model, CLIP) and isinstance(visual, VisionTransformer):
-        usual = {"layers": 12, "width": 768, "head_width": 64, "patch_size": 16, "image_size": 224}
-        words = usual | clip.config["vision_cfg"]
+        words = vars(CLIPVisionCfg(**clip.config["vision_cfg"]))
         seen = _their_tower(clip, words | {"heads": words["width"] // words["head_width"]})
         return library.CLIPConfig(text_config=text, vision_config=seen, projection_dim=width)
     if isinstance(clip.model, CustomTextCLIP) and "siglip" in clip.config["vision_cfg"].get("timm_model_name", ""):
         trunk: Any = visual.trunk
         words = {"width": trunk.embed_dim, "layers": len(trunk.blocks), "heads": trunk.blocks[0].attn.num_heads}
         words |= {"image_size": clip.size, "patch_size": trunk.patch_embed.patch_size[0]}
-        words |= {"norm_kwargs": {"eps": trunk.norm.eps}}
+        words["norm_kwargs"] = {"eps": trunk.norm.eps}
         words["act_kwargs"] = any(getattr(m, "approximate", "") == "tanh" for m in trunk.modules())
         seen = _their_tower(clip, words) | {"intermediate_size": trunk.blocks[0].mlp.fc1.out_features}
         return library.SiglipConfig(text_config=text | {"projection_size": width}, vision_config=seen)
-    raise _refuse(
-        clip.name, f"transformers has no class for a {type(visual).__name__} with a {type(clip.model).__name__}"
-    )
+    kinds = f"a {type(visual).__name__} with a {type(clip.model).__name__}"
+    raise _refuse(clip.name, f"transformers has no class for {kinds}")
 
 
 def clip_tokenizer(plain: open_clip.SimpleTokenizer) -> Any:
@@ -381,8 +371,7 @@ def _same_features(clip: Clip, model: Any) -> bool:
     tokens = tokenizer_of(clip)(["a picture"])
     ours = encode_images(clip, picture), clip.model.encode_text(tokens.to(clip.device), normalize=True)
     theirs = model.get_image_features(pixel_values=pixels), model.get_text_features(input_ids=tokens)
-    near = (torch.allclose(a.cpu(), F.normalize(b.pooler_output, dim=-1), atol=1e-4) for a, b in zip(ours, theirs))
-    return all(near)
+    return all(torch.allclose(a.cpu(), F.normalize(b.pooler_output, dim=-1), atol=1e-4) for a, b in zip(ours, theirs))
 
 
 @torch.no_grad()
