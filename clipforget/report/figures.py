@@ -6,6 +6,7 @@
 __all__ = ['COLOURS', 'PLAIN', 'LIGHTS', 'Sheet', 'assign_colours', 'use_style', 'settle', 'save_figure', 'show_images', 'label']
 
 # %% ../../nbs/report/figures.ipynb #506e8d6d
+import sys
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -15,12 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
-from IPython.core.getipython import get_ipython
-from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from ..core.files import write_atomic
 
@@ -69,8 +67,15 @@ def use_style() -> None:
     look = {"figure.figsize": (7, 3.6), "figure.dpi": 80, "savefig.bbox": "tight", "axes.titlelocation": "left"}
     look |= {"svg.hashsalt": "clipforget", "axes.formatter.min_exponent": 4}  # ticks in plain numbers on log axes, too
     sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look)
+    if "IPython" not in sys.modules or not (shell := sys.modules["IPython"].get_ipython()):
+        return
+    from IPython.core.pylabtools import (
+        print_figure,
+    )  # there is a shell: pip install 'clipforget[notebooks]' brought both
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
     set_matplotlib_formats("svg", metadata={"Date": None})
-    if (shell := get_ipython()) and (display := shell.display_formatter):
+    if display := shell.display_formatter:
         shown = display.formatters
         shown["image/png"].for_type(Sheet, lambda figure: print_figure(figure, "png", base64=True))
         shown["image/svg+xml"].for_type(Sheet, lambda figure: None)

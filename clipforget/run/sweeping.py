@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ..core.files import code_hash, find_page, project_root, read_json, results_folder
 from ..core.files import short_hash, short_path, slug, write_atomic
-from .parameters import notebook_parameters, read_values
+from .parameters import literal, notebook_parameters, read_values
 from .threads import usable_cores
 
 # %% ../../nbs/run/sweeping.ipynb #0fa30e47
@@ -126,8 +126,7 @@ def _run_notebook(run: Run, written: Path, pipe: int, threads: int) -> str:
     """Execute the run's notebook into `written` in a process whose libraries use so many `threads` and which dies when the
     other end of `pipe` is closed. What went wrong, in one line; empty if nothing did."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    source = str(run.notebook).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
-    words = [source, str(written), json.dumps(run.given), str(project_root(run.notebook.parent))]
+    words = [literal(run.notebook), literal(written), json.dumps(run.given), str(project_root(run.notebook.parent))]
     told: dict[str, Any] = {"stdin": pipe, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     done = subprocess.run(
         [sys.executable, "-c", _CODE, *words], **told, env=os.environ | limits, start_new_session=True
