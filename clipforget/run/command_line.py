@@ -9,12 +9,11 @@ __all__ = []
 import atexit
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-import click
-
 from ..core.files import find_page, project_root, short_path
-from .parameters import default_output, read_values
+from .parameters import default_output, literal, read_values
 
 # %% ../../nbs/run/command_line.ipynb #131ca791
 _OPTIONS = """-p --parameters,-r --parameters_raw,-f --parameters_file,-y --parameters_yaml,-b --parameters_base64,--engine,
@@ -24,30 +23,32 @@ _OPTIONS = """-p --parameters,-r --parameters_raw,-f --parameters_file,-y --para
 
 def _read_words(words: list[str]) -> dict:
     "The `words` behind `papermill` under its names for them; the options without values are among the `paths`."
+    import click  # papermill's own: pip install 'clipforget[notebooks]'
+
     options = [click.Option(o.split(), nargs=1 + (k < 2), multiple=True) for k, o in enumerate(_OPTIONS.split(","))]
     lenient, paths = {"ignore_unknown_options": True, "help_option_names": []}, click.Argument(["paths"], nargs=-1)
-    command = click.Command("papermill", params=[paths, *options], context_settings=lenient)
-    return command.make_context("papermill", words.copy()).params
+    with suppress(click.UsageError):  # papermill says what is wrong
+        command = click.Command("papermill", params=[paths, *options], context_settings=lenient)
+        return command.make_context("papermill", words.copy()).params
+    return {"paths": ()}
 
 # %% ../../nbs/run/command_line.ipynb #b96c7d33
 def _complete(words: list[str]) -> tuple[list[str], Path | None]:
     "The `words` behind `papermill`, completed if they execute a notebook of this project, and its output. ValueError if wrong."
     call, shows = _read_words(words), {"-h", "--help", "--version", "--help-notebook", "--"} & {*words}
     paths = [word for word in call["paths"] if word == "-" or word[:1] != "-"]
-    notebook = Path(*paths[:1]).resolve()
-    nbs = (root := project_root(notebook.parent)) / "nbs"
+    notebook, nbs = (path := Path(*paths[:1]).resolve()), project_root(path.parent) / "nbs"
     if shows or len(paths) > 2 or notebook.suffix != ".ipynb" or not notebook.is_relative_to(nbs):
         return words, None
-    notebook = notebook if notebook.is_file() else find_page(str(notebook.relative_to(nbs)), root)
+    notebook = notebook if notebook.is_file() else find_page(str(notebook.relative_to(nbs)), nbs)
     typed, values = read_values(notebook, dict(call["parameters"] + call["parameters_raw"]), typed=True)
     hidden = bool(call["parameters_file"] + call["parameters_yaml"] + call["parameters_base64"])
     output = Path(paths[1].format(**values)) if paths[1:] else default_output(notebook, values, call["cwd"], hidden)
     if output.exists() and output.resolve().is_relative_to(nbs):
         raise ValueError(f"{output} is a notebook of this project and would be overwritten: write to results/ instead")
-    doubled = lambda path: str(path).replace("{", "{{").replace("}", "}}")  # papermill fills them in
-    words = [doubled(notebook) if word == paths[0] else word for word in words]
+    words = [literal(notebook) if word == paths[0] else word for word in words]
     words += [word for k, v in typed.items() for word in ("-r" if isinstance(v, str) else "-p", k, str(v))]
-    return [*words, *[doubled(output)][len(paths) - 1 :]], output
+    return [*words, *[literal(output)][len(paths) - 1 :]], output
 
 # %% ../../nbs/run/command_line.ipynb #af5ef1cc
 def _complete_command_line() -> None:
@@ -56,17 +57,16 @@ def _complete_command_line() -> None:
         sys.argv[1:], output = _complete(sys.argv[1:])
         if output and "://" not in str(sys.argv):
             output.parent.mkdir(parents=True, exist_ok=True)
-    except (click.UsageError, LookupError):  # papermill says what is wrong
+    except LookupError:  # of braces: papermill says what is wrong
         return
     except (OSError, ValueError) as error:
-        click.echo(f"clipforget: {error}", err=True)
+        print(f"clipforget: {error}", file=sys.stderr)
         sys.exit(2)
     if output:
         logging.getLogger("papermill").addFilter(lambda record: not record.msg.startswith("Passed unknown parameter"))
-        click.echo(f"clipforget: the executed notebook goes to {short_path(output)}", err=True)
-        best = lambda report: report if report.exists() else output
-        say = lambda: click.echo(f"clipforget: open {short_path(best(output.with_name('report.html')))}", err=True)
-        atexit.register(lambda: output.exists() and say())
+        print(f"clipforget: the executed notebook goes to {short_path(output)}", file=sys.stderr)
+        say = lambda path: print(f"clipforget: open {short_path(path)}", file=sys.stderr)
+        atexit.register(lambda: [say(p) for p in (output.with_name("report.html"), output) if p.exists()])
 
 
 def __getattr__(name: str) -> type:
