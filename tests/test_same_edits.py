@@ -1,7 +1,7 @@
-"""Short edits give the weights that are recorded in same_edits.json: what was changed in the code did not change what it computes.
+"""Short edits give the weights that are recorded in same_edits.json: a change of the code did not change what it computes.
 
-Rounding depends on PyTorch and on the processor, so every pair of them has its own record. `python tests/test_same_edits.py`
-adds this machine's; record it with code whose edits you trust.
+PyTorch and the processor decide how sums are rounded, so each pair of them has its own record.
+`python tests/test_same_edits.py record` adds this machine's: run it with code whose edits you trust.
 """
 
 import json
@@ -25,42 +25,37 @@ EDITS = {  # labels, method, settings
     "GradDiff": ("fine", "GradDiff", {}),
     "GS-LoRA": ("fine", "GS-LoRA", {}),
 }
+PRODUCTS = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+MACHINE = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {PRODUCTS}"
 
 
-def machine() -> str:
-    """What decides how sums are rounded."""
-    products = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
-    return f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {products}"
-
-
-def edit(name: str) -> str:
-    """The hash of the weights that a short edit of the pictogram CLIP has."""
-    labels, method, settings = EDITS[name]
+def edit_all() -> dict[str, str]:
+    """The hash of the weights of each edit of the pictogram CLIP."""
     clip = cf.load_clip(device=torch.device("cpu"))
-    return weights_hash(
-        cf.forget(clip, cf.emoji_task(clip, target="turtle", labels=labels), settings, method=method).clip.model
-    )
+    tasks = {labels: cf.emoji_task(clip, target="turtle", labels=labels) for labels in ("fine", "coarse")}
+    made = {name: cf.forget(clip, tasks[kind], more, method=method) for name, (kind, method, more) in EDITS.items()}
+    return {name: weights_hash(edit.clip.model) for name, edit in made.items()}
 
 
-def by_itself(name: str) -> str:
-    """The same in a process of its own with one thread."""
-    words = [sys.executable, __file__, name]
-    return subprocess.run(
-        words, check=True, text=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    ).stdout.split()[-1]
+@pytest.fixture(scope="module")
+def made():
+    """The hashes from a process of its own with one thread."""
+    if MACHINE not in json.loads(RECORD.read_text(encoding="utf-8")):
+        pytest.skip(f"no weights are recorded for {MACHINE}: `python {Path(__file__).name} record` in tests/ adds them")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_weights_are_those_of_the_record(name):
-    recorded = json.loads(RECORD.read_text(encoding="utf-8"))
-    if machine() not in recorded:
-        pytest.skip(f"no weights are recorded for {machine()}: python tests/test_same_edits.py records them")
-    assert by_itself(name) == recorded[machine()][name]
+def test_weights_are_those_of_the_record(made, name):
+    assert made[name] == json.loads(RECORD.read_text(encoding="utf-8"))[MACHINE][name]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        print(edit(sys.argv[1]))
-    else:
-        known = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-        RECORD.write_text(json.dumps(known | {machine(): {name: by_itself(name) for name in EDITS}}, indent=1) + "\n")
+    hashes = edit_all()
+    print(json.dumps(hashes))
+    if sys.argv[1:] == ["record"]:
+        known = json.loads(RECORD.read_text(encoding="utf-8")) | {MACHINE: hashes}
+        RECORD.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
