@@ -49,8 +49,8 @@ PARTS: dict[str, list[str | Listing]] = {
             "The method",
             "Three stages, their parts, and what is made of them.",
             [
-                *("method/forgetting", "method/alignment", "method/reminding", "method/restoring"),
-                *("method/three_stages", "method/importance", "method/adapters", "method/"),
+                *("method/importance", "method/forgetting", "method/alignment", "method/reminding"),
+                *("method/restoring", "method/three_stages", "method/"),
             ],
         ),
         "guide/judging",
@@ -325,7 +325,7 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
 def api_page(module: str, title: str, notebook: str) -> str:
     """The reference of one module, which links to the library page that defines, explains, uses and tests it."""
     return (
-        f"---\nlibrary: {notebook}\n---\n# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
+        f"# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
         f"```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :exclude-members: set\n```\n"
     )
 
