@@ -96,7 +96,7 @@ def test_what_is_folded_on_the_site_says_what_it_is():
 def test_tables_of_other_code_are_named():
     results = script("age_of_results")
     table = pd.DataFrame({"code": ["now", "before", None], "value": [1, 2, 3]})
-    assert results.age(table, "now") == "2 of 3 rows are of other code than today's"
+    assert results.age(table, "now") == "2 of 3 rows are of other code than today's now: before (1), unknown (1)"
     assert results.age(table[:1], "now") == "" and "does not say" in results.age(table[["value"]], "now")
     done = subprocess.run([sys.executable, str(ROOT / "docs" / "age_of_results.py")], capture_output=True, text=True)
     tables = {path.name for path in (ROOT / "nbs" / "experiments" / "measured").glob("*.csv")}
