@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from .exchange.transformers import from_transformers as from_transformers
     from .exchange.loading import from_open_clip as from_open_clip
     from .exchange.loading import load_clip as load_clip
-    from .rivals.registry import forget as forget
-    from .rivals.registry import list_methods as list_methods
+    from .report.edit import forget as forget
+    from .rivals.methods import list_methods as list_methods
     from .core.settings import Settings as Settings
     from .core.settings import list_datasets as list_datasets
 
@@ -54,10 +54,10 @@ _HOMES = {
     "grocery_task": "data.requests",
     "style_task": "data.requests",
     "Settings": "core.settings",
-    "forget": "rivals.registry",
+    "forget": "report.edit",
     "Edit": "report.edit",
     "apply_patch": "report.edit",
-    "list_methods": "rivals.registry",
+    "list_methods": "rivals.methods",
     "list_datasets": "core.settings",
 }
 __all__ = list(_HOMES)

@@ -174,7 +174,7 @@ class ActivationCache:
         if gigabytes < 0:
             raise ValueError(f"A cache of {gigabytes} GB makes no sense; give 0 (everything in files) or more.")
         self.free, self.folder = int(gigabytes * 1e9), folder
-        self.kept: dict[tuple, tuple[Images, torch.Tensor]] = {}
+        self.kept: dict[tuple, tuple[nn.Module, Images, torch.Tensor]] = {}  # with what the key's numbers stand for
         self.files: tempfile.TemporaryDirectory | None = None  # gone with the cache
 
     def room(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -194,5 +194,6 @@ class ActivationCache:
         "`frozen_activations(clip, images, depth, exact)`, computed at the first call with this very object `images`."
         key = (id(clip.model.visual), id(images), depth, exact)
         if key not in self.kept:
-            self.kept[key] = (images, frozen_activations(clip, images, depth, exact, self.room))
-        return self.kept[key][1]
+            made = frozen_activations(clip, images, depth, exact, self.room)
+            self.kept[key] = (clip.model.visual, images, made)
+        return self.kept[key][2]

@@ -38,7 +38,7 @@ TEMPLATES = ("{}", "a picture of {}", "a small picture of the {}")
 class EncodedTexts:
     "What a text tower has encoded so far."
 
-    features: dict[tuple[str, bool], torch.Tensor] = field(default_factory=dict)  # (sentence, exact) -> unit [d]
+    classes: dict[tuple, torch.Tensor] = field(default_factory=dict)  # (names, templates) -> their embeddings [c, d]
     key: str = ""  # hash of the text tower, once it was asked for
 
 # %% ../../nbs/core/clip.ipynb #e33e0531
@@ -241,19 +241,17 @@ def encode_texts(
     exact: bool = True,  # float32; bfloat16 where the device is fast at it if False
     batch: int = 512,  # sentences at once
 ) -> torch.Tensor:
-    "Unit features [n, d] of sentences; each sentence is encoded once in the life of a `Clip`."
-    known, model = clip.texts.features, clip.model
-    new = sorted({t for t in texts if (t, exact) not in known})
-    if new:
-        tokens = tokenizer_of(clip)(new)
-        order = tokens.argmax(1).argsort(stable=True)  # short ones together
-        causal = isinstance(model, CLIP) and model.text_pool_type == "argmax" and model.attn_mask is not None
-        transformer = (model.transformer if exact else fast_copy(model.transformer, clip.device)) if causal else None
-        for index in tqdm(order.split(batch), "encoding texts", leave=False, disable=len(new) < 4096):
-            part = tokens[index].to(clip.device)
-            features = truncated_text_features(model, part, transformer) if causal else model.encode_text(part)
-            known.update(zip([(new[k], exact) for k in index.tolist()], F.normalize(features.float(), dim=-1)))
-    return torch.stack([known[t, exact] for t in texts])
+    "Unit features [n, d] of sentences. They depend on these sentences alone, not on what was encoded before."
+    model, new, known = clip.model, sorted(set(texts)), dict[str, torch.Tensor]()
+    tokens = tokenizer_of(clip)(new)
+    order = tokens.argmax(1).argsort(stable=True)  # short ones together
+    causal = isinstance(model, CLIP) and model.text_pool_type == "argmax" and model.attn_mask is not None
+    transformer = (model.transformer if exact else fast_copy(model.transformer, clip.device)) if causal else None
+    for index in tqdm(order.split(batch), "encoding texts", leave=False, disable=len(new) < 4096):
+        part = tokens[index].to(clip.device)
+        features = truncated_text_features(model, part, transformer) if causal else model.encode_text(part)
+        known.update(zip([new[k] for k in index.tolist()], F.normalize(features.float(), dim=-1)))
+    return torch.stack([known[t] for t in texts])
 
 # %% ../../nbs/core/clip.ipynb #1fc9c74e
 _MANY, _KEPT = 5000, 500
@@ -262,8 +260,8 @@ _MANY, _KEPT = 5000, 500
 
 def kept_tensor(name: str, key: Sequence, make: Callable[[], torch.Tensor]) -> torch.Tensor:
     """What `make` returns, on the CPU: computed once and kept in `cache_dir`, in a file called by `name` and a hash of `key`,
-    whatever it depends on. ValueError if the copy on disk is damaged."""
-    file = cache_dir() / f"{name}-{short_hash(list(key), 20)}.safetensors"
+    whatever it depends on, and of the number of threads, which decides the last bits. ValueError if the copy on disk is damaged."""
+    file = cache_dir() / f"{name}-{short_hash([*key, torch.get_num_threads()], 20)}.safetensors"
     if file.exists():
         try:
             return load_file(file)[name]
@@ -278,16 +276,21 @@ def kept_tensor(name: str, key: Sequence, make: Callable[[], torch.Tensor]) -> t
 def class_embeddings(clip: Clip, names: Sequence[str], templates: Sequence[str] = TEMPLATES) -> torch.Tensor:
     """The zero-shot classifier: for each of the c `names` the unit mean of the embeddings by `clip` of its prompts, which
     are `templates` with braces for the name, [c, d]. ValueError if its copy on disk is damaged."""
-    prompts = [t.format(n) for t in templates for n in names]
+    prompts, what = [t.format(n) for t in templates for n in names], (tuple(names), tuple(templates))
+    if what in clip.texts.classes:
+        return clip.texts.classes[what]
 
     def encoded() -> torch.Tensor:
         features = encode_texts(clip, prompts, exact=len(prompts) <= _MANY)
         return F.normalize(features.view(len(templates), len(names), -1).mean(0), dim=-1)
 
-    if len(prompts) <= _KEPT:
-        return encoded()
-    clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")
-    return kept_tensor("classes", [clip.texts.key, list(names), list(templates)], encoded).to(clip.device)
+    if len(prompts) > _KEPT:
+        clip.texts.key = clip.texts.key or weights_hash(clip.model, without="visual")
+        found = kept_tensor("classes", [clip.texts.key, *map(list, what)], encoded).to(clip.device)
+    else:
+        found = encoded()
+    clip.texts.classes[what] = found
+    return found
 
 # %% ../../nbs/core/clip.ipynb #8afabbdc
 def accuracy(features: torch.Tensor, classes: torch.Tensor, labels: torch.Tensor) -> float:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..core.activations import encode_above, frozen_activations
 from ..core.clip import Clip, accuracy, class_embeddings
 from ..core.task import Task
-from ..core.settings import GATE
+from ..core.settings import Gate
 
 # %% ../../nbs/judging/scores.ipynb #86678294
 def evaluate(
@@ -79,15 +79,17 @@ def score(values: Mapping[str, float], original: Mapping[str, float]) -> float:
     return (100 - _retention(values, original, "target") + sum(kept)) / (1 + len(kept))
 
 
-def summarise(values: Mapping[str, float], original: Mapping[str, float]) -> dict[str, float | str]:
-    """Gate (passed, failed or wrecked), Score, retention of every kept column, the worst column and its retention, from
-    the edited model's accuracies (percent) by column, `values`, and the `original`'s, whose columns count."""
+def summarise(
+    values: Mapping[str, float], original: Mapping[str, float], gate: Gate = Gate()
+) -> dict[str, float | str]:
+    """Whether the `gate` was passed (passed, failed or wrecked), Score, retention of every kept column, the worst column and
+    its retention, from the edited model's accuracies (percent) by column, `values`, and the `original`'s, whose columns count."""
     retention = {c: _retention(values, original, c) for c in original if c not in _NOT_KEPT}
     worst = min(retention, key=retention.__getitem__)
     kept = sum(min(100.0, r) for r in retention.values()) / len(retention)
     return {
         "target": values["target"],
-        "gate": "failed" if values["target"] > GATE else "passed" if kept >= WRECKED else "wrecked",
+        "gate": "failed" if not gate.passes(values["target"]) else "passed" if kept >= WRECKED else "wrecked",
         "Score": score(values, original),
         "worst column": worst,
         "worst retention": retention[worst],
@@ -103,13 +105,13 @@ def stage_accuracies(rows: pd.DataFrame, stage: str) -> dict[str, float]:
     return dict(zip(mine["column"], mine["value"]))
 
 
-def score_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a stage, from the tidy `rows` of one run with the stage "original": gate, Score, worst column and every
+def score_table(rows: pd.DataFrame, gate: Gate = Gate()) -> pd.DataFrame:
+    """One row a stage, from the tidy `rows` of one run with the stage "original": whether the `gate` was passed, Score, worst column and every
     column's accuracy; the first row is doing nothing."""
     original, table = stage_accuracies(rows, "original"), {}
     for stage in rows["stage"].unique():
         values = stage_accuracies(rows, stage)
-        found = summarise(values, original)
+        found = summarise(values, original, gate)
         told = ("gate", "Score", "worst column", "worst retention")
         table[stage] = {**{c: values[c] for c in original}, **{k: found[k] for k in told}}
     return pd.DataFrame(list(table.values()), index=pd.Index(table, name="stage"))
@@ -142,7 +144,7 @@ _RUN = ["set", "target", "labels", "seed"]
 KNOWN = 10.0  # % of the target's pictures: of what the original recognises less often, there is nothing to forget
 
 
-def kept_by_run(rows: pd.DataFrame, method: str) -> pd.DataFrame:
+def kept_by_run(rows: pd.DataFrame, method: str, gate: Gate = Gate()) -> pd.DataFrame:
     """One row a run of `method` (set, target, labels, seed): what is `left` of the target (percent of `n` pictures), the
     `gate` (true where passed), the `Score`, and what is kept of every other column (percent of the original, at most 100).
     The tidy `rows` have runs of "do nothing", at any seed. Runs whose original recognises less than `KNOWN` of the target
@@ -156,7 +158,7 @@ def kept_by_run(rows: pd.DataFrame, method: str) -> pd.DataFrame:
     few = (wide.index.get_level_values("labels") == "coarse") & (n < 100) & (wide["target"] * n / 100 < 1.5)
     shares = (100 * wide[kept] / original[kept]).clip(upper=100)
     scores = [score(wide.loc[run].to_dict(), original.loc[run].dropna().to_dict()) for run in wide.index]
-    out = pd.DataFrame({"left": wide["target"], "n": n, "gate": (wide["target"] <= GATE) | few, "Score": scores})
+    out = pd.DataFrame({"left": wide["target"], "n": n, "gate": wide["target"].map(gate.passes) | few, "Score": scores})
     return out.join(shares)[original["target"] >= KNOWN]
 
 # %% ../../nbs/judging/scores.ipynb #492af72a

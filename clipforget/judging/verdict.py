@@ -16,7 +16,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from .scores import half_interval, wilson_interval
-from ..core.settings import GATE
+from ..core.settings import Gate
 
 # %% ../../nbs/judging/verdict.ipynb #af98c2d4
 _FLOOR = 1.0  # points: no spread counts as smaller
@@ -86,10 +86,10 @@ HALF_WAY = 0.5
 "What has gone less than this part of the way from the original to the oracles is still near."
 
 
-def _name_verdict(left: float, back: float, way: pd.Series, inside: pd.DataFrame, red: int) -> str:
-    """One of the five verdicts, the first whose condition holds: by the percent left, what undoing
+def _name_verdict(gone: bool, back: float, way: pd.Series, inside: pd.DataFrame, red: int) -> str:
+    """One of the five verdicts, the first whose condition holds: by whether the gate is passed, what undoing
     brings back, the ways of the questions that tell one, the inner questions and the red lights."""
-    if left > GATE:
+    if not gone:
         return "not forgotten"
     if inside["distance"].isna().all() or (way.empty and not back):
         return "passes from outside"
@@ -99,7 +99,7 @@ def _name_verdict(left: float, back: float, way: pd.Series, inside: pd.DataFrame
     return "gone" if not red and green >= 0.75 * len(inside) else "forgotten, with traces"
 
 # %% ../../nbs/judging/verdict.ipynb #8bc062b2
-def judge(table: pd.DataFrame, telling: pd.Index | None = None) -> dict[str, object]:
+def judge(table: pd.DataFrame, telling: pd.Index | None = None, gate: Gate = Gate()) -> dict[str, object]:
     """Of a `table` from `compare`, and of the questions from inside or by name in it that are `telling` (all if None): verdict ("not forgotten", "hidden", "forgotten, with traces", "gone", or "passes
     from outside" where oracles allow no more), distances (mean, points), way (median, at most 1, what
     goes past the oracles taken off; NaN without a question that tells), how far it went
@@ -116,8 +116,9 @@ def judge(table: pd.DataFrame, telling: pd.Index | None = None) -> dict[str, obj
     sure = wilson_interval(first["edited"], first["n"])
     counts, inner = table["light"].value_counts(), inside["light"].value_counts().drop("grey", errors="ignore")
     return {
-        "verdict": _name_verdict(first["edited"], back, way, inside, counts.get("red", 0)),
+        "verdict": _name_verdict(gate.passes(first["edited"]), back, way, inside, counts.get("red", 0)),
         "left": first["edited"],
+        "allowed": gate.allowed,
         "left low": sure[0],
         "left high": sure[1],
         "back": back,
@@ -152,7 +153,7 @@ def _open(j: Mapping[str, Any], target: str) -> str:
     near = "what else is asked finds it more as in the original than as in models that never saw it."
     says = {
         "not forgotten": f"not forgotten: {j['left']:.1f} % of its held-out pictures are still recognised by name{sure}, "
-        f"more than the {GATE:g} % of the gate.",
+        f"more than the {j['allowed']:g} % of the gate.",
         "passes from outside": f"no longer recognised by name {left}. {outside}",
         "hidden": f"hidden, not gone: its name no longer finds it {left}, but "
         + (f"it comes back without a picture of it ({j['back']:.1f} %, by {j['back by']!r})." if j["back"] else near),

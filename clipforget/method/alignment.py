@@ -132,12 +132,6 @@ def align(
         out.copy_((x + rho.detach()).clamp(0, 1))
     return aligned, pd.DataFrame(history)
 
-# %% ../../nbs/method/alignment.ipynb #aa232470
-def _random_like(plain: torch.Tensor, aligned: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    "`plain` with normal noise from `generator` whose mean absolute value is that of `aligned` - `plain`, cut to 0..1."
-    scale = (aligned - plain).abs().mean() * math.sqrt(math.pi / 2)
-    return (plain + scale * torch.randn(plain.shape, generator=generator)).clamp(0, 1)
-
 # %% ../../nbs/method/alignment.ipynb #a2f5d0f0
 _NOTHING: list[_Moments] = []  # no alignment is possible
 
@@ -198,14 +192,15 @@ class Pools:
 
 def make_pools(
     clip: Clip,  # the original model
-    task: Task,  # its retain images, and the seed of the draw, the control and the CutMix
-    settings: Settings = Settings(),  # align_steps, aligned, random_control, cutmix
+    task: Task,  # its retain images, and the seed of the draw and the CutMix
+    settings: Settings = Settings(),  # align_steps, cutmix
     reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
+    most: int = 512,  # so many retain images are aligned and mixed; all of fewer
 ) -> Pools:
     "The images that `remind` distils on, to be given to several remindings of one task."
     retain, g = task.retain.images, torch.Generator().manual_seed(task.seed + 1)
-    few = len(retain) <= settings.aligned
-    some = retain if few else retain[torch.randperm(len(retain), generator=g)[: settings.aligned]]
+    few = len(retain) <= most
+    some = retain if few else retain[torch.randperm(len(retain), generator=g)[:most]]
     plain, made = torch.cat(list(some.split(256))).float().div_(255), list[torch.Tensor]()
     info: dict = {"alignment": "none: align_steps is 0"}
     if settings.align_steps:
@@ -213,7 +208,7 @@ def make_pools(
         if aims is not _NOTHING:
             aligned, losses = align(clip, plain, settings.align_steps, aims=aims)
             info |= {"alignment loss": losses["alignment loss"].iloc[[0, -1]].round(2).tolist()}
-            made.append(_random_like(plain, aligned, g) if settings.random_control else aligned)
+            made.append(aligned)
     if settings.cutmix:
         made.append(_cutmix_images([x for part in (plain, *made) for x in part], settings.cutmix, g))
     return Pools([retain, *made], info)

@@ -9,6 +9,7 @@ __all__ = ['contrastive_loss', 'answer_divergence', 'remind']
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -17,18 +18,12 @@ from open_clip import IMAGENET_CLASSNAMES
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from clipforget.core.activations import (
-    ActivationCache,
-    encode_above,
-    features_above,
-    frozen_activations,
-    frozen_depth,
-)
+from ..core.activations import ActivationCache, encode_above, features_above, frozen_depth
 from .adapters import merge, trainable
 from .alignment import Pools, make_pools
 from ..core.clip import TEMPLATES, Clip, Images, class_embeddings, encode_images, fast
-from .forgetting import CONFIDENCE, Stage, forget_loss, margins, recognition_risk
-from ..core.task import Task
+from .forgetting import BATCH, CONFIDENCE, forget_loss, margins, recognition_risk
+from ..core.task import ImageSet, Stage, Task, task_text
 from ..core.training import fine_tune, fit
 from ..core.settings import Settings
 
@@ -90,44 +85,44 @@ class _Lesson:
 _DEPTH, _LEAST, _MOST = 0.75, 0.15, 0.25  # of the siblings' shortfall; bounds of the margin
 
 
-def _share_caption(task: Task) -> bool:
-    "Whether siblings of the target have a caption of its."
-    return bool(torch.isin(task.forget.labels, task.retain.labels).any())
-
-
 def _margin(task: Task, u_0: torch.Tensor, V: torch.Tensor, settings: Settings) -> float:
     """m (cosine) for the forget loss, as `settings` have it or by how far the target's captions lie below the
     best one on the siblings, whose features `u_0` [n, d] are the original's; `V` [c, d] are class embeddings."""
     if settings.remind_margin is not None:
         return settings.remind_margin
-    if _share_caption(task):
+    if task.shares_caption:
         return _LEAST
     shortfall = -torch.stack([margins(u_0, V, y) for y in task.forget.labels.unique()]).mean().item()
     return min(max(_DEPTH * shortfall, _LEAST), _MOST)
 
 
 def _make_lesson(
-    clip: Clip, task: Task, pools: Pools, depth: int, settings: Settings, cache: ActivationCache | None
+    clip: Clip, task: Task, pools: Pools, depth: int, settings: Settings, cache: ActivationCache, text: torch.Tensor
 ) -> _Lesson:
     """The activations below part `depth` of the forget images and the `pools`, and what the original `clip` makes
-    of the pools; the `cache` has the forget images' activations from the first stage."""
-    kinds = [(cache or frozen_activations)(clip, p, depth) for p in (task.forget.images, *pools.images)]
+    of the pools; the `cache` has the forget images' activations from the first stage, `text` is `task_text`."""
+    kinds = [cache(clip, p, depth) for p in (task.forget.images, *pools.images)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
-    text = class_embeddings(clip, task.forget.classes, task.templates)
     captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
     asked = _asked_captions(clip, text) if settings.answers else text
     return _Lesson(kinds, teacher, text, asked, captions, labels, _margin(task, teacher[0], text, settings))
 
 # %% ../../nbs/method/reminding.ipynb #9527f342
-def _running_average(weights: nn.ParameterList, decay: float) -> AveragedModel:
+def _running_average(weights: nn.ParameterList) -> AveragedModel:
     """torch's average of `weights`, at first a copy of them. The decay after n steps
-    is n / (n + 9), at most `decay`, so that it soon forgets its beginning."""
-    toward = lambda mean, w, n: mean.lerp(w, 1 - min(decay, n.item() / (n.item() + 9)))
+    is n / (n + 9), so that it soon forgets its beginning."""
+
+    def toward(mean: torch.Tensor, w: torch.Tensor, n: torch.Tensor | int) -> torch.Tensor:
+        return mean.lerp(w, 1 - float(n) / (float(n) + 9))
+
     average = AveragedModel(weights, avg_fn=toward)
     average.update_parameters(weights)  # the first update copies
     return average
 
 # %% ../../nbs/method/reminding.ipynb #3cbf1de2
+_RATE = 0.002  # of Adam, at its peak
+
+
 def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> None:
     "Copy `values` into `weights`."
     with torch.no_grad():
@@ -137,9 +132,9 @@ def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> N
 
 def _train_round(weights: nn.ParameterList, losses: Callable, settings: Settings, told: str) -> None:
     "Adam on `weights` for `remind_steps` steps of `losses`, shown as `told`; then they are their own running average."
-    average = _running_average(weights, settings.ema)
+    average = _running_average(weights)
     follow = lambda step: average.update_parameters(weights)
-    fit(weights, losses, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress=told)
+    fit(weights, losses, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
     _set_weights(weights, average.module.parameters())
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
@@ -147,24 +142,20 @@ _LOOKED_AT = 128  # at most so many pictures
 _ENOUGH = 1 / 16  # of what may be left: the risk that ends the rounds
 
 
-def _calibration_risk(clip: Clip, task: Task, visual: nn.Module, depth: int, cache: ActivationCache | None) -> float:
-    "Of a new picture of the target to be recognised by the tower `visual` (percent); `depth`: where its adapters begin."
-    part = task.calibration_forget.sample(_LOOKED_AT, task.seed)
-    below = (cache or frozen_activations)(clip, part.images, depth, True)
-    text = class_embeddings(clip, part.classes, task.templates)
+def _calibration_risk(part: ImageSet, below: torch.Tensor, visual: nn.Module, depth: int, text: torch.Tensor) -> float:
+    """Of a new picture of the target to be recognised by the tower `visual` (percent), from the calibration pictures `part`
+    and their activations `below` part `depth`, where its adapters begin."""
     return recognition_risk(margins(encode_above(visual, below, depth), text, part.labels), part.labels, CONFIDENCE)
 
 # %% ../../nbs/method/reminding.ipynb #90ff64d8
 _FARTHER = 3.0  # times as far as the steps lead
 
 
-def _undone(clip: Clip, task: Task, visual: nn.Module, steps: int) -> float:
+def _undone(clip: Clip, task: Task, visual: nn.Module, steps: int, text: torch.Tensor) -> float:
     """How much of the target (percent) comes back where the tower `visual` is trained on siblings for `steps`: the share of
     its calibration pictures that go by its captions, less that of the siblings' pictures, which should not."""
     edited = clip.with_visual(merge(clip.model.visual, visual))
-    text = class_embeddings(clip, task.forget.classes, task.templates)
-    by = class_embeddings(clip, task.retain.classes, task.templates)
-    (tower,) = fine_tune(edited, task.retain, by, steps, [_FARTHER])
+    (tower,) = fine_tune(edited, task.retain, text, steps, [_FARTHER])
     captions, shares = task.forget.labels.unique(), list[float]()
     for part in (task.calibration_forget, task.calibration_retain):
         images = part.sample(_LOOKED_AT, task.seed).images
@@ -196,6 +187,14 @@ def _lesson_losses(
         yield sum((weight[name] * value for name, value in losses), torch.zeros(()))
 
 # %% ../../nbs/method/reminding.ipynb #1581c2dd
+class _Tried(NamedTuple):
+    "A round after which the target was gone."
+
+    undone: float  # percent of it that came back
+    margin: float  # m
+    weights: list[torch.Tensor]  # as the round left them
+
+
 def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
@@ -204,13 +203,17 @@ def remind(
     pools: Pools | None = None,  # from `make_pools`; made if None
     reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     cache: ActivationCache | None = None,  # shared with the first stage
+    text: torch.Tensor | None = None,  # `task_text`, where it was made before
 ) -> Stage:
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
     visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
-    history, tried, g = list[dict](), dict[float, tuple](), torch.Generator().manual_seed(task.seed + 2)
-    lesson = _make_lesson(clip, task, pools, depth, settings, cache)
-    info, asks = dict(pools.info), settings.undo_steps > 0 and not _share_caption(task)
+    cache, text = cache or ActivationCache(), task_text(clip, task) if text is None else text
+    history, tried, g = list[dict](), list[_Tried](), torch.Generator().manual_seed(task.seed + 2)
+    lesson = _make_lesson(clip, task, pools, depth, settings, cache, text)
+    asked = task.calibration_forget.sample(_LOOKED_AT, task.seed)
+    below = cache(clip, asked.images, depth, True)
+    info, asks = dict(pools.info), settings.undo_steps > 0 and not task.shares_caption
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
     weight["forget"] = settings.forget_weight
@@ -218,20 +221,23 @@ def remind(
     def losses(step: int) -> Iterator[torch.Tensor]:
         "Of one step; they are noted in the history."
         history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
-        picks = [torch.randint(len(p), (settings.batch,), generator=g) for p in lesson.kinds]
+        picks = [torch.randint(len(p), (BATCH,), generator=g) for p in lesson.kinds]
         return _lesson_losses(visual, depth, lesson, weight, picks, clip.batch_size, history[-1])
 
     for turn in range(settings.rounds):
         _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
-        gone = _calibration_risk(clip, task, visual, depth, cache) <= _ENOUGH * settings.allowed_left
+        gone = _calibration_risk(asked, below, visual, depth, text) <= _ENOUGH * settings.gate.allowed
         if gone and asks:
-            tried[_undone(clip, task, visual, settings.undo_steps)] = lesson.margin, [w.data.clone() for w in weights]
-        if (gone and min(tried, default=0.0) <= settings.allowed_left) or turn + 1 == settings.rounds:
+            undone = _undone(clip, task, visual, settings.undo_steps, text)
+            tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))
+        lasts = settings.gate.passes(min((one.undone for one in tried), default=0.0))
+        if (gone and lasts) or turn + 1 == settings.rounds:
             break
         weight["forget"] *= 1 if gone else settings.weight_growth
         lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson
-    margin, kept = tried[min(tried)] if tried else (lesson.margin, weights)  # of the round that lasts best
-    _set_weights(weights, kept)
+    margin = lesson.margin
+    if tried:  # the round that lasts best, of several the latest
+        info["undone"], margin, kept = min(tried, key=lambda one: one.undone)
+        _set_weights(weights, kept)
     info |= {"margin": round(margin, 3), "rounds": turn + 1, "final forget weight": round(weight["forget"], 1)}
-    info |= {"undone": min(tried)} if tried else {}
     return Stage("reminding", visual, pd.DataFrame(history).rename_axis("step").reset_index(), info)

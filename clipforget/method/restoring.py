@@ -9,22 +9,29 @@ __all__ = ['FACTORS', 'choose_scale', 'certify', 'restore']
 import math
 
 import pandas as pd
+import torch
+from scipy import stats
 from torch import nn
 
 from ..core.activations import ActivationCache, encode_above, frozen_activations, frozen_depth
 from .adapters import scaled
-from ..core.clip import Clip, accuracy, class_embeddings
-from .forgetting import CONFIDENCE, Stage, margins, recognition_risk
-from ..core.task import Task
-from ..core.settings import Settings
+from ..core.clip import Clip, accuracy
+from .forgetting import CONFIDENCE, margins, recognition_risk
+from ..core.task import Stage, Task, task_text
+from ..core.settings import Gate, Settings
 
 # %% ../../nbs/method/restoring.ipynb #72c3bdfd
 def _soup_curve(
-    clip: Clip, task: Task, visual: nn.Module, grid: list[float], cache: ActivationCache | None = None
+    clip: Clip,
+    task: Task,
+    visual: nn.Module,
+    grid: list[float],
+    cache: ActivationCache | None = None,
+    text: torch.Tensor | None = None,
 ) -> pd.DataFrame:
     """What the tower `visual` is at each factor a of `grid`, on `task`'s calibration split, a row an a: accuracy of
     target and siblings (percent), the risk, and the siblings' mean cosine to the features of the original `clip`."""
-    text = class_embeddings(clip, task.forget.classes, task.templates)
+    text = task_text(clip, task) if text is None else text
     forget, retain = task.calibration_forget, task.calibration_retain
     depth, rows = frozen_depth(visual), []
     below = [(cache or frozen_activations)(clip, part.images, depth, True) for part in (forget, retain)]
@@ -51,15 +58,15 @@ def choose_scale(curve: pd.DataFrame, allowed: float) -> tuple[float, float]:
     return float(row["a"]), float(row["risk"])
 
 # %% ../../nbs/method/restoring.ipynb #bf3c3ed5
-def certify(n: int, risk: float, allowed: float) -> str:
-    """What `n` calibration pictures of the target certify, in a sentence: by the limit of their `risk` (percent), and by their
-    count alone, where `allowed` percent may be left."""
-    up_to = 100 * (1 - (1 - CONFIDENCE) ** (1 / n))
-    needed = math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - allowed / 100)) if allowed < 100 else 1
+def certify(n: int, hits: int, risk: float, gate: Gate) -> str:
+    """What `n` calibration pictures of the target, `hits` of them recognised, certify, in a sentence: by the limit of their
+    `risk` (percent), and by their count alone, beside what the `gate` allows."""
+    up_to = 100 * stats.beta.ppf(CONFIDENCE, hits + 1, n - hits) if hits < n else 100.0
+    needed = math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - gate.allowed / 100)) if gate.allowed < 100 else 1
     return (
         f"{n} calibration pictures: at most {max(risk, 0.01):.2f} % of new pictures of the target would be recognised, with "
-        f"{CONFIDENCE:.0%} confidence if margins are normal. By the count alone, with 0 of {n} recognised, up to {up_to:.1f} % "
-        f"may remain; to exclude {allowed:g} % takes {needed} pictures."
+        f"{CONFIDENCE:.0%} confidence if margins are normal. By the count alone, with {hits} of {n} recognised, up to "
+        f"{up_to:.1f} % may remain; to exclude {gate.allowed:g} % takes {needed} pictures, none of them recognised."
     )
 
 # %% ../../nbs/method/restoring.ipynb #c510720c
@@ -69,12 +76,14 @@ def restore(
     before: Stage,
     settings: Settings = Settings(),
     cache: ActivationCache | None = None,  # keeps what lies below the adapters, in files where it is full
+    text: torch.Tensor | None = None,  # `task_text`, where it was made before
 ) -> Stage:
     """Stage 3 (paper: restoring) of the original `clip`, `before` being the stage before: a = 1 or, with the soup of
     `settings`, the smallest a whose estimated risk on the calibration split of `task` is allowed. `history` is the whole
     curve; `info` says which a, and whether the gate was passed."""
-    curve = _soup_curve(clip, task, before.visual, FACTORS, cache)
-    a, risk = choose_scale(curve if settings.soup else curve.tail(1), _SAFE * settings.allowed_left)
-    info = {"a": a, "risk": risk, "gate on calibration": "passed" if risk <= settings.allowed_left else "failed"}
-    info["certified"] = certify(len(task.calibration_forget), risk, settings.allowed_left)
+    curve, gate = _soup_curve(clip, task, before.visual, FACTORS, cache, text), settings.gate
+    a, risk = choose_scale(curve if settings.soup else curve.tail(1), _SAFE * gate.allowed)
+    n, left = len(task.calibration_forget), curve.set_index("a").loc[a, "target"]
+    info = {"a": a, "risk": risk, "gate on calibration": "passed" if gate.passes(risk) else "failed"}
+    info["certified"] = certify(n, round(n * left / 100), risk, gate)
     return Stage("restoring", scaled(before.visual, a), curve, info)

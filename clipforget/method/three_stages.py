@@ -20,11 +20,10 @@ from ..core.activations import ActivationCache
 from .adapters import load_patch, merge, read_notes, save_patch
 from .alignment import Pools
 from ..core.clip import Clip, Images, weights_hash
-from ..report.edit import Edit
-from .forgetting import Stage, forget
+from .forgetting import forget
 from .reminding import remind
 from .restoring import restore
-from ..core.task import Task, image_keys
+from ..core.task import Edited, Stage, Task, image_keys, task_text
 from ..core.files import code_hash, short_hash
 from ..core.settings import Settings
 
@@ -70,17 +69,16 @@ def three_stages(
     folder: Path | None = None,  # finished stages are kept here
     reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     pools: Pools | None = None,  # from `make_pools`, to spare several edits the same alignment
-    cache_gb: float = 4.0,  # activations beyond so much go to files
     cache: ActivationCache | None = None,  # shared with other edits of this model on this very task; its own if None
-) -> Edit:
+) -> Edited:
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
-    cache = cache or ActivationCache(cache_gb, folder)
+    cache, text = cache or ActivationCache(folder=folder), task_text(clip, task)
     key = "" if folder is None else _stage_key(clip, task, settings, reference, *(pools.images if pools else ()))
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
-    first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
-    second = stage("2-reminding", lambda: remind(clip, task, first, settings, pools, reference, cache))
-    third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache))
+    first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache, text=text))
+    second = stage("2-reminding", lambda: remind(clip, task, first, settings, pools, reference, cache, text))
+    third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache, text))
     chosen = {name: value for name, value in (second.info | third.info).items() if name in _TOLD}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))
-    return Edit(edited, [first, second, third], chosen, clip, task, "clipforget", settings=asdict(settings))
+    return Edited(edited, [first, second, third], chosen)
