@@ -23,42 +23,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data.emoji import emoji_task as emoji_task
-    from .data.requests import folder_task as folder_task
-    from .data.requests import imagenet_task as imagenet_task
-    from .data.requests import style_task as style_task
-    from .data.requests import cifar10_task as cifar10_task
-    from .data.requests import cifar100_task as cifar100_task
-    from .data.requests import grocery_task as grocery_task
+    from .data.tasks import folder_task as folder_task
+    from .data.tasks import imagenet_task as imagenet_task
+    from .data.tasks import style_task as style_task
+    from .data.tasks import cifar10_task as cifar10_task
+    from .data.tasks import cifar100_task as cifar100_task
+    from .data.tasks import grocery_task as grocery_task
     from .report.edit import Edit as Edit
     from .report.edit import apply_patch as apply_patch
     from .exchange.transformers import from_transformers as from_transformers
-    from .exchange.loading import from_open_clip as from_open_clip
+    from .exchange.open_clip import from_open_clip as from_open_clip
     from .exchange.loading import load_clip as load_clip
     from .report.edit import forget as forget
     from .rivals.methods import list_methods as list_methods
     from .core.settings import Settings as Settings
-    from .core.settings import list_datasets as list_datasets
+    from .data.registry import list_datasets as list_datasets
 
 # Threads that wait for others shall sleep, not spin; PyTorch reads it when it is imported. See nbs/core/threads.ipynb.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "load_clip": "exchange.loading",
-    "from_open_clip": "exchange.loading",
+    "from_open_clip": "exchange.open_clip",
     "from_transformers": "exchange.transformers",
     "emoji_task": "data.emoji",
-    "folder_task": "data.requests",
-    "imagenet_task": "data.requests",
-    "cifar10_task": "data.requests",
-    "cifar100_task": "data.requests",
-    "grocery_task": "data.requests",
-    "style_task": "data.requests",
+    "folder_task": "data.tasks",
+    "imagenet_task": "data.tasks",
+    "cifar10_task": "data.tasks",
+    "cifar100_task": "data.tasks",
+    "grocery_task": "data.tasks",
+    "style_task": "data.tasks",
     "Settings": "core.settings",
     "forget": "report.edit",
     "Edit": "report.edit",
     "apply_patch": "report.edit",
     "list_methods": "rivals.methods",
-    "list_datasets": "core.settings",
+    "list_datasets": "data.registry",
 }
 __all__ = list(_HOMES)
 

@@ -14,8 +14,9 @@ from clipforget.judging.questions import QUESTIONS, Answer, audit
 from clipforget.core.activations import layers
 from clipforget.method.adapters import add_adapters, save_patch, scaled
 from clipforget.core.clip import weights_hash
-from clipforget.exchange.loading import load_clip, save_local_dir
-from clipforget.core.settings import DATASETS
+from clipforget.exchange.loading import load_clip
+from clipforget.exchange.open_clip import save_local_dir
+from clipforget.data.registry import DATASETS
 from clipforget.core.files import project_root
 from clipforget.run.request import Request
 from clipforget.run.command_line import notebook_parameters

@@ -21,15 +21,10 @@ from clipforget.core.photos import Photos
 from clipforget.core.activations import encode_above, features_above, frozen_activations, frozen_depth
 from clipforget.core.activations import layers, tower_parts
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.core.clip import (
-    class_embeddings,
-    encode_images,
-    image_features,
-    tokenizer_of,
-    truncated_text_features,
-)
+from clipforget.core.clip import class_embeddings, encode_images, image_features, tokenizer_of, truncated_text_features
 from clipforget.report.edit import apply_patch
-from clipforget.exchange.loading import build_model, load_clip, read_preparation, save_local_dir
+from clipforget.exchange.loading import load_clip
+from clipforget.exchange.open_clip import build_model, read_preparation, save_local_dir
 from clipforget.method.three_stages import three_stages
 from clipforget.core.task import ImageSet, Task
 from clipforget.core.settings import Settings

@@ -1,9 +1,7 @@
 """Small copies of CIFAR-10 with its nouns, CIFAR-100, Tiny-ImageNet, the groceries and PACS in one folder: each is found as it comes, judged beside the others, and said in a sentence where it is damaged or mislaid."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from clipforget.data.requests import check_data, make_task
+from clipforget.data.listings import list_cifar10
+from clipforget.data.registry import TaskRequest
+from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
 from clipforget.exchange.loading import load_clip
-from clipforget.run.request import Request
+from parameters import main_job
 
-ROOT = Path(__file__).resolve().parents[1]
-SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1}
 TINY = ("marmoset", "titi", "howler monkey", "spider monkey", "banana")
 ASKED = {  # the data set, what is asked for, its target's caption with coarse labels, its columns' siblings
     "cifar10": ({"subgroup": "jumbojet"}, "airplane"),
@@ -26,6 +24,25 @@ ASKED = {  # the data set, what is asked for, its target's caption with coarse l
     "grocery": ({"target": "granny smith", "labels": "coarse"}, "apple"),
     "style": ({"target": "dog", "styles": "cartoon"}, "dog"),
 }
+
+
+TOY = """
+from clipforget.data.registry import DataSet
+
+
+def list_toys(root):
+    import numpy as np
+    from PIL import Image
+
+    from clipforget.data.collections import make_collection
+
+    rng, names = np.random.default_rng(0), [name for name in ("ball", "kite", "drum") for _ in range(20)]
+    images = [Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in names]
+    return make_collection("toy", images, names, coarser=("toy",) * len(names))
+
+
+TOYS = DataSet("toy", listed_by=list_toys, target="ball", backbone="emoji-rn")
+"""
 
 
 def write_pictures(folder, name, count, first=0):
@@ -75,8 +92,8 @@ def clip():
 @pytest.mark.parametrize("dataset", ASKED)
 def test_every_set_is_found_and_judged_beside_the_others(clip, data, dataset):
     given, caption = ASKED[dataset]
-    request = Request(dataset, data_root=str(data), **given)
-    check_data(request)
+    request = TaskRequest(dataset, data_root=str(data), **given)
+    request.check()
     task, _ = make_task(clip, request)
     assert task.forget.classes[task.caption] == caption
     assert set(task.retain.labels.tolist()) == {task.caption} or dataset == "style"
@@ -88,9 +105,9 @@ def test_every_set_is_found_and_judged_beside_the_others(clip, data, dataset):
 
 
 def test_siblings_are_of_the_same_kind(clip, data):
-    task, _ = make_task(clip, Request("cifar100", "beaver", data_root=str(data)))
+    task, _ = make_task(clip, TaskRequest("cifar100", "beaver", data_root=str(data)))
     assert task.siblings == ("otter", "seal") and len(task.forget.classes) == 4
-    task, _ = make_task(clip, Request("imagenet", "marmoset", data_root=str(data)))
+    task, _ = make_task(clip, TaskRequest("imagenet", "marmoset", data_root=str(data)))
     assert len(task.forget.classes) == len(TINY)  # those of Tiny-ImageNet's list, not all thousand
     assert set(task.siblings) == {find_class(n).name for n in TINY[1:4]}
     assert len(task.evaluation["target"]) >= 6  # the validation part, and a tenth of what trains
@@ -98,7 +115,7 @@ def test_siblings_are_of_the_same_kind(clip, data):
 
 def test_a_synonym_means_its_subgroup(clip, data):
     one, other = (
-        make_task(clip, Request("cifar10", subgroup=s, data_root=str(data)))[0] for s in ("jumbojet", "jumbo jet")
+        make_task(clip, TaskRequest("cifar10", subgroup=s, data_root=str(data)))[0] for s in ("jumbojet", "jumbo jet")
     )
     assert one.target == other.target == "airplane/jumbo jet"
     assert set(one.siblings) == {"airplane/airbus", "airplane/other"}  # "plane" is the class itself
@@ -119,11 +136,16 @@ def test_a_synonym_means_its_subgroup(clip, data):
         ({"dataset": "grocery", "subgroup": "banana"}, "means nothing for a grocery data set"),
         ({"dataset": "imagenet", "target": "tench"}, "is not among the 5 classes here"),
         ({"dataset": "grocery", "download": True}, "download=True means nothing for a grocery data set"),
+        ({"dataset": "cifar10", "target": "airplan"}, r"Unknown class 'airplan'\. Did you mean 'airplane'"),
+        ({"dataset": "style", "target": "dgo"}, r"Unknown class 'dgo'\. Did you mean 'dog'"),
+        ({"dataset": "style", "target": "dog", "styles": "cartoo"}, r"Unknown style 'cartoo'\. Did you mean 'cartoon'"),
+        ({"dataset": "style", "target": "dog", "clusters": 3}, r"clusters=3 means nothing for a style data set"),
+        ({"dataset": "emoji", "download": True}, r"download=True means nothing for an? emoji data set"),
     ],
 )
 def test_names_are_checked_without_a_model(data, given, said):
     with pytest.raises(ValueError, match=said):
-        check_data(Request(data_root=str(data), **given))
+        TaskRequest(data_root=str(data), **given).check()
 
 
 def test_a_tree_of_two_levels(clip, tmp_path):
@@ -131,12 +153,12 @@ def test_a_tree_of_two_levels(clip, tmp_path):
         write_pictures(tmp_path / "own" / place, "p", 20)
     given = {"dataset": "folder", "data_root": str(tmp_path / "own"), "target": "gibbon"}
     for labels, caption in (("fine", "gibbon"), ("coarse", "ape")):
-        check_data(Request(labels=labels, **given))
-        task, _ = make_task(clip, Request(labels=labels, **given))
+        TaskRequest(labels=labels, **given).check()
+        task, _ = make_task(clip, TaskRequest(labels=labels, **given))
         assert (task.forget.classes[task.caption], task.siblings) == (caption, ("orangutan",))
     (tmp_path / "own" / "forget").mkdir()
     with pytest.raises(ValueError, match="leave out target='gibbon'"):
-        check_data(Request(**given))
+        TaskRequest(**given).check()
 
 
 @pytest.mark.parametrize(
@@ -157,19 +179,30 @@ def test_damaged_and_mislaid_trees_are_told(tmp_path, dataset, damage, said):
     write_sets(tmp_path)
     damage(tmp_path)
     with pytest.raises((ValueError, FileNotFoundError), match=said):
-        check_data(Request(dataset, data_root=str(tmp_path)))
+        TaskRequest(dataset, data_root=str(tmp_path)).check()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
 def test_the_main_job_from_end_to_end(data, tmp_path, dataset):
-    given, _ = ASKED[dataset]
-    words = [str(Path(sys.executable).parent / "papermill"), "nbs/run.ipynb", str(tmp_path / "run.ipynb")]
-    asked = {"dataset": dataset, "data_root": data, "backbone": "emoji-rn", "results": tmp_path, **given, **SHORT}
-    for name, value in asked.items():
-        words += ["-p", name, str(value)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (tmp_path / dataset).iterdir()
+    folder = main_job(tmp_path, dataset, data_root=data, **ASKED[dataset][0])
     assert {"target", "siblings", "grocery", "pacs"} <= set(pd.read_parquet(folder / "results.parquet")["column"])
     assert json.loads((folder / "settings.json").read_text())["dataset"] == dataset
+
+
+@pytest.mark.long
+def test_a_data_set_of_another_package_is_one_entry(tmp_path):
+    (tmp_path / "toys-1.dist-info").mkdir()
+    (tmp_path / "toys-1.dist-info" / "entry_points.txt").write_text("[clipforget.datasets]\ntoy = toyset:TOYS\n")
+    (tmp_path / "toyset.py").write_text(TOY)
+    assert len(TOY.splitlines()) <= 30
+    folder = main_job(tmp_path / "results", "toy", [tmp_path], backbone="", data_root=tmp_path, labels="coarse")
+    assert folder.name.startswith("ball-emoji-rn-0-coarse")
+    rows = pd.read_parquet(folder / "results.parquet")
+    assert {"target", "siblings"} <= set(rows["column"]) and set(rows["target"]) == {"ball"}
+
+
+def test_no_display_name_decides_what_pretraining_spared(clip, data):
+    photos, found = load_clip("photos", torch.device("cpu")), list_cifar10(data)
+    assert found.seen_by(replace(photos, name="mine")).spared.any()
+    assert found.seen_by(replace(clip, name="photos of mine")).spared is None  # emoji-rn saw none

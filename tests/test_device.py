@@ -52,7 +52,7 @@ def models(card):
 @pytest.fixture(scope="module")
 def task(models):
     """Turtles with few pictures; its siblings are chosen by the model on the CPU."""
-    task = cf.emoji_task(models[0], n_forget=16, n_retain=4, n_evaluation=20)
+    task = cf.emoji_task(models[0], views=(16, 4, 20))
     few = lambda sets: {name: part.sample(40, 0) for name, part in sets.items()}
     return replace(task, evaluation=few(task.evaluation), suite=few(dict(list(task.suite.items())[:2])))
 
@@ -72,7 +72,7 @@ def agree(one, other):
 
 
 def test_siblings_are_the_same(models, task):
-    again = cf.emoji_task(models[1], n_forget=4, n_retain=4, n_evaluation=20)
+    again = cf.emoji_task(models[1], views=(4, 4, 20))
     assert again.siblings == task.siblings
 
 

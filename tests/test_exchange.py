@@ -16,15 +16,15 @@ from clipforget.method.adapters import add_adapters, adapters, merge
 from clipforget.core.clip import Clip, class_embeddings, encode_images, encode_texts, weights_hash
 from clipforget.report.edit import Edit, apply_patch
 from clipforget.method.forgetting import Stage
-from clipforget.exchange.loading import build_model, load_clip, read_preparation
+from clipforget.exchange.loading import load_clip
+from clipforget.exchange.onnx import OnnxTower, save_onnx
+from clipforget.exchange.open_clip import build_model, read_preparation
 from clipforget.core.files import PACKAGE
 
 transformers = pytest.importorskip("transformers")
 from clipforget.exchange.transformers import (  # noqa: E402
-    OnnxTower,
     from_transformers,
     load_transformers,
-    save_onnx,
     save_transformers,
     to_transformers,
 )
@@ -220,7 +220,7 @@ def to_siglip(clip):
     """As `to_transformers`, for a model whose tokenizer is a stub."""
     from unittest.mock import patch
 
-    from clipforget.method import exchange
+    from clipforget.exchange import transformers as exchange
 
     with patch.object(exchange, "_their_processor"):
         return to_transformers(clip)[0]

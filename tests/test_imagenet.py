@@ -2,9 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,15 +12,16 @@ from PIL import Image
 from clipforget.method.alignment import _alignment_aims
 from clipforget.core.clip import class_embeddings
 from clipforget.exchange.loading import load_clip
-from clipforget.data.subgroups import wordnet_task
-from clipforget.data.requests import check_data, make_task
-from clipforget.run.request import Request
+from clipforget.data.subgroups import make_imagenet
+from clipforget.data.registry import TaskRequest
+from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
 from clipforget.core.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
 from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
 
-ROOT = Path(__file__).resolve().parents[1]
+from parameters import main_job
+
 SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "layers": 3}
 OTHERS = ("tench", "school bus", "banana")
 CPU = torch.device("cpu")
@@ -56,8 +54,12 @@ def clip():
     return load_clip("ViT-B-32/random", CPU)
 
 
+def imagenet(clip, root, **asked):
+    return make_imagenet(clip, TaskRequest("imagenet", data_root=str(root), **asked))[0]
+
+
 def test_the_task(data_root, clip):
-    task = wordnet_task(clip, data_root / "imagenet", "n02490219")
+    task = imagenet(clip, data_root / "imagenet", target="n02490219")
     assert task.target == "marmoset" and len(task.forget.classes) == 1000
     assert set(task.siblings) == {c.name for c in wordnet_siblings("marmoset")[1]}
     others = task.suite["ImageNet, others"]
@@ -67,7 +69,7 @@ def test_the_task(data_root, clip):
 
 
 def test_coarse_labels_share_the_ancestors_name(data_root, clip):
-    task = wordnet_task(clip, data_root / "imagenet", "marmoset", labels="coarse")
+    task = imagenet(clip, data_root / "imagenet", labels="coarse")
     assert task.forget.classes[task.caption] == "New World monkey"
     assert set(task.retain.labels.tolist()) == {task.caption}
     assert len(task.forget.classes) == 1000 - len(task.siblings)
@@ -78,7 +80,7 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
     (tmp_path / "imagenet" / "val").symlink_to(data_root / "imagenet" / "val")
     for seed, c in enumerate([find_class("marmoset"), *wordnet_siblings("marmoset")[1]]):
         write_class(tmp_path / "imagenet" / "train", c.wnid, 10, 100 + seed)
-    task = wordnet_task(clip, tmp_path / "imagenet", "marmoset")
+    task = imagenet(clip, tmp_path / "imagenet")
     assert len(task.evaluation["target"]) == 12 and len(task.forget) // 8 + len(task.calibration_forget) == 10
 
 
@@ -86,7 +88,7 @@ def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path)
 def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
     monkeypatch.setitem(PROMPTS, "imagenet", PROMPTS["imagenet"][:1])
-    asked = Request("imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
+    asked = TaskRequest("imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
     task, lines = make_task(clip, asked)
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
@@ -105,34 +107,8 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
 
 @pytest.mark.long
 def test_main_job(data_root, tmp_path):
-    words = [
-        str(Path(sys.executable).parent / "papermill"),
-        "nbs/run.ipynb",
-        str(tmp_path / "run.ipynb"),
-        "-p",
-        "dataset",
-        "imagenet",
-        "-p",
-        "data_root",
-        str(data_root),
-        "-p",
-        "backbone",
-        "emoji-rn",
-        "-p",
-        "results",
-        str(tmp_path),
-        "-p",
-        "limit",
-        "4",
-        "-p",
-        "siblings",
-        "titi; common squirrel monkey",
-    ]
-    for name, value in SHORT.items():
-        words += ["-p", name, str(value)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (tmp_path / "imagenet").iterdir()
+    asked = {"limit": 4, "siblings": "titi; common squirrel monkey", "layers": 3}
+    folder = main_job(tmp_path, "imagenet", data_root=data_root, **asked)
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings", "ImageNet, others"} <= set(rows["column"])
     report = (folder / "report.html").read_text()
@@ -153,7 +129,7 @@ def test_main_job(data_root, tmp_path):
 )
 def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
     with pytest.raises((FileNotFoundError, ValueError), match=wanted):
-        check_data(Request(dataset, data_root=str(tmp_path)))
+        TaskRequest(dataset, data_root=str(tmp_path)).check()
 
 
 def test_all_ids_are_there():
@@ -162,7 +138,7 @@ def test_all_ids_are_there():
 
 def test_names_are_checked_without_a_model(data_root):
     known = {"dataset": "imagenet", "data_root": str(data_root)}
-    check_data(Request(**known, target="n02490219"))
+    TaskRequest(**known, target="n02490219").check()
     for given in ({"target": "marmosett"}, {"siblings": "titi; marmosett"}):
         with pytest.raises(ValueError, match="Did you mean 'marmoset'"):
-            check_data(Request(**known, **given))
+            TaskRequest(**known, **given).check()

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,21 +10,14 @@ import torch
 from PIL import Image
 
 from clipforget.exchange.loading import load_clip, pretrained_folder
-from clipforget.data.requests import make_task
-from clipforget.run.request import Request
+from clipforget.data.registry import TaskRequest
+from clipforget.data.tasks import make_task
 from clipforget.core.settings import Settings
+from parameters import main_job, papermill
 from views import write_views
 
-ROOT = Path(__file__).resolve().parents[1]
 NAME = "test-toys"
 CLASSES = ("turtle", "violin", "banana")
-
-
-def papermill(notebook, output, **parameters):
-    words = [str(Path(sys.executable).parent / "papermill"), f"nbs/{notebook}.ipynb", str(output)]
-    for name, value in parameters.items():
-        words += ["-p", name, str(value)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +32,9 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrain")
-    done = papermill(
-        "pretrain",
-        folder / "pretrain.ipynb",
-        dataset="toys",
-        data_root=tree,
-        steps=80,
-        batch=32,
-        muon="nothing",  # its steps cost more than the pictures do here
-        name=NAME,
-        results=folder,
-    )
+    few = {"steps": 80, "batch": 32, "muon": "nothing"}  # its steps cost more than the pictures do here
+    told = {"dataset": "toys", "data_root": tree, "name": NAME, "results": folder}
+    done = papermill("experiments/pretrain", folder / "pretrain.ipynb", **told, **few)
     assert done.returncode == 0, done.stderr[-3000:]
     yield folder
     shutil.rmtree(pretrained_folder(NAME))
@@ -67,9 +49,8 @@ def test_pretraining_learns_and_is_found_by_name(model):
 
 @pytest.mark.long
 def test_other_photographs_are_not_shipped(tree, tmp_path):
-    done = papermill(
-        "pretrain", tmp_path / "pretrain.ipynb", dataset="toys", data_root=tree, steps=2, ship="true", results=tmp_path
-    )
+    told = {"dataset": "toys", "data_root": tree, "steps": 2, "results": tmp_path}
+    done = papermill("experiments/pretrain", tmp_path / "pretrain.ipynb", ship="true", **told)
     assert done.returncode != 0 and "only the models of emoji and of photos go into the package" in done.stderr
 
 
@@ -77,36 +58,16 @@ def test_other_photographs_are_not_shipped(tree, tmp_path):
 def test_a_list_says_what_is_left_out(tree, tmp_path):
     """As the oracles are made: a column of a table, whose entries may be several."""
     (tmp_path / "away.csv").write_text("set,leave_out\ntoys,toys/turtle; toys/turtel\n")
-    done = papermill(
-        "pretrain",
-        tmp_path / "pretrain.ipynb",
-        dataset="toys",
-        data_root=tree,
-        steps=2,
-        results=tmp_path,
-        leave_out=tmp_path / "away.csv",
-    )
+    told = {"dataset": "toys", "data_root": tree, "steps": 2, "results": tmp_path}
+    done = papermill("experiments/pretrain", tmp_path / "pretrain.ipynb", leave_out=tmp_path / "away.csv", **told)
     assert done.returncode != 0 and "Unknown name of toys to leave out 'turtel'. Did you mean 'turtle'" in done.stderr
 
 
 @pytest.mark.long
 def test_a_class_in_one_style(model, tree, tmp_path):
     (tree / "toys").rename(tree / "pacs")
-    done = papermill(
-        "run",
-        tmp_path / "run.ipynb",
-        dataset="style",
-        data_root=tree,
-        target="turtle",
-        styles="drawn",
-        backbone=f"pretrained:{NAME}",
-        results=tmp_path,
-        forget_steps=3,
-        align_steps=1,
-        remind_steps=3,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (folder,) = (tmp_path / "style").iterdir()
+    asked = {"target": "turtle", "styles": "drawn", "backbone": f"pretrained:{NAME}", "data_root": tree}
+    folder = main_job(tmp_path, "style", **asked, forget_steps=3, remind_steps=3)
     assert {"target", "siblings", "siblings, same style", "pacs, others"} == set(
         pd.read_parquet(folder / "results.parquet")["column"]
     )
@@ -136,7 +97,7 @@ def test_folder_of_ones_own_with_shared_caption(tmp_path):
     for part, name in (("forget", "turtle"), ("keep", "snake"), ("others", "violin")):
         write_views(tmp_path / part / name, name, 20)
     (tmp_path / "names.csv").write_text("folder,caption\nturtle,reptile\nsnake,reptile\n")
-    task, lines = make_task(load_clip(device=torch.device("cpu")), Request("folder", data_root=str(tmp_path)))
+    task, lines = make_task(load_clip(device=torch.device("cpu")), TaskRequest("folder", data_root=str(tmp_path)))
     assert task.labels == "coarse" and task.forget.classes[task.caption] == "reptile"
     # nine pictures, each in eight views
     assert len(task.forget) % (len(task.forget) // 9) == 0 and len(task.forget) > 9

@@ -19,19 +19,12 @@ from clipforget.method import reminding
 from clipforget.method.adapters import add_adapters, trainable
 from clipforget.core.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
 from clipforget.method.forgetting import forget
-from clipforget.exchange.loading import (
-    _MODELS,
-    _TOKENS,
-    _missing_model,
-    load_clip,
-    _load_compact,
-    read_preparation,
-    save_local_dir,
-    shipped_models,
-)
+from clipforget.exchange.loading import _MODELS, _TOKENS, _missing_model, load_clip, _load_compact, shipped_models
+from clipforget.exchange.open_clip import read_preparation, save_local_dir
 from clipforget.data.corpora import list_photos
 from clipforget.core.files import data_folder
-from clipforget.core.settings import DATASETS, Settings
+from clipforget.core.settings import Settings
+from clipforget.data.registry import DATASETS
 from clipforget.method.three_stages import three_stages
 from clipforget.data.pictograms import draw_views, load_pictograms
 from clipforget.judging.scores import evaluate

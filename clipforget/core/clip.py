@@ -94,8 +94,10 @@ class Clip(_Seen):
     mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
     std: tuple[float, ...]  # standard deviation of each, likewise
     held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
+    spared: bool = False  # whether its pre-training left out the images that a listing marks as spared
     texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
-    tokenizer: Callable | None = field(default=None, repr=False)  # by the configuration if None
+    tokenizer: Callable[[Sequence[str]], torch.Tensor] | str | None = field(default=None, repr=False)
+    "What makes token ids of texts, or the name that open_clip makes it by; CLIP's own if None."
     resize: Mapping[str, Any] = field(default_factory=dict)  # how photographs become square, where not as for `Frame`
 
     def with_visual(self, visual: nn.Module) -> "Clip":
@@ -213,12 +215,14 @@ def _simple_tokenizer(context: int) -> open_clip.SimpleTokenizer:
 
 
 def tokenizer_of(clip: Clip) -> Callable[[Sequence[str]], torch.Tensor]:
-    """What makes token ids, long [n, context], of texts for `clip`: its own tokenizer, the one of Hugging Face's
-    transformers that its configuration names, or CLIP's. No code that comes with one is run."""
-    if clip.tokenizer or not clip.config["text_cfg"].get("hf_tokenizer_name"):
-        return clip.tokenizer or _simple_tokenizer(clip.config["text_cfg"].get("context_length", 77))
-    name = clip.name if clip.name.startswith("local-dir:") else clip.name.partition("/")[0]
-    return open_clip.get_tokenizer(name, trust_remote_code=False)
+    """What makes token ids, long [n, context], of texts for `clip`: what it carries, or CLIP's own. No code that comes with
+    one is run. ValueError where its configuration names a tokenizer that it does not carry."""
+    text = clip.config["text_cfg"]
+    if isinstance(clip.tokenizer, str):
+        return open_clip.get_tokenizer(clip.tokenizer, trust_remote_code=False)
+    if clip.tokenizer is None and (name := text.get("hf_tokenizer_name")):
+        raise ValueError(f"{clip.name} needs the tokenizer {name!r} and has none. Give it with the model.")
+    return clip.tokenizer or _simple_tokenizer(text.get("context_length", 77))
 
 # %% ../../nbs/core/clip.ipynb #827df814
 def truncated_text_features(model: CLIP, tokens: torch.Tensor, transformer: nn.Module | None = None) -> torch.Tensor:

@@ -50,8 +50,8 @@ class Collection:
         return ~self.held_out if self.spared is None else self.spared
 
     def seen_by(self, clip: Clip) -> "Collection":
-        "The collection, in which images are spared only if `clip` is a model whose pre-training spared them."
-        return self if clip.name.startswith(("pretrained:", "photos")) else replace(self, spared=None)
+        "The collection, in which images are spared only if the pre-training of `clip` spared them."
+        return self if clip.spared else replace(self, spared=None)
 
     def where(self, groups: Sequence[str]) -> torch.Tensor:
         "Positions of the images of `groups`, ascending."
@@ -189,16 +189,15 @@ def photo_task(
     siblings: Mapping[str, Sequence[str]],  # evaluation column -> subgroups to keep; the first column is "siblings"
     labels: str = "fine",  # goes into the results
     seed: int = 0,  # of training and calibration images
-    n_forget: int = 1024,  # at most so many forget images
-    n_retain: int = 4096,  # at most so many retain images in all
+    most: tuple[int, int] = (1024, 4096),  # at most so many forget images, and retain images in all
     learned: bool = False,  # train on images that pre-training saw, too, where it is known which
 ) -> Task:
     "A task on photographs. ValueError for an unknown subgroup, no siblings, too few images, damaged or equal files."
     keep = _checked_siblings(collection, target, [s for part in siblings.values() for s in part])
     parts = {s: _split(collection, s, seed, learned) for s in (target, *keep)}
-    share = max(1, n_retain // len(keep))
+    share = max(1, most[1] // len(keep))
     training = {
-        "forget": parts[target][0][:n_forget],
+        "forget": parts[target][0][: most[0]],
         "retain": torch.cat([parts[s][0][:share] for s in keep]),
         "calibration, forget": parts[target][1],
         "calibration, retain": torch.cat([parts[s][1][: max(2, share // 3)] for s in keep]),

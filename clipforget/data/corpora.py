@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from .collections import Collection, augment
-from .listings import list_cifar10, list_cifar100, list_grocery, list_styles
+from .listings import list_styles
 from ..core.photos import Photos, load_item, pixels
 from .pictograms import DIGITS, Pictograms, draw_views, load_digits, load_pictograms
 from .subgroups import list_imagenet
@@ -25,7 +25,7 @@ from .suite import PROMPTS, TINY_HOME, ZERO_SHOT_SETS, imagenet_names
 from .wordnet import imagenet_classes
 from ..core.clip import TEMPLATES
 from ..core.files import choose
-from ..run.request import split_names
+from .registry import DATASETS, split_names
 
 # %% ../../nbs/data/corpora.ipynb #db5384ec
 class _Caption(NamedTuple):
@@ -209,9 +209,8 @@ _PHOTOS = ("cifar10", "cifar100", "tiny-imagenet", "grocery", "pacs")  # what "p
 
 def list_photos(dataset: str, root: Path) -> Collection:
     "The photographs of `dataset`: one of `_PHOTOS`, or the name of a folder below `root` that is a tree STYLE/CLASS/image."
-    lists = {"cifar10": list_cifar10, "cifar100": list_cifar100, "grocery": list_grocery}
-    if dataset in lists:
-        return lists[dataset](root)
+    if dataset in DATASETS and DATASETS[dataset].listed_by:
+        return DATASETS[dataset].images(root)
     if dataset == "tiny-imagenet":
         if not (Path(root) / TINY_HOME).is_dir():
             wanted = ZERO_SHOT_SETS[dataset].layout

@@ -6,7 +6,6 @@
 __all__ = ['in_part', 'cifar10_nouns', 'list_cifar10', 'list_cifar100', 'list_grocery', 'list_pairs', 'list_styles']
 
 # %% ../../nbs/data/listings.ipynb #4c42a2e9
-import csv
 import pickle
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
@@ -41,18 +41,14 @@ def _list_rows(
 @cache
 def cifar10_nouns() -> dict[str, dict[str, str]]:
     "For each class of CIFAR-10 the subgroup that each of its nouns means; an empty one if the noun is the class's own."
-    table: dict[str, dict[str, str]] = {}
-    with open(PACKAGE / "tables" / "cifar10_nouns.csv", newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            table.setdefault(row["class"], {})[row["noun"]] = row["subgroup"]
-    return table
+    table = pd.read_csv(PACKAGE / "tables" / "cifar10_nouns.csv", keep_default_na=False)
+    return {str(c): dict(zip(rows["noun"], rows["subgroup"])) for c, rows in table.groupby("class", sort=False)}
 
 
 @cache
 def _cifar100_superclasses() -> dict[str, str]:
     "The superclass of each class of CIFAR-100."
-    with open(PACKAGE / "tables" / "cifar100.csv", newline="", encoding="utf-8") as file:
-        return {row["class"]: row["superclass"] for row in csv.DictReader(file)}
+    return pd.read_csv(PACKAGE / "tables" / "cifar100.csv", index_col="class")["superclass"].to_dict()
 
 
 def _noun(file: str) -> str:
@@ -153,8 +149,8 @@ def list_grocery(root: Path) -> Collection:
     paths, fine, coarse, held_out = zip(*found)
     plain = lambda name: to_words(name.replace("-", " ")).lower()
     rows, above = [("photo", plain(f), p.name) for p, f in zip(paths, fine)], dict(zip(map(plain, fine), coarse))
-    with open(home / "classes.csv", newline="", encoding="utf-8") as file:
-        listed = {plain(row[0]): row[2] for row in csv.reader(file) if len(row) > 2}
+    table = pd.read_csv(home / "classes.csv", dtype=str, keep_default_na=False)
+    listed = dict(zip(map(plain, table.iloc[:, 0]), table.iloc[:, 2]))
     coarser = tuple(plain((above | listed)[f]) for _, f, _ in rows)  # a folder is called otherwise in one of the parts
     return _list_rows("grocery", 4, paths, rows, held_out, coarser=coarser)
 

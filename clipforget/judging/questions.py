@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torchvision.transforms import v2
 
-from ..data.emoji import EVALUATION_SEED, view_set
+from ..data.emoji import EVALUATION_SEED, Drawn, view_set
 from ..core.photos import Photos, check_headers, class_folders, pixels
 from ..data.pictograms import STYLES, line_drawings, load_pictograms
 from ..core.activations import layers, tower_parts
@@ -84,11 +84,12 @@ def _render_target(task: Task, size: int) -> dict[str, ImageSet]:
     if task.dataset != "emoji" or len(task.things) != 1:
         return {}
     about = task.things, [part.classes[task.caption]], part.classes
-    seed = EVALUATION_SEED + 31
-    draw = lambda how, source, split, styles: view_set(how, source, *about, split, 60, seed, styles, size)
+    drawn = lambda split, styles: Drawn(split, 60, EVALUATION_SEED + 31, size, styles)
     made = (
-        draw("hard-edged backgrounds", load_pictograms(), "stress", [STYLES.index(s) for s in task.styles]),
-        draw("line drawing", line_drawings(task.things), "evaluation", [0]),
+        view_set(
+            "hard-edged backgrounds", load_pictograms(), *about, drawn("stress", [STYLES.index(s) for s in task.styles])
+        ),
+        view_set("line drawing", line_drawings(task.things), *about, drawn("evaluation", [0])),
         replace(part, name="exchanged colours", images=pixels(part.images)[:, [1, 2, 0]]),
     )
     return {rendering.name: rendering for rendering in made}

@@ -23,8 +23,10 @@ from ..core.files import choose, read_json, slug, spelled, write_json
 from ..core.settings import GATE, Gate, Settings
 from ..core.task import Edited, Task
 from ..exchange.card import make_evaluation, write_card
-from ..exchange.loading import load_clip, save_local_dir
-from ..exchange.transformers import OnnxTower, save_onnx, save_transformers
+from ..exchange.loading import load_clip
+from ..exchange.onnx import OnnxTower, save_onnx
+from ..exchange.open_clip import save_local_dir
+from ..exchange.transformers import save_transformers
 from ..judging.rows import provenance, read_rows, save_rows
 from ..judging.scores import evaluate, frontier, score_table, stage_accuracies
 from ..method.adapters import load_patch, merge, save_patch
