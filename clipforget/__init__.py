@@ -9,15 +9,12 @@
     edit.save("turtle-less")                      # an ordinary open_clip directory
 
 Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `style_task`.
-Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`.
+Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
 Every module below has a page of its own in nbs/.
 """
 
 __version__ = "0.1.0"
 
-import gc
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +35,7 @@ if TYPE_CHECKING:
     from .rivals.methods import list_methods as list_methods
     from .core.settings import Settings as Settings
     from .data.registry import list_datasets as list_datasets
-
-# Threads that wait for others shall sleep, not spin; PyTorch reads it when it is imported. See nbs/core/threads.ipynb.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from .core.files import empty_cache as empty_cache
 
 _HOMES = {
     "load_clip": "exchange.loading",
@@ -59,24 +54,9 @@ _HOMES = {
     "apply_patch": "report.edit",
     "list_methods": "rivals.methods",
     "list_datasets": "data.registry",
+    "empty_cache": "core.files",
 }
 __all__ = list(_HOMES)
-
-
-def _load_libraries() -> None:
-    """PyTorch and what stands on it, without Python's garbage collector, which would look again and again through a
-    million objects that are there to stay. That is a quarter of the import's time; `gc.freeze` spares them afterwards."""
-    if "open_clip" in sys.modules and "seaborn" in sys.modules:
-        return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        for name in ("open_clip", "seaborn", "sklearn.decomposition"):
-            import_module(name)
-        gc.freeze()
-    finally:
-        if collects:
-            gc.enable()
 
 
 def __getattr__(name: str) -> Any:

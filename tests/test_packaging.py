@@ -3,6 +3,7 @@
 import ast
 import configparser
 import fnmatch
+import os
 import subprocess
 import sys
 import tomllib
@@ -150,6 +151,40 @@ def test_import_is_light(module):
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+QUIET = """
+import gc, importlib, logging, os, signal, sys, warnings
+from pathlib import Path
+
+def refuse(mask):
+    raise AssertionError("the umask was set")
+
+def state():
+    loggers = {name: logging.getLogger(name) for name in (None, "papermill", "optuna")}
+    known = {name: (one.level, [*one.handlers], [*one.filters]) for name, one in loggers.items()}
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    return {"collects": gc.isenabled(), "frozen": gc.get_freeze_count(), "environment": dict(os.environ), "loggers": known,
+            "threads": sys.modules["torch"].get_num_threads(), "signals": handlers, "warnings": [*warnings.filters],
+            "argv": [*sys.argv], "path": [*sys.path], "folder": os.getcwd()}
+
+for name in sys.argv[1].split():
+    importlib.import_module(name)
+before, os.umask = state(), refuse
+for name in sys.argv[2].split():
+    importlib.import_module(name)
+print([part for part, value in state().items() if value != before[part]])
+"""
+
+
+def test_imports_change_nothing_in_the_process():
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in MODULES]
+    theirs = {name for path in MODULES for name, asked in imported_modules(ast.parse(path.read_text())) if not asked}
+    theirs = theirs - {*sys.stdlib_module_names, "clipforget", "papermill"} | {"requests"}  # papermill's, which imports us
+    command = [sys.executable, "-c", QUIET, " ".join(sorted(theirs)), " ".join(names)]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stdout + done.stderr
 
 
 def test_everything_imports_without_extras(project):

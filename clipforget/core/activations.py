@@ -24,7 +24,6 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from .clip import Clip, Images, fast, fast_copy, layout_of, normalise
-from .threads import share_cores
 
 # %% ../../nbs/core/activations.ipynb #cac3fa03
 def layers(visual: nn.Module) -> dict[str, tuple[nn.Module, str]]:
@@ -130,7 +129,7 @@ def frozen_activations(
     "What the first `depth` parts of the image tower make of `images`, in the precision that was computed."
     visual = clip.model.visual if exact else fast_copy(clip.model.visual, clip.device)
     parts, filled, out = tower_parts(visual)[:depth], 0, None
-    for x in share_cores(images.split(clip.batch_size)):
+    for x in images.split(clip.batch_size):
         x = normalise(clip, x)
         with fast(clip.device, exact):
             for _, part in parts:

@@ -9,7 +9,7 @@ __all__ = ['TEMPLATES', 'Images', 'EncodedTexts', 'Frame', 'Clip', 'weights_hash
 
 # %% ../../nbs/core/clip.ipynb #067ed420
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -26,8 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
-from .threads import share_cores
-from .files import cache_dir, short_hash, write_atomic
+from .files import cache_dir, short_hash, trim_cache, write_atomic
 
 # %% ../../nbs/core/clip.ipynb #a4e0097a
 TEMPLATES = ("{}", "a picture of {}", "a small picture of the {}")
@@ -204,7 +203,7 @@ def encode_images(
     visual = visual or clip.model.visual
     visual = visual if exact else fast_copy(visual, clip.device)
     with fast(clip.device, exact):
-        parts = [image_features(clip, part, visual) for part in share_cores(images.split(batch or clip.batch_size))]
+        parts = [image_features(clip, part, visual) for part in images.split(batch or clip.batch_size)]
     return torch.cat(parts) if parts else torch.empty(0, 0)
 
 # %% ../../nbs/core/clip.ipynb #502f7b93
@@ -268,12 +267,16 @@ def kept_tensor(name: str, key: Sequence, make: Callable[[], torch.Tensor]) -> t
     file = cache_dir() / f"{name}-{short_hash([*key, torch.get_num_threads()], 20)}.safetensors"
     if file.exists():
         try:
-            return load_file(file)[name]
+            kept = load_file(file)[name]
         except (SafetensorError, OSError, KeyError) as error:
             raise ValueError(f"The kept file {file} is damaged ({error}). Delete it and run again.") from error
+        with suppress(OSError):
+            file.touch()  # what is used goes last when the cache is full
+        return kept
     made = make().cpu().contiguous()
     with write_atomic(file) as temporary:
         save_file({name: made}, temporary)
+    trim_cache(spared=file)
     return made
 
 # %% ../../nbs/core/clip.ipynb #17af09fb

