@@ -20,7 +20,7 @@ from clipforget.data.registry import DATASETS
 from clipforget.core.files import project_root
 from clipforget.run.request import Request
 from clipforget.run.command_line import notebook_parameters
-from clipforget.rivals.registry import METHODS
+from clipforget.rivals.methods import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, measure_power
 
