@@ -1,4 +1,4 @@
-"""Say which committed tables of results were made by other code of the three stages than today's. Nothing is wrong with them; whoever makes them anew may get other figures."""
+"""Say which committed tables of results were made by other code of the three stages than today's, and its hashes. Nothing is wrong with them; whoever makes them anew may get other figures."""
 
 from pathlib import Path
 
@@ -13,8 +13,9 @@ def age(table: pd.DataFrame, today: str) -> str:
     """What there is to say of a table, in a few words; nothing where all rows are of `today`'s code."""
     if "code" not in table:
         return "does not say by which code it was made"
-    older = (table["code"] != today).sum()
-    return f"{older:,} of {len(table):,} rows are of other code than today's" if older else ""
+    older = table["code"].fillna("unknown")[table["code"] != today].value_counts()
+    said = ", ".join(f"{code} ({count:,})" for code, count in older.items())
+    return f"{older.sum():,} of {len(table):,} rows are of other code than today's {today}: {said}" if said else ""
 
 
 def main() -> None:

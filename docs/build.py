@@ -45,7 +45,15 @@ PARTS: dict[str, list[str | Listing]] = {
         ),
     ],
     "Concepts": [
-        *("method/forgetting", "method/reminding", "method/restoring", "guide/judging"),
+        (
+            "The method",
+            "Three stages, their parts, and what is made of them.",
+            [
+                *("method/importance", "method/forgetting", "method/alignment", "method/reminding"),
+                *("method/restoring", "method/three_stages", "method/"),
+            ],
+        ),
+        "guide/judging",
         (
             "Experiments",
             "What was measured, and what it says.",
@@ -53,32 +61,16 @@ PARTS: dict[str, list[str | Listing]] = {
         ),
     ],
     "Reference": [
-        (
-            "Library: the method",
-            "Each page explains, defines and tests one module.",
-            [
-                *("method/importance", "method/alignment", "core/clip", "exchange/loading", "core/task"),
-                *("method/adapters", "core/activations", "method/"),
-            ],
-        ),
-        ("Library: data", "Where pictures and tasks come from.", ["core/photos", "data/"]),
-        (
-            "Library: judging and rivals",
-            "Scores, questions, verdicts; the other methods.",
-            ["judging/scores", "judging/", "rivals/finetune", "rivals/"],
-        ),
-        ("Library: tools", "Files, settings, figures, tables, runs.", ["tools/"]),
+        ("Library: core", "CLIP, tasks, images, settings.", ["core/clip", "core/task", "core/"]),
+        ("Library: data", "Data sets, and the tasks that are made of them.", ["data/"]),
+        ("Library: judging", "Scores, questions, verdicts.", ["judging/scores", "judging/"]),
+        ("Library: rivals", "The other methods, and the registry of all.", ["rivals/finetune", "rivals/"]),
+        ("Library: exchange", "Models from elsewhere, and models for others.", ["exchange/loading", "exchange/"]),
+        ("Library: report and run", "Edits, figures, reports; jobs, sweeps.", ["report/edit", "report/", "run/"]),
     ],
 }
-FOLDED = (
-    "experiments",
-    "guide",
-    "method",
-    "data",
-    "judging",
-    "rivals",
-    "tools",
-)  # folders where code that does not teach is folded
+ROOMS = ("core", "data", "method", "judging", "rivals", "exchange", "report", "run")
+FOLDED = ("experiments", "guide", *ROOMS)  # folders where code that does not teach is folded
 TASKS = {  # an executed copy of the main job is called by what it does
     "run-grocery": "Forget a product",
     "run-style": "Forget a class in one style",
@@ -333,7 +325,7 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
 def api_page(module: str, title: str, notebook: str) -> str:
     """The reference of one module, which links to the library page that defines, explains, uses and tests it."""
     return (
-        f"---\nlibrary: {notebook}\n---\n# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
+        f"# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
         f"```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :exclude-members: set\n```\n"
     )
 

@@ -3,30 +3,20 @@
 import dataclasses
 import inspect
 import re
+from importlib import import_module
 
 from docutils import nodes
-from fastcore.docments import docments
 from latex2mathml.converter import convert
 
-ERROR = r"[A-Z]\w*Error"
-# A docstring that begins so says what is done; any other one says what is returned.
-DOES = {
-    *("Call", "Do", "Draw", "Execute", "Find", "Forget", "Make", "Search", "Set", "Subtract", "Take", "Train", "Write"),
-    *("Push", "Read", "Remember", "Rename", "Yield"),
-}
-# A definition at the beginning of a line of a library page's code, and an object's signature in the reference.
+# A definition at the beginning of a line of a library page's code.
 DEFINITION = re.compile(
     r'((?:(?<=\n)|(?<=<span></span>))<span class="k">(?:def|class)</span><span class="w"> </span><span class="n[fc]")>(\w+)<'
-)
-OBJECT = re.compile(
-    r'(<dl class="py (?:function|class|exception)">\s*<dt class="sig sig-object py" id="clipforget\.[\w.]+\.(\w+)">.*?)(<a class="headerlink")',
-    re.DOTALL,
 )
 
 project = "clipforget"
 author = "clipforget contributors"
 copyright = "clipforget contributors"  # Sphinx's own name
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "sphinx.ext.napoleon"]
 html_theme = "sphinx_book_theme"
 html_title = "clipforget"
 html_static_path = ["_static"]
@@ -57,72 +47,28 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 toc_object_entries = False
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+default_role = "code"  # what stands between single backticks in a docstring
 
 
-def described(app, what, name, obj, options, lines):
-    """A docstring in nbdev's style as reStructuredText: what it returns, the comments beside its parameters or fields, and its errors are named lists."""
-    text, *more = "\n".join(lines).partition("\n\nParameters:\n")[0].split("\n\n")
-    sentences, errors = without_errors(text)
-    told = []
-    if what in ("function", "method") and inspect.isroutine(obj):
-        told = returned(obj, sentences)
-        sentences = [] if told and told[0].endswith(as_rst(" ".join(sentences))) else sentences
-    parts = [" ".join(sentences)]
-    for paragraph in more:
-        kept, others = without_errors(paragraph)
-        parts, errors = [*parts, " ".join(kept)], errors + others
-    lines[:] = "\n\n".join(as_rst(part) for part in parts if part).split("\n")
-    lines += ["", *told, *parameters(obj), *(f":raises {names}: {as_rst(when)}" for names, when in errors), ""]
+def linkcode_resolve(domain, info):
+    """The cell that defines and explains a function or a class, on the library page of its module."""
+    name = info["fullname"].partition(".")[0]
+    found = getattr(import_module(info["module"]), name, None)
+    page = info["module"].removeprefix("clipforget.").replace(".", "/")
+    return f"../nbs/{page}.html#source-{name}" if inspect.isfunction(found) or inspect.isclass(found) else None
 
 
-def parameters(obj):
-    """The comments beside parameters and fields as a list, and the help of the fields that have one."""
-    if not (inspect.isfunction(obj) or dataclasses.is_dataclass(obj)):
-        return []
-    try:
-        comments = docments(obj, full=False, returns=False)
-    except (OSError, TypeError, SyntaxError):
-        return []
-    fields = dataclasses.fields(obj) if dataclasses.is_dataclass(obj) else ()
-    told = {**comments, **{f.name: f.metadata["help"] for f in fields if "help" in f.metadata}}
-    return [f":param {k}: {as_rst(v)}" for k, v in told.items() if v and k not in ("self", "return")]
-
-
-def returned(obj, sentences):
-    """What a function returns: its docstring, unless that begins with what the function does; then the type alone."""
-    kind = inspect.signature(obj).return_annotation
-    if kind in (None, "None", inspect.Signature.empty):
-        return []
-    kind = re.sub(r"\b(?:\w+\.)+", "", inspect.formatannotation(kind).strip("'\""))
-    field = "yields" if "Iterator[" in kind else "returns"
-    does = not sentences or sentences[0].partition(" ")[0].strip(",:") in DOES or kind == "Edit"
-    return [f":{field}: {as_rst(kind if does else ' '.join(sentences))}"]
-
-
-def without_errors(text):
-    """The sentences of a paragraph, and (names, when) of every error that it tells of: "ValueError for an unknown name."."""
-    sentences, errors = [], []
-    for sentence in re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(text.split())):
-        first, *others = re.split(rf"(?:;|(?<=[a-z]),) (?={ERROR} (?:where|if|for|unless|that|with)\b)", sentence)
-        for clause in (first, *others):
-            if found := re.match(rf"(?:Raises )?({ERROR}(?:(?:,| or) {ERROR})*),? (.*)", clause):
-                errors.append((found[1], found[2].rstrip(".")))
-            elif clause:
-                sentences.append(clause if clause is sentence or clause.endswith(".") else clause + ".")
-    return sentences, errors
+def declared(app, what, name, obj, options, lines):
+    """A declared setting says itself what it means: its help joins the docstring of its class."""
+    fields = dataclasses.fields(obj) if inspect.isclass(obj) and dataclasses.is_dataclass(obj) else ()
+    lines += ["", *(f":param {f.name}: {f.metadata['help']}" for f in fields if "help" in f.metadata), ""]
 
 
 def readable_defaults(app, what, name, obj, options, signature, returns):
     """A field that is made anew for each object has no default that Python could read: three dots stand for it, and types become links."""
     return (signature or "").replace("<factory>", "...") or signature, returns
-
-
-def as_rst(text):
-    """A comment or docstring as reStructuredText: signs are signs, what stands in backticks is code as it is written."""
-    parts = re.split(r"`+([^`]+)`+", str(text))
-    parts[::2] = [re.sub(r"([*|\\_`])", r"\\\1", part) for part in parts[::2]]
-    parts[1::2] = [f"``{part}``" for part in parts[1::2]]
-    return "".join(parts)
 
 
 def mathml(block):
@@ -139,14 +85,11 @@ def mathml(block):
 
 
 def finished_page(app, page, template, context, doctree):
-    """What no setting of the theme does: lighter heads, signatures that are lists, links from the reference to the cells of the library pages."""
+    """What no setting of the theme does: lighter heads, signatures that are lists, cells of the library pages that can be linked to."""
     context["without_scripts"] = lambda html, names: re.sub(rf"<script[^>]*/?({names})\.js[^>]*></script>", "", html)
     body = context.get("body", "")
     if page.startswith("nbs/"):
         body = DEFINITION.sub(r'\1 id="source-\2">\2<', body)
-    if library := (context.get("meta") or {}).get("library"):
-        link = rf'<a class="source-link" href="../nbs/{library}.html#source-\2" title="the cell that defines and explains it">[source]</a>'
-        body = OBJECT.sub(rf"\1{link}\3", body)
     # Sphinx writes a long signature as a <dl> without terms: say that it is a list, which it is
     if 'class="sig-param"' in body:
         body = re.sub(r"<dl>(\s*<dd><em class=\"sig-param\">)", r'<dl role="list">\1', body)
@@ -157,6 +100,6 @@ def finished_page(app, page, template, context, doctree):
 
 def setup(app):
     app.connect("html-page-context", finished_page)
-    app.connect("autodoc-process-docstring", described)
+    app.connect("autodoc-process-docstring", declared)
     app.connect("autodoc-process-signature", readable_defaults)
     app.add_html_math_renderer("mathml", inline_renderers=(mathml(False), None), block_renderers=(mathml(True), None))

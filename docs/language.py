@@ -1,4 +1,4 @@
-"""How the pages read: words, sentences, what is long and what is passive, page by page. A help for editing; it decides nothing."""
+"""How the pages read: words, sentences, code and figures, page by page; which sentences are long or passive. A help for editing: no test asks for a number of it."""
 
 import argparse
 import json
@@ -13,9 +13,14 @@ PASSIVE = re.compile(
 NO_PROSE = re.compile(r"```.*?```|\$\$.*?\$\$|^\s*\|[^\n]*$|^#+ [^\n]*$|<[^>]+>", re.MULTILINE | re.DOTALL)
 
 
-def prose(path: Path) -> str:
-    """What a reader reads on a page: its text without code, tables, formulas and headings; a link is its words, code one word."""
+def cells_of(path: Path) -> list[dict]:
+    """The cells of a page that a reader sees."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [c for c in cells if not "".join(c["source"]).startswith(("#| hide", "#| default_exp"))]
+
+
+def prose(cells: list[dict]) -> str:
+    """What a reader reads: the text without code, tables, formulas and headings; a link is its words, code one word."""
     text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     text = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", NO_PROSE.sub("\n\n", text))
     return re.sub(r"`[^`]*`|\$[^$\n]+\$", "X", re.sub(r"(?m)^\s*(?:[-*>]|\d+\.)\s+", "\n\n", text)).replace("*", "")
@@ -27,6 +32,27 @@ def sentences(text: str) -> list[str]:
     return [s for p in parts for s in re.split(r"(?<=[.!?:])\s+(?=[A-Z\"'(])", p) if len(s.split()) > 1]
 
 
+def counts(cells: list[dict]) -> dict[str, float]:
+    """What is counted on a page, by the name of its column."""
+    said = sentences(prose(cells))
+    words = [len(s.split()) for s in said]
+    code = ["".join(c["source"]).splitlines() for c in cells if c["cell_type"] == "code"]
+    shows = [k for k, c in enumerate(cells) if any("image/" in str([*o.get("data", {})]) for o in c.get("outputs", []))]
+    beside = lambda k: len(prose([*cells[max(0, k - 1) : k], *cells[k + 1 : k + 2]]).split())
+    return {
+        "words": sum(words),
+        "sentences": len(said),
+        "words a sentence": round(sum(words) / max(1, len(said)), 1),
+        f"over {LONG} words": sum(n > LONG for n in words),
+        "passive": sum(bool(PASSIVE.search(s)) for s in said),
+        "lines of code": sum(map(len, code)),
+        "longest cell": max(map(len, code), default=0),
+        "figures": len(shows),
+        "figures with few words beside them": sum(beside(k) < 8 for k in shows),
+        "words before the first figure": len(prose(cells[: shows[0]]).split()) if shows else 0,
+    }
+
+
 def main() -> None:
     """Print a line a page, and with -v the sentences that are long or passive."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -34,19 +60,23 @@ def main() -> None:
     parser.add_argument("-v", action="store_true", help="show the sentences")
     asked = parser.parse_args()
     nbs = ROOT / "nbs"
-    paths = [nbs / f"{p}.ipynb" for p in asked.pages] or [
-        p for p in sorted(nbs.rglob("*.ipynb")) if ".ipynb_" not in str(p)
-    ]
-    print(f"{'page':36} words  sentences  words per sentence  over {LONG} words  passive")
-    for path in paths:
-        said = sentences(prose(path))
-        counts = [len(s.split()) for s in said]
-        long, passive = [s for s, n in zip(said, counts) if n > LONG], [s for s in said if PASSIVE.search(s)]
-        mean = sum(counts) / max(1, len(said))
-        name = path.relative_to(nbs).with_suffix("").as_posix()
-        print(f"{name:36} {sum(counts):5} {len(said):11} {mean:20.1f} {len(long):14} {len(passive):9}")
-        for kind, found in (("long", long), ("passive", passive)) if asked.v else ():
-            print(*(f"  {kind}: {s}" for s in found), sep="\n")
+    every = sorted(p for p in nbs.rglob("*.ipynb") if ".ipynb_" not in str(p))
+    for k, path in enumerate([nbs / f"{p}.ipynb" for p in asked.pages] or every):
+        cells = cells_of(path)
+        counted = counts(cells)
+        if not k:
+            print(f"{'page':32} {'  '.join(counted)}")
+        numbers = "  ".join(f"{value:{len(name)}}" for name, value in counted.items())
+        print(f"{path.relative_to(nbs).with_suffix('').as_posix():32} {numbers}")
+        for sentence in sentences(prose(cells)) if asked.v else ():
+            kinds = {"long": len(sentence.split()) > LONG, "passive": PASSIVE.search(sentence)}
+            print(*(f"  {kind}: {sentence}\n" for kind, is_so in kinds.items() if is_so), sep="", end="")
+    if not asked.pages:
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        first = re.sub(
+            r"<table.*?</table>|```.*?```|!\[.*?\]\(.*?\)|\]\(.*?\)", "", readme.partition("\n## ")[0], flags=re.S
+        )
+        print(f"README.md: {len(readme)} characters, {len(first.split())} words on the first screen")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ def parameters_cell():
         if f.name in Settings.names():
             kind = kind if "None" in kind else f"{kind} | None"
             paper = f" (as in the paper: {show(f.metadata['paper'])})" if "paper" in f.metadata else ""
-            help = f"{help.partition('; None')[0]}; None: {show(default)}{paper}" if paper or default is not None else help
+            help = (
+                f"{help.partition('; None')[0]}; None: {show(default)}{paper}" if paper or default is not None else help
+            )
             default = None
         written = json.dumps(default) if isinstance(default, str) else repr(default)
         lines.append(f"{f.name}: {kind} = {written}  # {help}")

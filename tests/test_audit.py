@@ -60,7 +60,10 @@ def test_nothing_given_is_the_committed_audit():
     assert names["task"].target == "hotel" and names["committed"]("clipforget") is not None
 
 
-@pytest.mark.parametrize("given", [{"styles": "openmoji"}, {"siblings": "houses; bank"}, {"seed": 1}])
+OTHER = [{"styles": "openmoji"}, {"siblings": "houses; bank"}, {"seed": 1}]
+
+
+@pytest.mark.parametrize("given", [OTHER[0], *(pytest.param(given, marks=pytest.mark.long) for given in OTHER[1:])])
 def test_another_task_is_not_answered_by_committed_answers(given):
     assert opened(**given)["committed"]("clipforget") is None
 
@@ -73,10 +76,8 @@ def test_an_edit_is_read_from_a_patch_for_this_target_alone(tmp_path):
     other = load_edit("emoji-rn", clip, task)
     assert weights_hash(other.clip.model) == weights_hash(clip.model) and other.info == {}
     last = list(layers(clip.model.visual))[-1:]
-    adapted, file = (
-        add_adapters(clip.model.visual, last, 2, torch.Generator().manual_seed(0)),
-        tmp_path / "patch.safetensors",
-    )
+    adapted = add_adapters(clip.model.visual, last, 2, torch.Generator().manual_seed(0))
+    file = tmp_path / "patch.safetensors"
     save_patch(adapted, clip, file, {"target": "violin"})
     with pytest.raises(ValueError, match="made to forget 'violin', but the task's target is 'turtle'"):
         load_edit(str(tmp_path), clip, task)
@@ -129,9 +130,8 @@ def committed_tables(who):
     """The lights of a model for every target of the committed answers, oracles and twin beside it."""
     first = pd.read_csv(MEASURED / "audit.csv").query("seed == 0")
     for target, group in first.dropna(subset=["original", who]).groupby("target"):
-        frame = lambda column, group=group: group.rename(columns={column: "value"})[
-            [f.name for f in dataclasses.fields(Answer)]
-        ]
+        names = [f.name for f in dataclasses.fields(Answer)]
+        frame = lambda column, group=group, names=names: group.rename(columns={column: "value"})[names]
         never = [frame(c) for c in ("oracle-1", "oracle-2") if c != who]
         yield target, compare(frame("original"), frame(who), never, [frame("twin-1")])
 
@@ -165,13 +165,8 @@ def test_no_oracle_hides(who):
 
 def test_what_the_page_says_of_our_edits_is_in_the_answers():
     """The counts of verdicts that the committed page prints are those of the committed answers."""
-    printed = "".join(
-        "".join(o.text)
-        for c in read_nb(PAGE).cells
-        if c.cell_type == "code"
-        for o in c.outputs
-        if o.output_type == "stream"
-    )
+    outputs = [o for c in read_nb(PAGE).cells if c.cell_type == "code" for o in c.outputs]
+    printed = "".join("".join(o.text) for o in outputs if o.output_type == "stream")
     verdicts = [judge(table, telling())["verdict"] for _, table in committed_tables("clipforget")]
     assert f"Our edits hidden on none: {verdicts.count('hidden')} of {len(verdicts)}" in printed
     assert f"Gone on at least half: {verdicts.count('gone')} of {len(verdicts)}" in printed

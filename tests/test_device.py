@@ -19,17 +19,11 @@ from clipforget.core.clip import class_embeddings, encode_images
 from clipforget.method.importance import relative_fisher
 from clipforget.run.job import forecast
 
-COSINE, POINTS, RANKS = (
-    0.98,
-    3.0,
-    0.98,
-)  # mean cosine of features, percentage points of accuracy, Spearman's correlation
+# mean cosine of features, percentage points of accuracy, Spearman's correlation
+COSINE, POINTS, RANKS = 0.98, 3.0, 0.98
 FEW = {"forget_steps": 8, "remind_steps": 5, "align_steps": 1, "cutmix": 32}
-RIVALS = {
-    "text-space adaptation": {"steps": 20},
-    "SalUn": {"steps": 3, "share": 0.3},
-    "CLIPErase": {"steps": 3},
-}  # they move the text tower, the image tower, and both
+# they move the text tower, the image tower, and both
+RIVALS = {"text-space adaptation": {"steps": 20}, "SalUn": {"steps": 3, "share": 0.3}, "CLIPErase": {"steps": 3}}
 
 
 @pytest.fixture(scope="module", params=["cuda", "fake"])
@@ -101,6 +95,7 @@ def test_predictions_of_the_original_are_equal(models, task):
     assert evaluate(models[0], task)["value"].tolist() == evaluate(models[1], task)["value"].tolist()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", RIVALS)
 def test_rivals(models, task, method):
     here, there = (cf.forget(clip, task, RIVALS[method], method=method).clip for clip in models)
@@ -109,6 +104,7 @@ def test_rivals(models, task, method):
     assert agree(*words)
 
 
+@pytest.mark.long
 def test_audit(models, edits, task):
     told = [audit(edit.clip, task, ("other words", "layers", "relearning", "inputs that adapt")) for edit in edits]
     assert (told[0]["how"] == told[1]["how"]).all()

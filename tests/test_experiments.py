@@ -15,6 +15,7 @@ from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}
 PAGES = {"siblings": {"cases": "no images", **SHORT}, "continual": SHORT}
+FEW = "do nothing; null-space projection"
 
 
 @pytest.fixture()
@@ -38,9 +39,13 @@ def executed(page, given, until=None):
     return notebook.cells
 
 
-def committed_files():
-    """What is committed as measured, as {name: content}."""
-    return {path: path.read_bytes() for path in (project_root() / "nbs" / "experiments" / "measured").rglob("*.*")}
+@pytest.fixture()
+def nothing_published():
+    """What is committed as measured stays as it was."""
+    state = lambda: {f: f.read_bytes() for f in (project_root() / "nbs" / "experiments" / "measured").rglob("*.*")}
+    before = state()
+    yield
+    assert state() == before
 
 
 def said(cells):
@@ -48,20 +53,19 @@ def said(cells):
     return "".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
 
 
-@pytest.mark.parametrize("runs", [pytest.param(k, marks=[] if k == "siblings" else pytest.mark.long) for k in PAGES])
-def test_runs_are_made(runs, tmp_path, few_pictures):
-    before, page = committed_files(), runs.partition(",")[0]
-    cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[runs]}, "\nif make:\n")
+@pytest.mark.long
+@pytest.mark.parametrize("page", PAGES)
+def test_runs_are_made(page, tmp_path, few_pictures, nothing_published):
+    cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[page]}, "\nif make:\n")
     files = [pd.read_csv(f) for f in tmp_path.rglob("*.csv")]
     assert files and all(len(rows) and rows.select_dtypes("number").notna().any().any() for rows in files)
     assert "their files are in" in said(cells[-1:])
-    assert committed_files() == before
 
 
 @pytest.mark.long
-def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures):
-    before, committed = committed_files(), tmp_path / "committed"
-    given = {"kinds": "coarse", "methods": "do nothing; null-space projection", "targets": 1, "seeds": 1, "trials": 1}
+def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures, nothing_published):
+    committed = tmp_path / "committed"
+    given = {"kinds": "coarse", "methods": FEW, "targets": 1, "seeds": 1, "trials": 1}
     places = {"results": str(tmp_path / "results"), "committed": str(committed)}
     cells = executed("rivals", {"make": True, "publish": True, **places, **given})
     runs, searches = pd.read_csv(committed / "rivals.csv"), pd.read_csv(committed / "rivals_settings.csv")
@@ -69,7 +73,6 @@ def test_rivals_are_searched_and_judged_anew(tmp_path, few_pictures):
     assert list(searches["method"]) == ["null-space projection"] and searches["trials"].tolist() == [1]
     assert len(list((tmp_path / "results").rglob("*.csv"))) == 2
     assert "2 of 2 runs" in said(cells) and "coarse: the gate is passed in every run by" in said(cells)
-    assert committed_files() == before
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +85,18 @@ def tree(tmp_path_factory):
     return root
 
 
-def test_rivals_meet_on_other_data(tmp_path, tree):
-    before = committed_files()
+@pytest.mark.long
+def test_rivals_meet_on_other_data(tmp_path, tree, nothing_published):
     given = {"dataset": "style", "data_root": str(tree), "backbone": "emoji-rn", "results": str(tmp_path)}
-    targets = {"judge": "turtle, drawn", "tune_on": "violin, painted"}
-    few = {"methods": "do nothing; null-space projection", "seeds": 1, "trials": 1}
-    cells = executed("rivals", {"make": True, "publish": True, **given, **targets, **few})
+    few = {"judge": "turtle, drawn", "tune_on": "violin, painted", "methods": FEW, "seeds": 1, "trials": 1}
+    cells = executed("rivals", {"make": True, "publish": True, **given, **few})
     runs = pd.read_csv(tmp_path / "style" / "rivals.csv")
     assert set(runs["target"]) == {"turtle, drawn"} and set(runs["method"]) == {"do nothing", "null-space projection"}
     kept = [f"{c} (%)" for c in ("siblings", "siblings, same style", f"{tree.name}, others")]
     assert (runs.loc[runs["method"] == "do nothing", kept] > 50).all(axis=None)
-    assert "style: the gate is passed in every run by" in said(cells) and committed_files() == before
-    again = said(executed("rivals", {**given, **targets, **few}))  # shown, with nothing made
-    assert "2 of 2 runs" in again and "style: the gate is passed in every run by" in again
+    again = executed("rivals", {**given, **few})  # shown, with nothing made
+    assert all("style: the gate is passed in every run by" in said(shown) for shown in (cells, again))
+    assert "2 of 2 runs" in said(again)
 
 
 WAYS = "one after another, with replay; all at once"
@@ -105,53 +107,45 @@ ON_OTHER_DATA = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", ON_OTHER_DATA)
-def test_other_data_by_a_parameter(page, tmp_path, tree):
-    before, (own, told) = committed_files(), ON_OTHER_DATA[page]
+def test_other_data_by_a_parameter(page, tmp_path, tree, nothing_published):
+    own, told = ON_OTHER_DATA[page]
     given = {"dataset": "style", "data_root": str(tree), "backbone": "emoji-rn", "results": str(tmp_path), "make": True}
     assert told in said(executed(page, {**given, "judge": "turtle, drawn", **SHORT, **own}))
     rows = pd.concat([pd.read_csv(file) for file in tmp_path.rglob("*.csv")])
     assert rows["column"].str.contains(f"{tree.name}, others").any() and rows["value"].between(0, 100).all()
     if page == "continual":  # one of the pairs is not judged by what the other one forgets
         assert set(rows["column"]) == {"target 0", "target 1", "siblings 0", "siblings 1", f"{tree.name}, others"}
-    assert committed_files() == before
-
-
-@pytest.mark.parametrize("page", ON_OTHER_DATA)
-def test_other_data_are_not_published(page):
-    with pytest.raises(ValueError, match=r"-p make true and .*targets with -p judge"):
-        executed(page, {"dataset": "style", "judge": "dog, cartoon; horse, photo"}, " named_targets(")
-
-
-def test_an_unknown_target_is_refused_before_anything_slow(tree):
-    given = {"dataset": "style", "data_root": str(tree), "make": True, "judge": "turtel, drawn"}
-    with pytest.raises(ValueError, match=r"Unknown class 'turtel'\. Did you mean 'turtle'"):
-        executed("siblings", given, "on_photos")
 
 
 @pytest.mark.parametrize(
-    "targets", [{}, {"judge": "turtle, drawn"}, {"judge": "turtle, drawn", "tune_on": "turtle, drawn"}]
+    "page, judge, error",
+    [
+        ("ablation", {"judge": "dog, cartoon; horse, photo"}, r"-p make true and .*targets with -p judge"),
+        ("rivals", {"judge": "turtle, drawn"}, "-p judge and others with -p tune_on"),
+        ("rivals", {"judge": "turtle, drawn", "tune_on": "turtle, drawn"}, "-p judge and others with -p tune_on"),
+    ],
 )
-def test_rivals_on_other_data_need_two_kinds_of_targets(targets):
-    with pytest.raises(ValueError, match="-p judge and others with -p tune_on"):
-        executed("rivals", {"dataset": "style", **targets}, "on_photos")
+def test_other_data_need_targets_and_are_not_published(page, judge, error):
+    with pytest.raises(ValueError, match=error):
+        executed(page, {"dataset": "style", **judge}, " named_targets(" if page == "ablation" else "on_photos")
 
 
-def test_rivals_refuse_an_unknown_target_before_anything_slow(tree):
-    given = {"dataset": "style", "data_root": str(tree), "make": True, "tune_on": "violin, painted"}
+@pytest.mark.parametrize("page, more", [("siblings", {}), ("rivals", {"tune_on": "violin, painted"})])
+def test_an_unknown_target_is_refused_before_anything_slow(page, more, tree):
+    given = {"dataset": "style", "data_root": str(tree), "make": True, "judge": "turtel, drawn", **more}
     with pytest.raises(ValueError, match=r"Unknown class 'turtel'\. Did you mean 'turtle'"):
-        executed("rivals", {**given, "judge": "turtel, drawn"}, "on_photos")
+        executed(page, given, "on_photos")
 
 
-def test_a_pair_is_audited_anew(tmp_path, few_pictures):
-    before = committed_files()
+@pytest.mark.long
+def test_a_pair_is_audited_anew(tmp_path, few_pictures, nothing_published):
     given = {"edited": "null-space projection", "questions": "other pictures; retrieval"}
-    cells = executed("audit", {"make": True, "target": "hotel", "results": str(tmp_path), **given})
-    asked = said(cells)
+    asked = said(executed("audit", {"make": True, "target": "hotel", "results": str(tmp_path), **given}))
     for name in ("original", "null-space projection", "oracle-1", "oracle-2", "twin-1"):
         assert f"{name}: asked, " in asked
     assert "'hotel' is" in asked and (tmp_path / "telling.png").exists()
-    assert committed_files() == before
 
 
 @pytest.mark.long

@@ -180,7 +180,9 @@ print([part for part, value in state().items() if value != before[part]])
 def test_imports_change_nothing_in_the_process():
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in MODULES]
     theirs = {name for path in MODULES for name, asked in imported_modules(ast.parse(path.read_text())) if not asked}
-    theirs = theirs - {*sys.stdlib_module_names, "clipforget", "papermill"} | {"requests"}  # papermill's, which imports us
+    theirs = theirs - {*sys.stdlib_module_names, "clipforget", "papermill"} | {
+        "requests"
+    }  # papermill's, which imports us
     command = [sys.executable, "-c", QUIET, " ".join(sorted(theirs)), " ".join(names)]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
