@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
 from ..core.activations import ActivationCache, frozen_depth
