@@ -158,14 +158,14 @@ _WRITERS = {"open_clip": save_local_dir, "transformers": save_transformers, "onn
 def _evaluation(edit: "_Judged", folder: Path, form: str, audit: Mapping[str, object] | None) -> dict[str, Any]:
     "What evaluation.json says of an `edit` that was written into `folder` in a `form`."
     original, task = edit.before()
-    record = make_evaluation(edit.rows, task, original, edit.clip, edit.method, edit.settings, audit)
+    record = make_evaluation(edit.rows, task, original, edit.clip, edit.method, edit.settings, audit, edit.gate)
     if form == "onnx":
         rows = evaluate(
             edit.clip, replace(task, suite={}), {"int8": OnnxTower(folder / "visual.int8.onnx")}, edit.method
         )
         value, n = stage_accuracies(rows, "int8"), int(rows["n"].iloc[0])
         left, siblings = round(value["target"], 3), round(value["siblings"], 3)
-        record["int8"] = {"passed": left <= record["gate"]["allowed"], "left": left, "n": n, "siblings": siblings}
+        record["int8"] = {"passed": edit.gate.passes(left), "left": left, "n": n, "siblings": siblings}
     return record
 
 # %% ../../nbs/report/edit.ipynb #loadcell
