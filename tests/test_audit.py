@@ -18,7 +18,7 @@ from clipforget.exchange.loading import load_clip, save_local_dir
 from clipforget.core.settings import DATASETS
 from clipforget.core.files import project_root
 from clipforget.run.request import Request
-from clipforget.run.command_line import notebook_parameters
+from clipforget.run.parameters import notebook_parameters
 from clipforget.rivals.registry import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, compare, judge, measure_power

@@ -19,7 +19,7 @@ import pytest
 from fastcore.docments import docments
 from nbdev.showdoc import show_doc
 
-from clipforget.run.command_line import notebook_parameters
+from clipforget.run.parameters import notebook_parameters
 from clipforget.core.files import pages
 from clipforget.run.request import Request, parameter_defaults
 from clipforget.core.settings import Settings

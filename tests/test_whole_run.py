@@ -21,7 +21,7 @@ from execnb.shell import CaptureShell
 from clipforget.method.adapters import load_patch
 from clipforget.core.clip import encode_images, normalise
 from clipforget.exchange.loading import load_clip
-from clipforget.run.command_line import notebook_parameters
+from clipforget.run.parameters import notebook_parameters
 from clipforget.core.files import results_folder
 from clipforget.run.request import parameter_defaults, read_request
 from clipforget.core.settings import Settings

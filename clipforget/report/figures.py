@@ -67,7 +67,7 @@ def use_style() -> None:
     look = {"figure.figsize": (7, 3.6), "figure.dpi": 80, "savefig.bbox": "tight", "axes.titlelocation": "left"}
     look |= {"svg.hashsalt": "clipforget", "axes.formatter.min_exponent": 4}  # ticks in plain numbers on log axes, too
     sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look)
-    if "IPython" not in sys.modules or not (shell := sys.modules["IPython"].get_ipython()):
+    if not (ipython := sys.modules.get("IPython")) or not (shell := ipython.get_ipython()):
         return
     from IPython.core.pylabtools import (
         print_figure,
