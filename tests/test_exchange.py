@@ -340,10 +340,10 @@ def test_an_exporter_that_fails_leaves_logging_as_it_was(tmp_path, monkeypatch):
         logging.getLogger().setLevel(logging.WARNING)
 
 
-def evaluation(left, allowed=None, audit=None):
+def evaluation(left, allowed=None, audit=None, siblings=79.0):
     """Of an edit that leaves so many percent of the target, of a method with a bound or without."""
     clip, task = small_clip(), SimpleNamespace(target="a", siblings=("b",), labels="fine", dataset="noise", seed=0)
-    told = [("target", 90.0, left), ("siblings", 80.0, 79.0)]
+    told = [("target", 90.0, left), ("siblings", 80.0, siblings)]
     stages = {"original": 1, "edited": 2}
     rows = pd.DataFrame(
         [{"stage": s, "column": c[0], "value": c[k], "n": 200} for s, k in stages.items() for c in told]
@@ -362,6 +362,10 @@ def test_the_bound_that_a_card_prints_decides(left, allowed, passed):
     assert record["gate"]["passed"] is passed and record["gate"]["allowed"] == (allowed or 1.0)
     card = model_card(record)
     assert f"The gate was {'passed' if passed else 'NOT passed'}" in card and f"allowed are {allowed or 1:g} %" in card
+
+
+def test_a_wrecked_model_passes_no_gate():
+    assert not evaluation(3.0, 5.0, siblings=10.0)["gate"]["passed"]
 
 
 def test_an_audit_of_another_form_is_refused():

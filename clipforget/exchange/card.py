@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..core.clip import Clip, weights_hash
 from ..core.files import write_atomic, write_json
-from ..core.settings import GATE
+from ..core.settings import Gate
 from ..core.task import Task
 from ..judging.rows import provenance
 from ..judging.scores import retention_table, stage_accuracies, summarise
@@ -39,27 +39,25 @@ def make_evaluation(
     method: str,  # its name in tables
     settings: Mapping[str, Any],  # of the method, by name
     audit: Mapping[str, Any] | None = None,  # its `verdict`, and what is `relearned` (%) from so many `pictures`
+    gate: Gate | None = None,  # what decides; by the settings' `allowed_left` if None
 ) -> dict[str, Any]:
     "The content of evaluation.json. ValueError where `audit` has another form."
     last = str(rows["stage"].iloc[-1])
     table, made = retention_table(rows, last), provenance(original)
-    found = summarise(stage_accuracies(rows, last), stage_accuracies(rows, "original"))
-    shown = (
-        table.round(3)
-        .astype(object)
-        .where(table.notna(), None)[["n", "original", "edited", "low", "high", "retention"]]
-    )
+    gate = gate or Gate(float(settings.get("allowed_left", Gate.allowed)))
+    found = summarise(stage_accuracies(rows, last), stage_accuracies(rows, "original"), gate)
+    shown = table.round(3).astype(object).where(table.notna(), None)
+    shown = shown[["n", "original", "edited", "low", "high", "retention"]]
     columns = shown.rename_axis("name").reset_index().to_dict("records")
-    target, allowed = columns[0], float(settings.get("allowed_left", GATE))
-    passed = found["gate"] != "wrecked" and float(table["edited"].iloc[0]) <= allowed
-    gate = {"passed": passed, "left": target["edited"], "allowed": allowed}
+    target = columns[0]
+    decided = {"passed": found["gate"] == "passed", "left": target["edited"], "allowed": gate.allowed}
     return {
         "form": "clipforget-evaluation-1",
         "forgotten": {k: getattr(task, k) for k in ("target", "labels", "dataset")} | {"siblings": list(task.siblings)},
         "base": original.name,
         "method": method,
         "seed": task.seed,
-        "gate": gate | {key: target[key] for key in ("n", "low", "high")},
+        "gate": decided | {key: target[key] for key in ("n", "low", "high")},
         "score": round(float(found["Score"]), 3),
         "columns": columns,
         "audit": _check_audit(audit) if audit else None,
