@@ -55,7 +55,7 @@ default_role = "code"  # what stands between single backticks in a docstring
 def linkcode_resolve(domain, info):
     """The cell that defines and explains a function or a class, on the library page of its module."""
     name = info["fullname"].partition(".")[0]
-    found = getattr(import_module(info["module"]), name, None)
+    found = inspect.unwrap(getattr(import_module(info["module"]), name, None))
     page = info["module"].removeprefix("clipforget.").replace(".", "/")
     return f"../nbs/{page}.html#source-{name}" if inspect.isfunction(found) or inspect.isclass(found) else None
 

@@ -85,7 +85,7 @@ def test_formulas_are_mathml(pages):
 def test_the_reference_tells_parameters_and_leads_to_the_cell_that_explains(pages):
     entry = lambda name: pages[f"api/{'.'.join(name.split('.')[1:3])}"].find(id=name).find_parent("dl").text
     assert "forget_steps – at most so many steps of stage 1" in entry("clipforget.core.settings.Settings")
-    told = entry("clipforget.rivals.methods.forget")  # its docstring is numpy's
+    told = entry("clipforget.report.forget.forget")  # its docstring is numpy's
     assert re.search(r"Parameters:.*task.* – .*Returns:", told, re.DOTALL) and "----" not in told
     reference = {name[4:]: page for name, page in pages.items() if name.startswith("api/")}
     about = str(import_module("clipforget.method.forgetting").__doc__).partition(",")[0]  # what a module is about
