@@ -463,12 +463,12 @@ def lighten(html: Path) -> None:
 
 
 def write_search_text(html: Path) -> None:
-    """The words of all pages as a script of the search page, which shows the line that it found: the theme would fetch every page for it, which a browser refuses from a folder."""
+    """The sentences of all pages as a script of the search page, which shows the line that it found: the theme would fetch every page for it, which a browser refuses from a folder."""
     texts = {}
     for page in sorted(html.rglob("*.html")):
         found = re.search(r"<article[^>]*>(.*?)</article>", page.read_text(encoding="utf-8"), re.DOTALL)
         words = re.sub(
-            r"<(script|style|svg|pre|table)\b.*?</\1>|<a class=\"headerlink.*?</a>|<[^>]*>",
+            r"<(script|style|svg|pre|table|summary)\b.*?</\1>|<dt class=\"sig.*?</dt>|<a class=\"headerlink.*?</a>|<[^>]*>",
             " ",
             found[1] if found else "",
             flags=re.DOTALL,
