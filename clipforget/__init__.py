@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .exchange.transformers import from_transformers as from_transformers
     from .exchange.open_clip import from_open_clip as from_open_clip
     from .exchange.loading import load_clip as load_clip
-    from .report.edit import forget as forget
+    from .report.forget import forget as forget
     from .rivals.methods import list_methods as list_methods
     from .core.settings import Settings as Settings
     from .data.registry import list_datasets as list_datasets
@@ -49,7 +49,7 @@ _HOMES = {
     "grocery_task": "data.tasks",
     "style_task": "data.tasks",
     "Settings": "core.settings",
-    "forget": "report.edit",
+    "forget": "report.forget",
     "Edit": "report.edit",
     "apply_patch": "report.edit",
     "list_methods": "rivals.methods",

@@ -187,7 +187,7 @@ def test_damaged_and_mislaid_trees_are_told(tmp_path, dataset, damage, said):
 def test_the_main_job_from_end_to_end(data, tmp_path, dataset):
     folder = main_job(tmp_path, dataset, data_root=data, **ASKED[dataset][0])
     assert {"target", "siblings", "grocery", "pacs"} <= set(pd.read_parquet(folder / "results.parquet")["column"])
-    assert json.loads((folder / "settings.json").read_text())["dataset"] == dataset
+    assert json.loads((folder / "settings.json").read_text())["asked"]["dataset"] == dataset
 
 
 @pytest.mark.long

@@ -114,7 +114,7 @@ def test_main_job(data_root, tmp_path):
     report = (folder / "report.html").read_text()
     assert "running statistics of BatchNorm" in report and "food101: not found" in report
     settings = json.loads((folder / "settings.json").read_text())
-    assert settings["siblings used"] == ["titi monkey", "common squirrel monkey"]
+    assert settings["came out"]["siblings"] == ["titi monkey", "common squirrel monkey"]
 
 
 @pytest.mark.parametrize(

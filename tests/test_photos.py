@@ -71,12 +71,12 @@ def test_a_class_in_one_style(model, tree, tmp_path):
     assert {"target", "siblings", "siblings, same style", "pacs, others"} == set(
         pd.read_parquet(folder / "results.parquet")["column"]
     )
-    settings = json.loads((folder / "settings.json").read_text())
+    told = json.loads((folder / "settings.json").read_text())
     # the defaults, said in the record; the gate did not hold at first, so the weight rose
-    usual = Settings()
-    assert (settings["layers"], settings["lowest_part"]) == (usual.layers, usual.lowest_part)
-    last = usual.forget_weight * usual.weight_growth ** (settings["rounds"] - 1)
-    assert settings["final forget weight"] == last and settings["rounds"] == usual.rounds
+    usual, asked, rounds = Settings(), told["asked"], told["came out"]["rounds"]
+    assert (asked["layers"], asked["lowest_part"]) == (usual.layers, usual.lowest_part)
+    last = usual.forget_weight * usual.weight_growth ** (rounds - 1)
+    assert told["came out"]["final forget weight"] == last and rounds == usual.rounds
     assert "cifar10: not found" in (folder / "report.html").read_text()
 
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from execnb.nbio import mk_cell, read_nb
 from execnb.shell import CaptureShell
+from safetensors.torch import load_file
 
 from clipforget.core.clip import encode_images, normalise
 from clipforget.core.files import results_folder
@@ -58,8 +59,33 @@ def test_what_is_left_behind(finished):
     rows = pd.read_parquet(finished / "results.parquet")
     assert set(rows["stage"]) == {"original", "forgetting", "reminding", "restoring"}
     assert rows["n"].min() > 0 and rows["value"].between(0, 100).all()
-    settings = json.loads((finished / "settings.json").read_text())
-    assert settings["target"] == "crocodile" and settings["remind_steps"] == 3 and settings["weights"]
+    told = json.loads((finished / "settings.json").read_text())
+    asked, came_out, made_with = (told[part] for part in ("asked", "came out", "made with"))
+    assert (
+        asked["target"] == "crocodile"
+        and asked["remind_steps"] == 3
+        and asked["margin"] == 0.05
+        and asked["rounds"] == 3
+    )
+    assert came_out["margin"] == 0.25 and came_out["seconds"] > 0
+    assert made_with["weights"] and set(rows["threads"]) == {made_with["threads"]}
+
+
+@pytest.mark.long
+def test_rows_and_weights_are_the_same_beside_other_work(finished, tmp_path):
+    """To the last bit: the number of threads is chosen once, and not by what the machine does."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        done = run(tmp_path, tmp_path / "run.ipynb", target="crocodile")
+    finally:
+        for other in busy:
+            other.kill()
+            other.wait()
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "emoji").iterdir()
+    assert pd.read_parquet(folder / "results.parquet").equals(pd.read_parquet(finished / "results.parquet"))
+    alone, beside = (load_file(of / "patch.safetensors") for of in (finished, folder))
+    assert alone.keys() == beside.keys() and all(torch.equal(alone[name], beside[name]) for name in alone)
 
 
 @pytest.mark.long

@@ -6,7 +6,6 @@
 __all__ = ['MOST_ALIGNED', 'NormStatistics', 'align', 'Pools', 'make_pools']
 
 # %% ../../nbs/method/alignment.ipynb #5bd5d94d
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@
 __all__ = ['relative_fisher', 'candidates', 'adapted_layers']
 
 # %% ../../nbs/method/importance.ipynb #8ad1d320
-from collections.abc import Sequence
-
 import pandas as pd
 import torch
 

@@ -130,7 +130,8 @@ def tune_sides(
     def leave(x: Drawn) -> torch.Tensor:
         return (x.u * text[x.labels]).sum(1).mean() if cosine else -learn(x)
 
-    terms = [(w, part, of) for w, part, of in ((forget, task.forget, leave), (retain, task.retain, learn)) if w]
+    sides = ("forget", forget, leave), ("retain", retain, learn)
+    terms = [(w, getattr(task, side), of) for side, w, of in sides if w]  # no look at a side without weight
 
     def loss(*drawn: Drawn) -> torch.Tensor:
         return torch.stack([w * of(x) for (w, _, of), x in zip(terms, drawn)]).sum()

@@ -34,7 +34,8 @@ from clipforget.core.activations import (
     tower_parts,
 )
 from ..core.clip import Clip, encode_images, fast, image_features
-from ..report.edit import Edit, forget
+from ..report.edit import Edit
+from ..report.forget import forget
 from ..report.figures import show_images
 from ..method.alignment import MOST_ALIGNED
 from ..method.forgetting import BATCH
