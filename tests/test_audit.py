@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -126,16 +127,20 @@ def test_a_pool_needs_its_sorting(tmp_path):
         opened(dataset="folder", pool=str(tmp_path / "pool"), original="emoji-rn", target="pug", siblings="boxer")
 
 
+@cache
 def committed_tables(who):
-    """The lights of a model for every target of the committed answers, oracles and twin beside it."""
+    """The lights of a model for every target of the committed answers, oracles and twin beside it: (target, table)."""
     first = pd.read_csv(MEASURED / "audit.csv").query("seed == 0")
+    found = []
     for target, group in first.dropna(subset=["original", who]).groupby("target"):
         names = [f.name for f in dataclasses.fields(Answer)]
         frame = lambda column, group=group, names=names: group.rename(columns={column: "value"})[names]
         never = [frame(c) for c in ("oracle-1", "oracle-2") if c != who]
-        yield target, compare(frame("original"), frame(who), never, [frame("twin-1")])
+        found.append((target, compare(frame("original"), frame(who), never, [frame("twin-1")])))
+    return found
 
 
+@cache
 def telling():
     return measure_power([table for _, table in committed_tables("original")]).query("tells").index
 

@@ -73,7 +73,7 @@ def test_a_kept_run_has_its_figures_and_no_photographs(monkeypatch):
     assert kept.metadata == {"tags": ["parameters"]}
 
 
-@pytest.mark.parametrize("path", keep_run.EXECUTED.glob("*.ipynb"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(keep_run.EXECUTED.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_the_committed_runs_have_figures_that_scale(path):
     outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
     kinds = {kind for o in outputs for kind in o.get("data", {})}

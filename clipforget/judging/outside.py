@@ -84,7 +84,7 @@ def _render_target(task: Task, size: int) -> dict[str, ImageSet]:
 
 # %% ../../nbs/judging/outside.ipynb #5e4d1a02
 def load_renderings(folder: Path, task: Task, size: int) -> dict[str, ImageSet]:
-    """Other renderings of the target of `task`, `size` pixels a side, from files: RENDERING/*.jpg in `folder`,
+    """Other renderings of the target of `task`, `size` pixels a side, from files: `RENDERING/*.jpg` in `folder`,
     by their folders' names. FileNotFoundError if there are none, ValueError for a damaged image."""
     found = class_folders(folder, "RENDERING/*.jpg, a folder of the target's pictures for each rendering")
     check_headers([path for paths in found.values() for path in paths])
