@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from clipforget.core.photos import Photos
 from clipforget.core.activations import encode_above, features_above, frozen_activations, frozen_depth
 from clipforget.core.activations import layers, tower_parts
+from clipforget.method import forgetting, reminding
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
 from clipforget.core.clip import class_embeddings, encode_images, image_features, tokenizer_of, truncated_text_features
-from clipforget.report.edit import apply_patch
+from clipforget.report.edit import Edit, apply_patch
 from clipforget.exchange.loading import load_clip
 from clipforget.exchange.open_clip import build_model, read_preparation, save_local_dir
 from clipforget.method.three_stages import three_stages
@@ -45,7 +46,6 @@ CPU = torch.device("cpu")
 SMALLEST = Settings(
     layers=2,
     rank=2,
-    batch=2,
     margin=2.0,  # so that there is something to forget, whatever random weights say
     forget_steps=1,
     align_steps=1,
@@ -82,6 +82,12 @@ def clip(request):
     foreign = found.config["text_cfg"].get("hf_tokenizer_name")
     assert found.tokenizer == (request.param if foreign else None)  # the place, not the name in tables
     return replace(found, tokenizer=AnyWords(found) if foreign else None, **ways)
+
+
+@pytest.fixture(autouse=True)
+def few_images_at_once(monkeypatch):
+    for stage in (forgetting, reminding):
+        monkeypatch.setattr(stage, "BATCH", 2)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +144,7 @@ def clip_input(clip, photos):
 
 def test_three_stages_patch_and_directory(clip, task, tmp_path):
     before = {k: v.clone() for k, v in clip.model.state_dict().items()}
-    edit = three_stages(clip, task, SMALLEST)
+    edit = Edit(**vars(three_stages(clip, task, SMALLEST)), original=clip, task=task)
     after = edit.clip.model.state_dict()
     moved = [k for k, v in before.items() if not torch.equal(v, after[k])]
     chosen, ranking = edit.stages[0].info["layers"], edit.stages[0].importance

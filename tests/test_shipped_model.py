@@ -256,10 +256,10 @@ def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
 )
 def test_a_round_is_added_while_the_target_comes_back_and_the_best_one_stays(clip, monkeypatch, comes_back, rounds):
     """What is asked after each round is given here; the adapters are those that were there when least came back."""
-    task, small = emoji_task(clip, "green heart"), Settings(remind_steps=2, align_steps=0, cutmix=0, answers=0, batch=8)
+    task, small = emoji_task(clip, "green heart"), Settings(remind_steps=2, align_steps=0, cutmix=0, answers=0)
     answers, seen = iter(comes_back), []
 
-    def undone(clip, task, visual, steps):
+    def undone(clip, task, visual, steps, text):
         seen.append([w.detach().clone() for w in trainable(visual)])
         return next(answers)
 
@@ -278,7 +278,7 @@ def test_a_round_is_added_while_the_target_comes_back_and_the_best_one_stays(cli
 @pytest.mark.parametrize("how", ["turned off", "shared caption"])
 def test_undoing_is_not_asked_where_it_says_nothing(clip, monkeypatch, how):
     task = emoji_task(clip, "turtle", labels="fine" if how == "turned off" else "coarse")
-    small = Settings(remind_steps=1, align_steps=0, cutmix=0, answers=0, batch=8, undo_steps=20 * (how != "turned off"))
+    small = Settings(remind_steps=1, align_steps=0, cutmix=0, answers=0, undo_steps=20 * (how != "turned off"))
     monkeypatch.setattr(reminding, "_calibration_risk", lambda *_: 0.0)
     monkeypatch.setattr(reminding, "_undone", lambda *_: pytest.fail("asked"))
     info = reminding.remind(clip, task, forget(clip, task, small), small).info

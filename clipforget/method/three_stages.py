@@ -72,8 +72,8 @@ def three_stages(
     cache: ActivationCache | None = None,  # shared with other edits of this model on this very task; its own if None
 ) -> Edited:
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
-    cache, text = cache or ActivationCache(folder=folder), task_text(clip, task)
     key = "" if folder is None else _stage_key(clip, task, settings, reference, *(pools.images if pools else ()))
+    cache, text = cache or ActivationCache(folder=folder), task_text(clip, task)
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
     first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache, text=text))
