@@ -8,10 +8,12 @@ __all__ = ['list_methods']
 # %% ../../nbs/rivals/methods.ipynb #eec9f5c0
 from fnmatch import filter as matching
 
+from ..core.files import spelled
 from . import stages, ascent, interpolation, text_edits, noise, saliency, regularised, answers  # noqa: F401
 from .registry import METHODS as METHODS
 
 # %% ../../nbs/rivals/methods.ipynb #6e252be9
+@spelled
 def list_methods(pattern: str = "*") -> list[str]:
     """The names of the methods that `forget` knows.
 
