@@ -151,3 +151,17 @@ def test_the_main_jobs_parameters_are_what_is_declared():
     annotations, defaults = notebook_parameters(ROOT / "nbs" / "run.ipynb")
     assert defaults == parameter_defaults() and list(annotations) == list(defaults) and "" not in annotations.values()
     assert not set(Request.names()) & set(Settings.names()) and read_request(defaults)[1] == Settings()
+
+
+@pytest.mark.parametrize(
+    "page, words, most",
+    [
+        ("judging/frontier", r"they keep up to (-?\d+) points less than the border", 0),
+        ("judging/attacks", r"pictures asked here ([\d.]+) % are recognised", 1),
+    ],
+)
+def test_what_a_page_has_printed_bears_its_sentence_out(page, words, most):
+    outputs = [out for cell in read(ROOT / "nbs" / f"{page}.ipynb") for out in cell.get("outputs", ())]
+    printed = "".join("".join(out.get("text", "")) for out in outputs)
+    (found,) = re.findall(words, printed)
+    assert float(found) <= most
