@@ -118,7 +118,9 @@ def test_a_cache_without_room_on_the_card(models, task, tmp_path):
     assert kept.device.type == "cpu" and list(tmp_path.rglob("*.bin"))
     plain = encode_above(clip.model.visual, frozen_activations(clip, images, 3), 3)
     assert torch.equal(encode_above(clip.model.visual, kept, 3).cpu(), plain.cpu())
-    edit = cf.forget(clip, task, {**FEW, "align_steps": 0, "forget_steps": 1, "remind_steps": 1}, cache_gb=0.0)
+    edit = cf.forget(
+        clip, task, {**FEW, "align_steps": 0, "forget_steps": 1, "remind_steps": 1}, cache=ActivationCache(0.0)
+    )
     assert edit.clip.device == clip.device
 
 

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 
@@ -25,20 +24,22 @@ def test_documented(name):
     for section in ["Parameters"] * bool(parameters) + ["Returns"]:
         assert re.search(SECTION.format(section, len(section)), text), f"{name} has no section {section}"
     told = re.findall(r"(?m)^\*{0,2}(\w+(?:, \w+)*) : ", text)
-    assert [p.name for p in parameters] == [one for line in told for one in line.split(", ")]
+    assert {p.name for p in parameters} == {one for line in told for one in line.split(", ")}
 
 
 @pytest.mark.parametrize("name", CALLABLE)
 def test_typed(name):
     signature, source = inspect.signature(CALLABLE[name]), inspect.getsource(inspect.unwrap(CALLABLE[name]))
-    assert "return" in get_type_hints(inspect.unwrap(CALLABLE[name]))
+    assert signature.return_annotation is not signature.empty
     assert all(p.annotation is not p.empty for p in signature.parameters.values() if p.name not in ("self", "cls"))
     assert not re.search(r"\bAny\b", source[: source.index('"""')])
     assert not [p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
     assert len(signature.parameters) <= 8
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "apply_patch"])
+@pytest.mark.parametrize(
+    "name", [n for n in FUNCTIONS if n != "apply_patch" and inspect.signature(CALLABLE[n]).parameters]
+)
 def test_misspelt_keyword(name):
     keyword = list(inspect.signature(getattr(cf, name)).parameters)[-1]
     with pytest.raises(TypeError, match=f"Did you mean .*{keyword!r}"):

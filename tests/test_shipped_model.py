@@ -244,7 +244,7 @@ def test_edits_of_a_task_share_activations_and_are_what_they_would_be_alone():
     computed = len(cache.kept)
     shared = three_stages(clip, task, short.replace(margin=0.1), cache=cache)
     alone = three_stages(clip, task, short.replace(margin=0.1))
-    seen = {id(images) for images, _ in cache.kept.values()}
+    seen = {id(images) for _, images, _ in cache.kept.values()}
     assert {id(task.forget.images), id(task.retain.images)} <= seen and computed > 0
     assert weights_hash(shared.clip.model) == weights_hash(alone.clip.model) != weights_hash(clip.model)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.files import choose, data_folder
+from ..core.files import choose, data_folder, spelled
 from ..core.settings import Declared, setting
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def register_dataset(entry: DataSet) -> DataSet:
     return DATASETS.add(entry)
 
 
+@spelled
 def list_datasets(pattern: str = "*") -> list[str]:
     """The names of the data sets that there are, those of other packages included.
 

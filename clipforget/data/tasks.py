@@ -211,7 +211,7 @@ def cifar100_task(
         The original model.
     root : path
         The folder that has CIFAR-100, and the zero-shot sets beside it.
-    target, labels, seed, siblings, limit
+    target, labels, seed, siblings, limit : str, str, int, str or sequence of str, int
         As in `imagenet_task`, with the superclass in the place of WordNet.
     download : bool
         Whether torchvision fetches CIFAR-100 where it is not there.
@@ -248,7 +248,7 @@ def grocery_task(
         The original model.
     root : path
         The folder that has the groceries, and the zero-shot sets beside them.
-    target, labels, seed, siblings, limit
+    target, labels, seed, siblings, limit : str, str, int, str or sequence of str, int
         As in `imagenet_task`, with the kinds of the data set in the place of WordNet.
 
     Returns
