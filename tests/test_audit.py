@@ -69,6 +69,7 @@ def test_another_task_is_not_answered_by_committed_answers(given):
     assert opened(**given)["committed"]("clipforget") is None
 
 
+@pytest.mark.long
 def test_an_edit_is_read_from_a_patch_for_this_target_alone(tmp_path):
     names = opened(target="turtle")
     load_edit, clip, task = names["load_edit"], names["clip"], names["task"]
@@ -97,6 +98,7 @@ def test_a_folder_of_ones_own_needs_no_target(tmp_path):
     assert not names["never_saw"] and not names["saw_all"]  # pictograms' models say nothing about photographs
 
 
+@pytest.mark.long
 def test_a_style_is_chosen(tmp_path):
     for n, style in enumerate(("cartoon", "sketch")):
         for k, thing in enumerate(("dog", "giraffe")):

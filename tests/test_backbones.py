@@ -142,6 +142,7 @@ def clip_input(clip, photos):
     return torch.cat([normalise(clip, part) for part in photos.split(8)]).contiguous()
 
 
+@pytest.mark.long
 def test_three_stages_patch_and_directory(clip, task, tmp_path):
     before = {k: v.clone() for k, v in clip.model.state_dict().items()}
     edit = Edit(**vars(three_stages(clip, task, SMALLEST)), original=clip, task=task)

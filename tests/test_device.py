@@ -75,6 +75,7 @@ def test_fisher_information_ranks_alike(models, task):
     assert spearmanr(here, there.loc[here.index]).statistic > RANKS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(3), ids=["forgetting", "reminding", "restoring"])
 def test_each_stage(models, edits, task, number):
     here, there = (edit.stages[number] for edit in edits)

@@ -40,6 +40,7 @@ def model(tree, tmp_path_factory):
     shutil.rmtree(pretrained_folder(NAME))
 
 
+@pytest.mark.long
 def test_pretraining_learns_and_is_found_by_name(model):
     report = pd.read_csv(model / "zero_shot.csv")
     assert report.loc[report["set"] == "toys", "accuracy"].item() > 60  # a third would be chance

@@ -252,6 +252,7 @@ def test_interruption_keeps_what_is_finished(project, tmp_path, how):
     assert files(sleeps) == {"tries"}
 
 
+@pytest.mark.long
 def test_the_page_itself(project, tmp_path):
     given = {
         "notebook": "tiny",

@@ -178,7 +178,7 @@ def test_tests_leave_results_alone(tmp_path, tmp_path_factory):
     before, elsewhere = state(), tmp_path_factory.mktemp("elsewhere")
     assert results_folder() == Path(os.environ["CLIPFORGET_RESULTS"]) and not results_folder().is_relative_to(ROOT)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "CLIPFORGET_RESULTS": str(elsewhere)}
-    words = [PAPERMILL, "run", "-p", "method", "do nothing", "-p", "limit", "20"]
+    words = [PAPERMILL, "nbs/run.ipynb", "-p", "method", "do nothing", "-p", "limit", "20"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert state() == before and list(elsewhere.glob("emoji/turtle-*/report.html"))

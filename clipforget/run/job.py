@@ -166,14 +166,10 @@ def plot_proposal(file: Path, pool: Path) -> Figure:
     return show_images(torch.cat(sheet), names, columns, "; ".join(roles))
 
 # %% ../../nbs/run/job.ipynb #64fb44b8
-def _note_threads(file: Path, request: Request) -> int:
-    "The number of threads for a `request`, noted in the `file` settings.json of its folder where an interrupted run has not done so."
+def _recorded_threads(file: Path) -> int | None:
+    "The number of threads that an interrupted run has noted in `file`, the settings.json of its folder; None if it has not."
     told = read_json(file) if file.is_file() else {}
-    recorded = told.get("made with", {}).get("threads") if isinstance(told, dict) else None
-    threads = choose_threads(request.threads, recorded)
-    if threads != recorded:
-        write_json(file, {"asked": asdict(request), "made with": {"threads": threads}})
-    return threads
+    return told.get("made with", {}).get("threads") if isinstance(told, dict) else None
 
 
 def _command(given: Mapping[str, object]) -> str:
@@ -195,7 +191,8 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
     if request.reference and not files:
         raise ValueError(f"reference={request.reference!r} has no pictures. Give a folder with pictures of the world.")
     folder, clip, started = run_folder(given), load_clip(request.model), time.perf_counter()
-    threads = _note_threads(folder / "settings.json", request)
+    recorded = _recorded_threads(folder / "settings.json")
+    threads = choose_threads(request.threads, recorded)
     asked = request
     if request.pool:
         pool, place = Path(request.pool), folder / "proposal.csv"
@@ -206,6 +203,8 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         plot_proposal(Path(file), pool)
     with run_threads(threads):
         task, lines = make_task(clip, asked)
+    if threads != recorded:
+        write_json(folder / "settings.json", {"asked": asdict(request), "made with": {"threads": threads}})
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
     world = Photos.of(files, clip.frame) if files else None
