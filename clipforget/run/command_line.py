@@ -65,8 +65,8 @@ def _complete_command_line() -> None:
     if output:
         logging.getLogger("papermill").addFilter(lambda record: not record.msg.startswith("Passed unknown parameter"))
         print(f"clipforget: the executed notebook goes to {short_path(output)}", file=sys.stderr)
-        say = lambda path: print(f"clipforget: open {short_path(path)}", file=sys.stderr)
-        atexit.register(lambda: [say(p) for p in (output.with_name("report.html"), output) if p.exists()])
+        left = lambda: [short_path(p) for p in (output.with_name("report.html"), output) if p.exists()]
+        atexit.register(lambda: [print(f"clipforget: open {path}", file=sys.stderr) for path in left()[:1]])
 
 
 def __getattr__(name: str) -> type:
