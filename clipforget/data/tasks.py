@@ -59,7 +59,7 @@ def _task_of(clip: Clip, dataset: str, root: Path | str, siblings: str | Sequenc
         warnings.warn(line, stacklevel=4)
     return task
 
-
+# %% ../../nbs/data/tasks.ipynb #fn-fold11
 @spelled
 def folder_task(
     clip: Clip,
@@ -107,7 +107,7 @@ def folder_task(
         return _task_of(clip, "folder", "", siblings, target=target, seed=seed, limit=limit, **sorting)
     return _task_of(clip, "folder", root, siblings, target=target, labels=labels, seed=seed, limit=limit)
 
-
+# %% ../../nbs/data/tasks.ipynb #fn-imag13
 @spelled
 def imagenet_task(
     clip: Clip,
@@ -149,7 +149,7 @@ def imagenet_task(
     """
     return _task_of(clip, "imagenet", root, siblings, target=target, labels=labels, seed=seed, limit=limit)
 
-
+# %% ../../nbs/data/tasks.ipynb #fn-cifa12
 @spelled
 def cifar10_task(
     clip: Clip,
@@ -191,7 +191,7 @@ def cifar10_task(
     asked = {"target": target, "seed": seed, "limit": limit, "subgroup": subgroup, "clusters": clusters}
     return _task_of(clip, "cifar10", root, (), download=download, **asked)
 
-
+# %% ../../nbs/data/tasks.ipynb #fn-cifa13
 @spelled
 def cifar100_task(
     clip: Clip,
@@ -229,7 +229,7 @@ def cifar100_task(
     asked = {"target": target, "labels": labels, "download": download}
     return _task_of(clip, "cifar100", root, siblings, seed=seed, limit=limit, **asked)
 
-
+# %% ../../nbs/data/tasks.ipynb #fn-groc12
 @spelled
 def grocery_task(
     clip: Clip,
@@ -263,7 +263,7 @@ def grocery_task(
     """
     return _task_of(clip, "grocery", root, siblings, target=target, labels=labels, seed=seed, limit=limit)
 
-
+# %% ../../nbs/data/tasks.ipynb #fn-styl10
 @spelled
 def style_task(
     clip: Clip, root: Path | str, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 0
