@@ -1,4 +1,4 @@
-"""The main job: its parameters cell, written from what is declared, and the command that runs it."""
+"""What several tests run: the main job and its parameters cell, the cells of a page, notebooks of a second."""
 
 import dataclasses
 import json
@@ -7,8 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from clipforget.run.request import Request
+import nbformat
+from execnb.nbio import mk_cell, read_nb
+from execnb.shell import CaptureShell
+
+from clipforget.core.files import find_page
 from clipforget.core.settings import Settings
+from clipforget.run.request import Request
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def parameters_cell():
@@ -38,8 +45,8 @@ def papermill(page, output, paths=(), **given):
     words = [str(Path(sys.executable).parent / "papermill"), f"nbs/{page}.ipynb", str(output)]
     words += [word for name, value in given.items() for word in ("-p", name, str(value))]
     there = os.pathsep.join([*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env, root = os.environ | {"PYTHONPATH": there}, Path(__file__).resolve().parents[1]
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=600, env=env)
+    env = os.environ | {"PYTHONPATH": there}
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600, env=env)
 
 
 def main_job(results, dataset, paths=(), **given):
@@ -49,3 +56,34 @@ def main_job(results, dataset, paths=(), **given):
     assert done.returncode == 0, done.stderr[-3000:]
     (folder,) = (results / dataset).iterdir()
     return folder
+
+
+def run_page(page, given, until=None, after=None):
+    """Run the cells of a page here with the parameters `given`, all or up to the first with `until`; `after` is code behind the cell with some line. Returns the cells with their outputs, and the names that they leave."""
+    notebook, shell = read_nb(find_page(page, ROOT)), CaptureShell()
+    if until:
+        last = next(k for k, c in enumerate(notebook.cells) if c.cell_type == "code" and until in c.source)
+        del notebook.cells[last + 1 :]
+    added = {"parameters": "\n".join(f"{name} = {value!r}" for name, value in given.items()), **(after or {})}
+    for words, code in added.items():
+        has = [words in c.metadata.get("tags", []) or words in c.source.splitlines() for c in notebook.cells]
+        notebook.cells.insert(has.index(True) + 1, mk_cell(code))
+    shell.run_all(notebook, exc_stop=True)
+    return notebook.cells, shell.user_ns
+
+
+def write_notebook(path, *sources):
+    """A notebook whose first cell is tagged `parameters`, as nbdev_clean would leave it."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "language": "python", "display_name": "python3"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def write_project(root, **notebooks):
+    """The layout of this repository in `root`, with notebooks of these sources in nbs/."""
+    (root / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\nnbs_path = nbs\nlib_path = clipforget\n")
+    for name, sources in notebooks.items():
+        write_notebook(root / "nbs" / f"{name}.ipynb", *sources)
+    return root

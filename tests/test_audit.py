@@ -2,16 +2,13 @@
 
 import ast
 import dataclasses
-from functools import cache
 
 import pandas as pd
 import pytest
 import torch
-from execnb.nbio import mk_cell, read_nb
-from execnb.shell import CaptureShell
+from execnb.nbio import read_nb
 from PIL import Image
 
-from clipforget.judging.outside import Answer
 from clipforget.judging.questions import QUESTIONS, audit
 from clipforget.core.activations import layers
 from clipforget.method.adapters import add_adapters, save_patch, scaled
@@ -24,7 +21,8 @@ from clipforget.run.request import Request
 from clipforget.run.parameters import notebook_parameters
 from clipforget.rivals.methods import METHODS
 from clipforget.data.emoji import emoji_task
-from clipforget.judging.verdict import HALF_WAY, compare, judge, measure_power
+from clipforget.judging.verdict import HALF_WAY, measure_power
+from parameters import run_page
 
 PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"
 MEASURED = project_root() / "nbs" / "experiments" / "measured"
@@ -32,14 +30,7 @@ MEASURED = project_root() / "nbs" / "experiments" / "measured"
 
 def opened(until="= make_task(", **given):
     """The names of the page after the cell that has `until` (that makes the task), with these parameters."""
-    notebook = read_nb(PAGE)
-    defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-    making = next(k for k, cell in enumerate(notebook.cells) if cell.cell_type == "code" and until in cell.source)
-    injected = mk_cell("\n".join(f"{name} = {value!r}" for name, value in given.items()))
-    notebook.cells = [*notebook.cells[: defaults + 1], injected, *notebook.cells[defaults + 1 : making + 1]]
-    shell = CaptureShell()
-    shell.run_all(notebook, exc_stop=True)
-    return shell.user_ns
+    return run_page("audit", given, until)[1]
 
 
 def pictures(folder, colour):
@@ -56,9 +47,13 @@ def test_the_page_has_what_describes_a_task():
     assert known <= {node.id for node in ast.walk(ast.parse(asking)) if isinstance(node, ast.Name)}
 
 
-def test_nothing_given_is_the_committed_audit():
-    names = opened()
-    assert names["task"].target == "hotel" and names["committed"]("clipforget") is not None
+@pytest.fixture(scope="module")
+def whole():
+    return opened()
+
+
+def test_nothing_given_is_the_committed_audit(whole):
+    assert whole["task"].target == "hotel" and whole["committed"]("clipforget") is not None
 
 
 OTHER = [{"styles": "openmoji"}, {"siblings": "houses; bank"}, {"seed": 1}]
@@ -129,52 +124,30 @@ def test_a_pool_needs_its_sorting(tmp_path):
         opened(dataset="folder", pool=str(tmp_path / "pool"), original="emoji-rn", target="pug", siblings="boxer")
 
 
-@cache
-def committed_tables(who):
-    """The lights of a model for every target of the committed answers, oracles and twin beside it: (target, table)."""
-    first = pd.read_csv(MEASURED / "audit.csv").query("seed == 0")
-    found = []
-    for target, group in first.dropna(subset=["original", who]).groupby("target"):
-        names = [f.name for f in dataclasses.fields(Answer)]
-        frame = lambda column, group=group, names=names: group.rename(columns={column: "value"})[names]
-        never = [frame(c) for c in ("oracle-1", "oracle-2") if c != who]
-        found.append((target, compare(frame("original"), frame(who), never, [frame("twin-1")])))
-    return found
-
-
-@cache
-def telling():
-    return measure_power([table for _, table in committed_tables("original")]).query("tells").index
-
-
-def test_the_questions_that_tell_are_chosen_without_an_edit():
+def test_the_questions_that_tell_are_chosen_without_an_edit(whole):
     """The same whatever edit is compared: original, oracles and twin decide."""
     for who in ("clipforget", "null space"):
-        again = measure_power([table for _, table in committed_tables(who)]).query("tells").index
-        assert telling().equals(again) and ("relearning", "1 picture, 10 steps") in again
+        again = measure_power(list(whole["audits"][who].values())).query("tells").index
+        assert whole["telling"].equals(again) and ("relearning", "1 picture, 10 steps") in again
 
 
 @pytest.mark.parametrize("who", ["null space", "near soup"])
-def test_what_hides_comes_out_as_hiding(who):
-    found = {target: judge(table, telling()) for target, table in committed_tables(who)}
-    passed = {target: j for target, j in found.items() if j["verdict"] != "not forgotten"}
-    assert passed
-    for target, j in passed.items():
-        past = who == "near soup" and j["went"] >= HALF_WAY  # such a soup is no longer near the original
-        assert j["verdict"] == "hidden" or past, (target, j)
+def test_what_hides_comes_out_as_hiding(whole, who):
+    passed = whole["verdicts"][who].query("verdict != 'not forgotten'")
+    past = (passed["went"] >= HALF_WAY) & (who == "near soup")  # such a soup is no longer near the original
+    assert len(passed) and (passed["verdict"].eq("hidden") | past).all()
 
 
 @pytest.mark.parametrize("who", ["oracle-1", "oracle-2"])
-def test_no_oracle_hides(who):
-    for target, table in committed_tables(who):
-        assert judge(table, telling())["verdict"] != "hidden", target
+def test_no_oracle_hides(whole, who):
+    assert "hidden" not in set(whole["verdicts"][who]["verdict"])
 
 
-def test_what_the_page_says_of_our_edits_is_in_the_answers():
+def test_what_the_page_says_of_our_edits_is_in_the_answers(whole):
     """The counts of verdicts that the committed page prints are those of the committed answers."""
     outputs = [o for c in read_nb(PAGE).cells if c.cell_type == "code" for o in c.outputs]
     printed = "".join("".join(o.text) for o in outputs if o.output_type == "stream")
-    verdicts = [judge(table, telling())["verdict"] for _, table in committed_tables("clipforget")]
+    verdicts = whole["verdicts"]["clipforget"]["verdict"].tolist()
     assert f"Our edits hidden on none: {verdicts.count('hidden')} of {len(verdicts)}" in printed
     assert f"Gone on at least half: {verdicts.count('gone')} of {len(verdicts)}" in printed
 

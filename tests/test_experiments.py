@@ -6,11 +6,10 @@ A run of two steps a stage, up to the cell that makes the rows; or the smallest 
 import pandas as pd
 import pytest
 import torch
-from execnb.nbio import mk_cell, read_nb
-from execnb.shell import CaptureShell
 
+from clipforget.core.files import project_root
 from clipforget.data import emoji
-from clipforget.core.files import find_page, project_root
+from parameters import run_page
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}
@@ -27,16 +26,8 @@ def few_pictures(monkeypatch):
 
 
 def executed(page, given, until=None):
-    """The cells of a page run with the parameters `given`, up to the first one that contains `until`, or all."""
-    notebook = read_nb(find_page(page))
-    last = next((k for k, c in enumerate(notebook.cells) if until and c.cell_type == "code" and until in c.source), -1)
-    assert until is None or last > 0, f"{page} has no cell that makes the runs"
-    defaults = next(k for k, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-    injected = mk_cell("\n".join(f"{name} = {value!r}" for name, value in given.items()))
-    end = None if until is None else last + 1
-    notebook.cells = [*notebook.cells[: defaults + 1], injected, *notebook.cells[defaults + 1 : end]]
-    CaptureShell().run_all(notebook, exc_stop=True)
-    return notebook.cells
+    """The cells of a page that was run with the parameters `given`, up to the first one that contains `until`, or all."""
+    return run_page(page, given, until)[0]
 
 
 @pytest.fixture()

@@ -18,7 +18,7 @@ from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
 from clipforget.core.settings import Settings
 from clipforget.data.suite import PROMPTS, ZERO_SHOT_SETS
-from clipforget.data.wordnet import find_class, imagenet_classes, wordnet_siblings
+from clipforget.data.wordnet import find_class, wordnet_siblings
 
 from parameters import main_job
 
@@ -51,7 +51,7 @@ def data_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clip():
-    return load_clip("ViT-B-32/random", CPU)
+    return load_clip("ViT-S-32-alt/random", CPU)
 
 
 def imagenet(clip, root, **asked):
@@ -68,22 +68,6 @@ def test_the_task(data_root, clip):
     assert len(task.forget) // 8 + len(task.calibration_forget) + len(task.evaluation["target"]) == 12
 
 
-def test_coarse_labels_share_the_ancestors_name(data_root, clip):
-    task = imagenet(clip, data_root / "imagenet", labels="coarse")
-    assert task.forget.classes[task.caption] == "New World monkey"
-    assert set(task.retain.labels.tolist()) == {task.caption}
-    assert len(task.forget.classes) == 1000 - len(task.siblings)
-
-
-def test_train_folder_is_trained_on_and_val_is_judged(data_root, clip, tmp_path):
-    (tmp_path / "imagenet").mkdir()
-    (tmp_path / "imagenet" / "val").symlink_to(data_root / "imagenet" / "val")
-    for seed, c in enumerate([find_class("marmoset"), *wordnet_siblings("marmoset")[1]]):
-        write_class(tmp_path / "imagenet" / "train", c.wnid, 10, 100 + seed)
-    task = imagenet(clip, tmp_path / "imagenet")
-    assert len(task.evaluation["target"]) == 12 and len(task.forget) // 8 + len(task.calibration_forget) == 10
-
-
 @pytest.mark.long
 def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
@@ -91,7 +75,7 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     asked = TaskRequest("imagenet", siblings="titi; common squirrel monkey", data_root=str(data_root), limit=4)
     task, lines = make_task(clip, asked)
     assert any(line.startswith("food101: not found") and "To get it" in line for line in lines)
-    assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 512)
+    assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 256)
     with pytest.warns(UserWarning, match="no reference images were named. Name some with reference="):
         said, aims = _alignment_aims(clip, None)
     assert (said, aims) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
@@ -130,10 +114,6 @@ def test_main_job(data_root, tmp_path):
 def test_missing_data_say_what_is_wanted(dataset, wanted, tmp_path):
     with pytest.raises((FileNotFoundError, ValueError), match=wanted):
         TaskRequest(dataset, data_root=str(tmp_path)).check()
-
-
-def test_all_ids_are_there():
-    assert len({c.wnid for c in imagenet_classes()}) == 1000
 
 
 def test_names_are_checked_without_a_model(data_root):
