@@ -22,7 +22,8 @@ from clipforget.core.activations import encode_above, features_above, frozen_act
 from clipforget.core.activations import layers, tower_parts
 from clipforget.method import forgetting, reminding
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.core.clip import class_embeddings, encode_images, image_features, tokenizer_of, truncated_text_features
+from clipforget.core.clip import class_embeddings, encode_images, image_features, normalise
+from clipforget.core.clip import tokenizer_of, truncated_text_features
 from clipforget.report.edit import Edit, apply_patch
 from clipforget.exchange.loading import load_clip
 from clipforget.exchange.open_clip import build_model, read_preparation, save_local_dir
@@ -30,31 +31,13 @@ from clipforget.method.three_stages import three_stages
 from clipforget.core.task import ImageSet, Task
 from clipforget.core.settings import Settings
 
-FAMILIES = (
-    "RN50",
-    "RN50x4",
-    "ViT-B-32",
-    "ViT-B-16-SigLIP",
-    "ViT-B-16-SigLIP2",
-    "EVA02-B-16",
-    "convnext_base",
-    "MobileCLIP2-S0",
-    "coca_ViT-B-32",
-)
+FAMILIES = ("RN50", "RN50x4", "ViT-B-32", "ViT-B-16-SigLIP", "ViT-B-16-SigLIP2", "EVA02-B-16", "convnext_base")
+FAMILIES += ("MobileCLIP2-S0", "coca_ViT-B-32")
 OWN = ("RN50", "RN50x4", "ViT-B-32")  # whose text tower is cut behind the last word
 CPU = torch.device("cpu")
-SMALLEST = Settings(
-    layers=2,
-    rank=2,
-    margin=2.0,  # so that there is something to forget, whatever random weights say
-    forget_steps=1,
-    align_steps=1,
-    cutmix=0,
-    remind_margin=2.0,
-    remind_steps=1,
-    rounds=1,
-    answers=0,
-)
+ONE = {"forget_steps": 1, "align_steps": 1, "cutmix": 0, "remind_steps": 1, "rounds": 1, "answers": 0}
+# margins so that there is something to forget, whatever random weights say
+SMALLEST = Settings(layers=2, rank=2, margin=2.0, remind_margin=2.0, **ONE)
 
 
 class AnyWords:
@@ -124,7 +107,7 @@ def test_photographs_are_prepared_and_told_as_by_open_clip(clip):
     prepare = image_transform_v2(PreprocessCfg(**words), is_train=False)
     plain = torch.stack([prepare(photo) for photo in photos])
     mine = Photos.of(photos, clip.frame, "in memory")
-    assert torch.equal(clip_input(clip, mine), plain)
+    assert torch.equal(torch.cat([normalise(clip, part) for part in mine.split(8)]), plain)
     with torch.no_grad():
         theirs = F.normalize(clip.model.encode_image(plain), dim=-1)
         text = F.normalize(clip.model.encode_text(tokenizer_of(clip)(["a lemon", "a lime"])), dim=-1)
@@ -134,12 +117,6 @@ def test_photographs_are_prepared_and_told_as_by_open_clip(clip):
     assert torch.allclose(ours, theirs, atol=2e-5)
     said = ours @ class_embeddings(clip, ["lemon", "lime"], ("a {}",)).T
     assert torch.equal(said.argmax(1), logits.argmax(1))  # a sigmoid's scale and bias move no answer
-
-
-def clip_input(clip, photos):
-    from clipforget.core.clip import normalise
-
-    return torch.cat([normalise(clip, part) for part in photos.split(8)]).contiguous()
 
 
 @pytest.mark.long
@@ -179,34 +156,26 @@ def test_cut_merge_and_patch_give_the_same_features(clip, pictures, tmp_path):
     depth = frozen_depth(tower)
     assert 0 < depth < len(tower_parts(tower))
     assert (whole - encode_images(clip, pictures)).abs().max() > 1e-4
-    assert torch.allclose(
-        encode_above(tower, frozen_activations(clip, pictures, depth, exact=True), depth), whole, atol=2e-5
-    )
+    exact = frozen_activations(clip, pictures, depth, exact=True)
+    assert torch.allclose(encode_above(tower, exact, depth), whole, atol=2e-5)
     assert torch.allclose(encode_images(clip, pictures, merge(clip.model.visual, tower)), whole, atol=2e-5)
     low = encode_above(tower, frozen_activations(clip, pictures, depth), depth)
     assert ((low * whole).sum(1) > 0.995).all()
     save_patch(tower, clip, tmp_path / "patch.safetensors")
-    assert torch.allclose(
-        encode_images(clip, pictures, load_patch(clip, tmp_path / "patch.safetensors")), whole, atol=1e-6
-    )
+    patched = load_patch(clip, tmp_path / "patch.safetensors")
+    assert torch.allclose(encode_images(clip, pictures, patched), whole, atol=1e-6)
 
 
 def test_truncated_texts_are_equal(clip):
     if clip.name.partition("/")[0] not in OWN:
         pytest.skip("this text tower is run as it is")
-    tokens = tokenizer_of(clip)(
-        [
-            "a photo of a marmoset.",
-            "a",
-            "the tiniest picture of one sulphur-crested cockatoo that was ever taken by night",
-        ]
-    )
+    longest = "the tiniest picture of one sulphur-crested cockatoo that was ever taken by night"
+    tokens = tokenizer_of(clip)(["a photo of a marmoset.", "a", longest])
     with torch.no_grad():
         plain = clip.model.encode_text(tokens)
     assert int(tokens.argmax(1).max()) < tokens.shape[1] - 30
-    assert torch.allclose(
-        F.normalize(truncated_text_features(clip.model, tokens), dim=-1), F.normalize(plain, dim=-1), atol=1e-5
-    )
+    cut = truncated_text_features(clip.model, tokens)
+    assert torch.allclose(F.normalize(cut, dim=-1), F.normalize(plain, dim=-1), atol=1e-5)
 
 
 def test_a_huge_tower_by_its_shapes():
@@ -257,7 +226,7 @@ def test_the_activation_that_a_tag_needs_is_set(monkeypatch):
 
 
 def test_no_network_is_said_in_one_sentence():
-    code = "from clipforget.exchange.loading import load_clip\ntry:\n    load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as error:\n    print('refused:', error)"
+    code = "import clipforget as cf\ntry:\n    cf.load_clip('ViT-B-32/laion2b_s34b_b79k')\nexcept ConnectionError as e:\n    print('refused:', e)"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": os.devnull}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert "refused: The weights of ViT-B-32" in done.stdout, done.stderr
@@ -269,24 +238,18 @@ def local_dir(tmp_path):
     return save_local_dir(load_clip(device=CPU), tmp_path / "model")
 
 
-def test_a_pickle_is_not_opened(local_dir):
+def test_pickles_and_weights_of_another_architecture_are_not_opened(local_dir):
     weights = local_dir / "open_clip_model.safetensors"
     state = {k: v.clone() for k, v in load_file(weights).items()}  # the file itself is mapped into memory
+    save_file(state | {"visual.layer1.0.conv1.weight": torch.zeros(3, 3)}, weights)
+    with pytest.raises(ValueError, match="another architecture"):
+        load_clip(f"local-dir:{local_dir}", CPU)
     weights.write_bytes(pickle.dumps({"x": 1}))
     with pytest.raises(ValueError, match="no safetensors file"):
         load_clip(f"local-dir:{local_dir}", CPU)
-    weights.unlink()
+    weights.rename(local_dir / "adapter.safetensors")  # a pickle is not preferred to it
     torch.save(state, local_dir / "open_clip_pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match=r"open_clip_pytorch_model\.bin.*not opened"):
-        load_clip(f"local-dir:{local_dir}", CPU)
-
-
-def test_weights_of_another_architecture(local_dir):
-    weights = local_dir / "open_clip_model.safetensors"
-    state = {k: v.clone() for k, v in load_file(weights).items()}  # the file itself is mapped into memory
-    state["visual.layer1.0.conv1.weight"] = torch.zeros(3, 3)
-    save_file(state, weights)
-    with pytest.raises(ValueError, match="another architecture"):
         load_clip(f"local-dir:{local_dir}", CPU)
 
 

@@ -13,16 +13,8 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason=WHY)
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
-READ = (
-    "index.html",
-    "nbs/guide/explorer.html",
-    "nbs/guide/paper.html",
-    "nbs/run.html",
-    "nbs/method/reminding.html",
-    "nbs/experiments/audit.html",
-    "nbs/guide/glossary.html",
-    "api/method.forgetting.html",
-)
+READ = ("index", "nbs/run", "nbs/guide/explorer", "nbs/guide/paper", "nbs/guide/glossary", "nbs/method/reminding")
+READ += ("nbs/experiments/audit", "api/method.forgetting")
 
 
 @pytest.fixture(scope="module")
@@ -84,25 +76,19 @@ def test_code_scrolls_in_a_box_and_figures_stay_legible_on_a_telephone(html, bro
     assert scales and min(scales) > 0.5
 
 
-def test_one_search_field_and_no_empty_icon(html, browser):
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto((html / "nbs" / "run.html").as_uri(), wait_until="load")
-    assert page.locator(".search-button__button:visible").count() == 1
-    drawn = page.eval_on_selector_all(
-        ".fa-solid", "all => all.map((i) => [i.className, getComputedStyle(i, '::before').maskImage])"
-    )
-    page.close()
-    assert drawn and not [name for name, image in drawn if "svg" not in image]
-
-
 def test_the_buttons_open_what_they_promise(html, browser):
+    """Of which there is one to search with, and each has its icon."""
     page, said = opened(browser, html / "nbs" / "run.html", viewport={"width": 360, "height": 800})
+    style = "all => all.map((i) => [i.className, getComputedStyle(i, '::before').maskImage])"
+    drawn = page.eval_on_selector_all(".fa-solid", style)
+    assert drawn and not [name for name, image in drawn if "svg" not in image]
     for button, dialog in (("primary", "#pst-primary-sidebar-modal"), ("secondary", "#pst-secondary-sidebar-modal")):
         page.locator(f".{button}-toggle:visible").click()
         page.locator(f"{dialog}[open] a:visible").first.wait_for(timeout=5_000)
         page.keyboard.press("Escape")
         page.mouse.move(180, 700)
     page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator(".search-button__button:visible").count() == 1
     page.locator(".primary-toggle:visible").click()
     page.locator(".pst-sidebar-hidden").wait_for(state="attached", timeout=5_000)
     page.locator(".bd-header-article .search-button").click()
@@ -135,10 +121,8 @@ def test_the_slider_moves_the_numbers_by_keyboard(html, browser):
     assert said_by() != edited and page.inner_text(".explorer-card") != names
     chosen = page.locator(".explorer-said", has_text="third stage")
     stored = json.loads((ROOT / "nbs" / "experiments" / "measured" / "explorer.json").read_text(encoding="utf-8"))
-    assert (
-        chosen.inner_text()
-        == f"▲ a soup, the third stage if you ask for it, would take a = {stored['targets'][0]['a']:.2f}."
-    )
+    would = f"would take a = {stored['targets'][0]['a']:.2f}."
+    assert chosen.inner_text() == f"▲ a soup, the third stage if you ask for it, {would}"
     page.locator(".explorer input[type=radio]").last.check()  # after forgetting, where nothing is restored
     assert chosen.count() == 0
     page.keyboard.press("Tab")
@@ -159,15 +143,13 @@ def test_the_explorer_computes_in_the_page(html, browser):
     original, edited = names(0), names(1)
     target = page.locator(".explorer input[type=radio]:checked").first.locator("xpath=..").inner_text().strip()
     assert original[0] == target != edited[0]
-    assert (
-        edited[0] == bare(first.locator(".explorer-name").all_inner_texts())[0]
-    )  # the slider stands at the edited model
+    shown = lambda: bare(first.locator(".explorer-name").all_inner_texts())[0]
+    assert edited[0] == shown()  # the slider stands at the edited model
     page.locator(".explorer-slider input").focus()
     page.keyboard.press("Home")
-    page.wait_for_function(
-        f"document.querySelectorAll('.explorer-both ol')[1].innerText.includes({target!r})", timeout=30_000
-    )
-    assert names(1) == names(0) and names(0)[0] == bare(first.locator(".explorer-name").all_inner_texts())[0]
+    told = f"document.querySelectorAll('.explorer-both ol')[1].innerText.includes({target!r})"
+    page.wait_for_function(told, timeout=30_000)
+    assert names(1) == names(0) and names(0)[0] == shown()
     page.get_by_role("button", name="Clear").click()
     page.locator(".explorer-sheet").hover()
     page.mouse.down()
@@ -175,9 +157,8 @@ def test_the_explorer_computes_in_the_page(html, browser):
     page.mouse.up()
     page.wait_for_timeout(2_000)
     assert names(0) != original
-    page.locator(".explorer-tools input[type=file]").set_input_files(
-        {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"}
-    )
+    damaged = {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"}
+    page.locator(".explorer-tools input[type=file]").set_input_files(damaged)
     page.get_by_text("That is no picture that this browser can open").wait_for(timeout=10_000)
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 361
@@ -188,7 +169,7 @@ def test_the_explorer_computes_in_the_page(html, browser):
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(html, browser, name, scheme):
-    page, _ = opened(browser, html / name, color_scheme=scheme)
+    page, _ = opened(browser, html / f"{name}.html", color_scheme=scheme)
     found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     page.close()
     told = lambda v: f"{v['id']}: {v['help']} ({len(v['nodes'])}: {v['nodes'][0]['html'][:200]})"

@@ -6,11 +6,10 @@ import os
 import pytest
 import torch
 
-from clipforget.method.adapters import add_adapters, load_patch, save_patch
+from clipforget.method.adapters import load_patch
 from clipforget.exchange.loading import load_clip
-from clipforget.core.files import cache_dir, write_atomic, write_json
+from clipforget.core.files import cache_dir, write_json
 from clipforget.data.pictograms import load_pictograms
-from clipforget.judging.rows import read_rows
 
 
 def test_damaged_picture_cache(tmp_path, monkeypatch):
@@ -38,25 +37,6 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
         write_json(target, {"new": True})
     assert [p.name for p in tmp_path.iterdir()] == ["settings.json"]
     assert "old" in target.read_text()
-
-
-def test_interrupt_inside_a_write(tmp_path):
-    with pytest.raises(KeyboardInterrupt), write_atomic(tmp_path / "x.bin") as temporary:
-        temporary.write_bytes(b"half")
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_damaged_patch_and_results(tmp_path):
-    clip = load_clip(device=torch.device("cpu"))
-    path = tmp_path / "patch.safetensors"
-    save_patch(add_adapters(clip.model.visual, ["attnpool.c_proj"], 2, torch.Generator()), clip, path)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="no readable safetensors"):
-        load_patch(clip, path)
-    (tmp_path / "results.parquet").write_bytes(b"PAR1 and nothing")
-    with pytest.raises(ValueError, match="damaged"):
-        read_rows(tmp_path / "results.parquet")
 
 
 def test_a_foreign_safetensors_file_is_no_patch(tmp_path):

@@ -114,9 +114,8 @@ def test_siblings_are_of_the_same_kind(clip, data):
 
 
 def test_a_synonym_means_its_subgroup(clip, data):
-    one, other = (
-        make_task(clip, TaskRequest("cifar10", subgroup=s, data_root=str(data)))[0] for s in ("jumbojet", "jumbo jet")
-    )
+    ask = lambda name: make_task(clip, TaskRequest("cifar10", subgroup=name, data_root=str(data)))[0]
+    one, other = ask("jumbojet"), ask("jumbo jet")
     assert one.target == other.target == "airplane/jumbo jet"
     assert set(one.siblings) == {"airplane/airbus", "airplane/other"}  # "plane" is the class itself
 
@@ -125,21 +124,15 @@ def test_a_synonym_means_its_subgroup(clip, data):
     "given, said",
     [
         ({"dataset": "cifar10", "subgroup": "airbuss"}, "Did you mean 'airbus'"),
-        ({"dataset": "cifar10", "subgroup": "plane"}, "Unknown subgroup"),
         ({"dataset": "cifar10", "subgroup": "maltese"}, "no subgroup of airplane but of dog: add -p target dog"),
         ({"dataset": "cifar10", "target": "dog"}, "name a subgroup of dog: pekingese, maltese"),
-        ({"dataset": "cifar10", "clusters": 3}, "clusters=3 means nothing with subgroup='airbus'"),
         ({"dataset": "cifar100", "target": "bever"}, "Did you mean 'beaver'"),
         ({"dataset": "cifar100", "target": "apple"}, "'apple' is the only 'fruit and vegetables'"),
-        ({"dataset": "cifar100", "siblings": "apple", "labels": "coarse"}, "take labels='fine'"),
         ({"dataset": "grocery", "target": "banana"}, "has no siblings"),
-        ({"dataset": "grocery", "subgroup": "banana"}, "means nothing for a grocery data set"),
         ({"dataset": "imagenet", "target": "tench"}, "is not among the 5 classes here"),
-        ({"dataset": "grocery", "download": True}, "download=True means nothing for a grocery data set"),
         ({"dataset": "cifar10", "target": "airplan"}, r"Unknown class 'airplan'\. Did you mean 'airplane'"),
         ({"dataset": "style", "target": "dgo"}, r"Unknown class 'dgo'\. Did you mean 'dog'"),
         ({"dataset": "style", "target": "dog", "styles": "cartoo"}, r"Unknown style 'cartoo'\. Did you mean 'cartoon'"),
-        ({"dataset": "style", "target": "dog", "clusters": 3}, r"clusters=3 means nothing for a style data set"),
         ({"dataset": "emoji", "download": True}, r"download=True means nothing for an? emoji data set"),
     ],
 )
@@ -164,13 +157,8 @@ def test_a_tree_of_two_levels(clip, tmp_path):
 @pytest.mark.parametrize(
     "dataset, damage, said",
     [
-        (
-            "cifar100",
-            lambda r: (r / "cifar100/train/beaver").rename(r / "cifar100/train/bever"),
-            "Did you mean 'beaver'",
-        ),
+        ("cifar100", lambda r: (r / "cifar100/train/beaver").rename(r / "cifar100/train/bever"), "mean 'beaver'"),
         ("grocery", lambda r: (r / "grocery/val").rename(r / "grocery/valid"), "There is no folder .*val"),
-        ("imagenet", lambda r: write_pictures(r / "tiny-imagenet-200/val/images", "val_", 1, 77), "has no line for"),
         ("imagenet", lambda r: (r / "tiny-imagenet-200/val/val_annotations.txt").write_text("a b\n"), "is no list of"),
         ("cifar100", lambda r: (r / "cifar100/test").rename(r / "cifar100/tests"), "There is no CIFAR-100 in"),
     ],

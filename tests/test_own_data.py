@@ -1,7 +1,5 @@
 """Folders and tables as people really have them: what is wrong is said in a sentence, before anything slow, and nothing is silently taken for something else."""
 
-from pathlib import Path
-
 import nbformat
 import pandas as pd
 import pytest
@@ -17,7 +15,6 @@ from clipforget.core.settings import Settings
 from clipforget.core.photos import image_files, open_rgb
 from clipforget.data.corpora import load_corpus
 from clipforget.report.report import _pick_examples, plot_embedding, plot_history, plot_stages
-from clipforget.data.suite import zero_shot_suite
 from parameters import main_job
 from views import write_views
 
@@ -71,13 +68,6 @@ def test_copies_are_found(clip, own):
         of(clip, own)
 
 
-def test_a_damaged_picture_is_found_at_once(clip, own):
-    for file in (own / "keep" / "pug").iterdir():
-        file.write_bytes(b"nope" + file.name.encode())
-    with pytest.raises(ValueError, match="cannot be used"):
-        of(clip, own)
-
-
 def test_other_things_are_looked_at_before_the_stages(clip, own):
     write_views(own / "others" / "lamp", "violin")
     of(clip, own)
@@ -89,8 +79,10 @@ def test_other_things_are_looked_at_before_the_stages(clip, own):
         of(clip, own)
 
 
-@pytest.mark.parametrize("first, second", [("forget/boxer", "forget/boxer"), ("forget/boxer", "keep/pug")])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "first, second, seed",
+    [("forget/boxer", "forget/boxer", 0), ("forget/boxer", "keep/pug", 1), ("forget/boxer", "keep/pug", 2)],
+)
 def test_the_same_picture_twice_is_named_whatever_the_seed(clip, own, first, second, seed):
     Image.open(own / first / "04.png").save(own / second / "again.bmp")  # other bytes, the same picture
     with pytest.raises(ValueError, match=r"04\.png and .*again\.bmp|again\.bmp and .*04\.png"):
@@ -99,7 +91,6 @@ def test_the_same_picture_twice_is_named_whatever_the_seed(clip, own, first, sec
 
 def test_files_that_are_no_pictures_are_counted(clip, own):
     (own / "keep" / "pug" / "00.png").rename(own / "keep" / "pug" / "00.jfif")  # what is in it is what counts
-    assert make_task(clip, TaskRequest("folder", data_root=str(own)))[1][0].startswith("imagenet: not found")
     write_views(own / "others" / "lamp", "violin", 1)
     for name in ("keep/pug/a.heic", "keep/pug/b.HEIC", "others/phone/c.heic", "forget/notes", "forget/.hidden"):
         (own / name).parent.mkdir(exist_ok=True)
@@ -110,19 +101,16 @@ def test_files_that_are_no_pictures_are_counted(clip, own):
     assert "Not used: 3 .heic, 1 without a suffix, 1 .png" in line and ".jfif" in line
 
 
-@pytest.mark.parametrize("part", ["forget", "keep"])
-def test_a_folder_in_which_nothing_can_be_read_is_refused(clip, own, part):
-    (own / part / "koala").mkdir()
-    (own / part / "koala" / "a.heic").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"koala has no picture, only 1 \.heic"):
-        of(clip, own)
-
-
-def test_a_linked_folder_that_leads_out_is_refused(clip, own, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
+def test_a_folder_that_cannot_be_read_or_leads_out_is_refused(clip, own, tmp_path_factory):
+    elsewhere, koala = tmp_path_factory.mktemp("elsewhere"), own / "keep" / "koala"
     write_views(elsewhere / "koala", "koala")
-    (own / "keep" / "koala").symlink_to(elsewhere / "koala")
+    koala.symlink_to(elsewhere / "koala")
     with pytest.raises(ValueError, match="koala is a link that leads out of"):
+        of(clip, own)
+    koala.unlink()
+    koala.mkdir()
+    (koala / "a.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"koala has no picture, only 1 \.heic"):
         of(clip, own)
 
 
@@ -136,111 +124,63 @@ def test_a_limit_keeps_the_share_of_every_other_thing(clip, own):
     assert any(line.startswith("folder, others: 14 of 70 pictures") for line in lines)
 
 
+TABLES = {  # what is wrong, and what is said
+    b"folder,caption\nboxer,a\nboxer,b\n": "twice",
+    b"folder,caption\nboxer,\n": "both filled in",
+    b"": "no CSV table",
+    "folder,caption\nboxer,B\u00e4r\n".encode("latin-1"): "no CSV table",
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_that_people_edit(clip, own, table):
+    (own / "names.csv").write_bytes(table)
+    with pytest.raises(ValueError, match=TABLES[table]):
+        of(clip, own)
+    (own / "names.csv").write_text("folder,caption\nboxer,None\n")  # a class may be called so
+    assert "None" in of(clip, own).forget.classes
+
+
 def test_a_strip_does_not_fill_the_memory(tmp_path):
     Image.new("RGB", (4000, 1)).save(tmp_path / "strip.png")
     with pytest.raises(ValueError, match="4000 x 1"):
         open_rgb(tmp_path / "strip.png")
 
 
-@pytest.mark.parametrize(
-    "table, said",
-    [
-        (b"folder,caption\nboxer,a\nboxer,b\n", "twice"),
-        (b"folder,caption\nboxer,\n", "both filled in"),
-        (b"", "no CSV table"),
-        ("folder,caption\nboxer,Bär\n".encode("latin-1"), "no CSV table"),
-    ],
-)
-def test_tables_that_people_edit(clip, own, table, said):
-    (own / "names.csv").write_bytes(table)
-    with pytest.raises(ValueError, match=said):
-        of(clip, own)
-
-
-def test_a_class_may_be_called_none(clip, own):
-    (own / "names.csv").write_text("folder,caption\nboxer,None\n")
-    assert "None" in of(clip, own).forget.classes
-
-
-def test_a_proposal_has_one_role_a_name(tmp_path):
-    write_views(tmp_path / "heap", "turtle")
-    rows = [{"path": f"{k:02d}.png", "role": "forget" if k < 10 else "others", "name": "turtle"} for k in range(12)]
-    pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(ValueError, match="with the roles forget and others"):
-        _proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
-    rows[3]["name"] = ""
-    pd.DataFrame(rows).to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(ValueError, match=r"Line 5 .* no name"):
-        _proposal_collection(tmp_path / "p.csv", tmp_path / "heap")
-
-
-def write_proposal(root: Path, *roles: str) -> Path:
-    rows = []
-    for seed, (role, name) in enumerate(zip(roles, ("turtle", "snake", "koala"))):
-        write_views(root / "heap" / name, name, 12, seed)
-        rows += [{"path": f"{name}/{k:02d}.png", "role": role, "name": name} for k in range(12)]
-    pd.DataFrame(rows).to_csv(root / "p.csv", index=False)
-    return root / "p.csv"
-
-
 def test_a_proposal_is_not_silently_another_task(clip, tmp_path):
-    file = write_proposal(tmp_path, "forget", "keep", "keep")
+    rows = []
+    for seed, (name, role) in enumerate({"turtle": "forget", "snake": "keep", "koala": "keep"}.items()):
+        write_views(tmp_path / "heap" / name, name, 12, seed)
+        rows += [{"path": f"{name}/{k:02d}.png", "role": role, "name": name} for k in range(12)]
+    file = tmp_path / "p.csv"
+    pd.DataFrame(rows).to_csv(file, index=False)
     pool = {"pool": str(tmp_path / "heap"), "proposal": str(file), "data_root": str(tmp_path)}
     task, lines = make_task(clip, TaskRequest("folder", "turtle", siblings="snake; koala", **pool))
     assert (task.target, task.siblings) == ("turtle", ("koala", "snake")) and not any("pool" in x for x in lines)
     assert make_task(clip, TaskRequest("folder", **pool))[0].siblings == task.siblings
-    with pytest.raises(ValueError, match=r"target='rabbit' .* says 'turtle'"):
-        make_task(clip, TaskRequest("folder", "rabbit", **pool))
     with pytest.raises(ValueError, match=r"siblings='snake' .* says 'koala; snake'"):
         make_task(clip, TaskRequest("folder", siblings="snake", **pool))
-
-
-def test_pictures_that_came_later_are_counted(clip, tmp_path):
-    file = write_proposal(tmp_path, "forget", "keep", "skip")
-    write_views(tmp_path / "heap" / "new", "violin", 3)
-    (tmp_path / "heap" / "a.heic").write_bytes(b"")
-    pool = {"pool": str(tmp_path / "heap"), "proposal": str(file), "data_root": str(tmp_path)}
-    lines = make_task(clip, TaskRequest("folder", **pool))[1]
-    assert "3 of 39 pictures in the pool have no line" in lines[0] and "1 .heic" in lines[1]
-
-
-def test_names_in_a_proposal_have_no_blanks_and_pictures_one_line(tmp_path):
-    file = write_proposal(tmp_path, "forget", "keep", "keep")
-    text = file.read_text()
-    file.write_text(text.replace("koala/03.png,keep,koala", "koala/03.png,keep,koala "))
-    assert _proposal_collection(file, tmp_path / "heap")[2] == ["koala", "snake"]
-    file.write_text(text + "snake/../turtle/00.png,skip,\n")
-    with pytest.raises(ValueError, match="Lines 2 and 38 of"):
+    pd.DataFrame(rows).assign(role=["forget"] * 11 + ["others"] + ["keep"] * 24).to_csv(file, index=False)
+    with pytest.raises(ValueError, match="with the roles forget and others"):
+        _proposal_collection(file, tmp_path / "heap")
+    rows[3]["name"] = ""
+    pd.DataFrame(rows).to_csv(file, index=False)
+    with pytest.raises(ValueError, match=r"Line 5 .* no name"):
         _proposal_collection(file, tmp_path / "heap")
 
 
 @pytest.mark.parametrize(
-    "dataset, given",
-    [
-        ("emoji", {"clusters": 5}),
-        ("emoji", {"subgroup": "3"}),
-        ("folder", {"siblings": "pug"}),
-        ("style", {"siblings": "dog, photo"}),
-        ("cifar10", {"styles": "cartoon"}),
-    ],
+    "dataset, given", [("emoji", {"clusters": 5}), ("folder", {"siblings": "pug"}), ("cifar10", {"styles": "cartoon"})]
 )
 def test_a_parameter_that_means_nothing_is_refused(dataset, given):
     with pytest.raises(ValueError, match="means nothing for"):
         TaskRequest(dataset, **given)
 
 
-@pytest.mark.parametrize("dataset", ["emoji", "imagenet", "cifar10", "style"])
-def test_labels_are_fine_or_coarse_everywhere(dataset):
-    with pytest.raises(ValueError, match=r"Unknown kind of labels 'corse'\. Did you mean 'coarse'"):
-        TaskRequest(dataset, labels="corse")
-
-
-def test_numbers_that_papermill_makes_of_texts(clip):
-    with pytest.raises(ValueError, match="Unknown style '5'"):
-        make_task(clip, TaskRequest(styles=5))
-    for given in ({"siblings": 5}, {"target": 0}):
-        with pytest.raises(ValueError, match=f"Unknown .* '{next(iter(given.values()))}'"):
-            make_task(clip, TaskRequest(**given))
+@pytest.mark.parametrize("given", [{"styles": 5}, {"siblings": 5}, {"target": 0}])
+def test_numbers_that_papermill_makes_of_texts(clip, given):
+    with pytest.raises(ValueError, match=f"Unknown .* '{next(iter(given.values()))}'"):
+        make_task(clip, TaskRequest(**given))
 
 
 def test_the_suite_of_pictograms_can_be_limited(clip):
@@ -249,22 +189,10 @@ def test_the_suite_of_pictograms_can_be_limited(clip):
     assert len(task.evaluation["target"]) > 7  # what is to be forgotten is judged by all of its pictures
 
 
-def test_nonsense_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Did you mean 'turtle'"):
-        load_corpus("emoji", leave_out=["trutle"])
-    for wrong in ({"fraction": 1.5}, {"fraction": -0.5}, {"limit": -5}):
-        with pytest.raises(ValueError, match="held_out="):
-            load_corpus("emoji", **wrong)
-    with pytest.raises(ValueError, match="limit=-5"):
-        zero_shot_suite(tmp_path, 64, ["stl10"], limit=-5)
-
-
-def test_a_pickle_is_not_preferred_to_safetensors(tmp_path):
-    (tmp_path / "open_clip_config.json").write_text("{}")
-    (tmp_path / "adapter.safetensors").write_bytes(b"")
-    (tmp_path / "open_clip_pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=r"open_clip_pytorch_model\.bin"):
-        load_clip(f"local-dir:{tmp_path}")
+@pytest.mark.parametrize("wrong", ({"fraction": 1.5}, {"fraction": -0.5}, {"limit": -5}))
+def test_nonsense_is_refused(wrong):
+    with pytest.raises(ValueError, match="held_out="):
+        load_corpus("emoji", **wrong)
 
 
 def test_pictures_that_only_judge_are_looked_at_before_the_edit(clip, own):

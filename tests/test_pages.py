@@ -50,9 +50,10 @@ def test_a_page_that_fails_stays_as_it_was(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["remindnig", "../index"])
-def test_only_pages_are_executed(name):
-    done = subprocess.run([sys.executable, str(ROOT / "docs" / "execute.py"), name], capture_output=True, text=True)
+def test_only_pages_are_executed():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "execute.py"), "../index"], capture_output=True, text=True
+    )
     assert done.returncode == 1 and "Unknown notebook of nbs/" in done.stderr
 
 

@@ -11,16 +11,15 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from clipforget.core.activations import ActivationCache, frozen_depth
 from clipforget.method import reminding
 from clipforget.method.adapters import add_adapters, trainable
-from clipforget.core.clip import accuracy, class_embeddings, encode_images, normalise, weights_hash
+from clipforget.core.clip import accuracy, class_embeddings, encode_images, weights_hash
 from clipforget.method.forgetting import forget
 from clipforget.exchange.loading import _MODELS, _TOKENS, _missing_model, load_clip, _load_compact, shipped_models
-from clipforget.exchange.open_clip import read_preparation, save_local_dir
+from clipforget.exchange.open_clip import read_preparation
 from clipforget.data.corpora import list_photos
 from clipforget.core.files import data_folder
 from clipforget.core.settings import Settings
@@ -124,40 +123,6 @@ def test_knows_its_names_as_well_as_was_recorded(clip, style):
     labels = torch.tensor([names.index(n) for n in asked])
     measured = accuracy(encode_images(clip, images), class_embeddings(clip, names), labels)
     assert abs(measured - recorded) < 3.5, (measured, recorded)  # three standard errors of 589 views
-
-
-def test_plain_open_clip_loads_it(clip, tmp_path):
-    save_local_dir(clip, tmp_path)
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
-    tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(["a picture of turtle"])
-    assert tokens.shape == (1, 16)
-    x = torch.rand(3, 3, clip.size, clip.size)
-    torch.testing.assert_close(
-        F.normalize(model.eval().encode_image(normalise(clip, x)), dim=-1), encode_images(clip, x)
-    )
-    assert list(preprocess.transforms[-1].mean) == list(clip.mean)
-    written = json.loads((tmp_path / "open_clip_config.json").read_text())["preprocess_cfg"]
-    prepared = {"mode": "RGB", "resize_mode": "shortest", "interpolation": "bicubic"}
-    assert {key: written[key] for key in prepared} == prepared
-
-
-@pytest.mark.parametrize(
-    "part, change, answer",
-    [
-        ("preprocess_cfg", {"resize_mode": "stretch"}, "resize_mode 'stretch'; allowed is 'shortest'"),
-        ("preprocess_cfg", {"interpolation": "nearest"}, "interpolation 'nearest'; allowed is 'bicubic'"),
-        ("text_cfg", {"tokenizer_kwargs": {"trust_remote_code": True}}, "'trust_remote_code', by which foreign code"),
-        ("text_cfg", {"tokenizer_kwargs": {"use_fast": False}}, "'use_fast', by which foreign code"),
-    ],
-)
-def test_a_directory_that_is_not_supported_is_not_loaded(clip, tmp_path, monkeypatch, part, change, answer):
-    file = save_local_dir(clip, tmp_path) / "open_clip_config.json"
-    config = json.loads(file.read_text())
-    (config["model_cfg"]["text_cfg"] if part == "text_cfg" else config[part]).update(change)
-    file.write_text(json.dumps(config))
-    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("it was loaded"))
-    with pytest.raises(ValueError, match=answer):
-        load_clip(f"local-dir:{tmp_path}", torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
