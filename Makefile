@@ -56,22 +56,28 @@ run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in res
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
 # What they run leaves its results in one temporary folder (tests/conftest.py), where a finished edit is found again:
 # results/ is the user's. The shell's `times` tells the tests what the pages took (tests/conftest.py prints it).
+# The library's pages are those of its rooms; the others show what it does.
+ROOMS   := core data exchange judging method report rivals run
+LIBRARY := --skip_folder_re '^([_.]|guide$$|experiments$$)' --skip_file_re '^([_.]|(index|run|tour)[.])'
+SHOWING := --skip_folder_re '^([_.]|($(subst $() ,|,$(ROOMS)))$$)'
+NBDEV_TEST = $(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing
 # $(call checks,how nbdev_test starts,its options,then,pytest's options)
 define checks
 	export CLIPFORGET_RESULTS=$$(mktemp -d) && trap 'rm -rf "$$CLIPFORGET_RESULTS"' EXIT && \
 	  export CLIPFORGET_TESTED=$$CLIPFORGET_RESULTS OMP_NUM_THREADS=$(THREADS) && \
-	  $(1)$(BIN)/nbdev_test --n_workers $(WORKERS) --do_print --timing $(2) && $(3) \
+	  $(1)$(NBDEV_TEST) $(2) && $(3) \
 	  times > "$$CLIPFORGET_RESULTS/times" && \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(4) tests
 endef
 
-# For test-all: the pages that show (front page, tour, main job, guide, experiments), cells with `#| slow`, tests marked `long`.
+# For test-all: the pages that show (front page, tour, main job, guide, experiments), cells with `#| slow`, tests marked
+# `long`. What pages that show cover is covered by the library's pages and by tests, so that they need not be traced.
 test: $(STAMP) ## execute the library's notebooks, then the tests that are not long: 12 minutes of processor time
-	$(call checks,,--skip_folder_re '^([_.]|guide$$|experiments$$)' --skip_file_re '^([_.]|(index|run|tour)[.])',,-m "not long")
+	$(call checks,,$(LIBRARY),,-m "not long")
 
 test-all: $(STAMP) ## execute all notebooks, then all tests, as CI does, and say what they cover: 40 minutes of processor time
 	$(BIN)/coverage erase
-	$(call checks,$(BIN)/coverage run ,--flags slow,$(BIN)/coverage combine -q &&,--cov --cov-append --cov-report=term)
+	$(call checks,$(BIN)/coverage run ,$(LIBRARY) --flags slow,$(NBDEV_TEST) $(SHOWING) --flags slow && $(BIN)/coverage combine -q &&,--cov --cov-append --cov-report=term)
 
 browser-test: $(STAMP) ## look at the site in headless Chromium, which must be installed (`make test-all` does where it was from the start)
 	$(BIN)/python -m pip install --disable-pip-version-check -q $(PIP_ARGS) -e '.[browser]'

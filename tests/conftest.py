@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
     *("test_experiments.py", "test_whole_run.py", "test_site.py", "test_command_line.py", "test_browser.py"),
     *("test_same_edits.py", "test_imagenet.py", "test_photos.py", "test_sweep.py", "test_backbones.py"),
-    *("test_static.py", "test_notebooks.py", "test_own_data.py"),
+    *("test_packaging.py", "test_notebooks.py", "test_own_data.py"),
 )
 SPENT: Counter[str] = Counter()  # seconds of processor time by test, in the process that prints them
 OTHERS: list[float] = []  # of pytest-xdist's workers, all in all
@@ -54,10 +54,8 @@ def pytest_runtest_protocol(item):
 def pytest_runtest_makereport(item):
     report = yield
     now = processor_time()
-    report.processor, item.config.began = (
-        now - item.config.began,
-        now,
-    )  # of this phase: the report goes to the printing process
+    report.processor = now - item.config.began  # of this phase: the report goes to the printing process
+    item.config.began = now
     return report
 
 

@@ -59,7 +59,8 @@ def test_nothing_given_is_the_committed_audit(whole):
 OTHER = [{"styles": "openmoji"}, {"siblings": "houses; bank"}, {"seed": 1}]
 
 
-@pytest.mark.parametrize("given", [OTHER[0], *(pytest.param(given, marks=pytest.mark.long) for given in OTHER[1:])])
+@pytest.mark.long
+@pytest.mark.parametrize("given", OTHER)
 def test_another_task_is_not_answered_by_committed_answers(given):
     assert opened(**given)["committed"]("clipforget") is None
 

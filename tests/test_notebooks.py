@@ -1,4 +1,4 @@
-"""The notebooks are the source: exporting and cleaning them changes nothing that is in the repository."""
+"""The notebooks are the source: exporting and cleaning them changes nothing that is in the repository. What the map of CONTRIBUTING.md names exists."""
 
 import ast
 import dataclasses
@@ -57,11 +57,6 @@ def contents(folder, pattern):
     return {p.relative_to(folder).as_posix(): p.read_text(encoding="utf-8") for p in sorted(folder.rglob(pattern))}
 
 
-def differences(before, after):
-    """The names of files that were added, removed or changed."""
-    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-
-
 def test_export_changes_nothing(copy):
     before = contents(copy / "clipforget", "*.py")
     for name in before:
@@ -69,18 +64,16 @@ def test_export_changes_nothing(copy):
         if not name.endswith(("__init__.py", "__main__.py")):
             (copy / "clipforget" / name).unlink()
     nbdev("nbdev_export", copy)
-    assert differences(before, contents(copy / "clipforget", "*.py")) == [], "run nbdev_export"
+    after = contents(copy / "clipforget", "*.py")
+    assert [n for n in before.keys() | after.keys() if before.get(n) != after.get(n)] == [], "run nbdev_export"
 
 
 def test_notebooks_are_clean(copy):
+    assert os.readlink(ROOT / "nbs" / "index.ipynb") == "../index.ipynb"  # the front page is one file
     before = contents(copy, "*.ipynb")
     nbdev("nbdev_clean", copy)
-    assert differences(before, contents(copy, "*.ipynb")) == [], "run nbdev_clean"
-
-
-def test_index_is_one_file():
-    link = ROOT / "nbs" / "index.ipynb"
-    assert link.is_symlink() and os.readlink(link) == "../index.ipynb"
+    after = contents(copy, "*.ipynb")
+    assert [name for name in before if before[name] != after[name]] == [], "run nbdev_clean"
 
 
 def read(path):
@@ -121,16 +114,12 @@ def is_importable(module, name):
 
 
 @every_page
-def test_fences_of_code_are_closed(path):
-    for text in sources(path, "markdown"):
-        fences = re.findall(r"^\s*(`{3,}.*)$", text, re.MULTILINE)
+def test_fences_of_code_are_closed_and_formulas_can_be_set(path):
+    prose = sources(path, "markdown")
+    for fences in (re.findall(r"^\s*(`{3,}.*)$", text, re.MULTILINE) for text in prose):
         assert len(fences) % 2 == 0 and all(re.fullmatch(r"`+\s*", f) for f in fences[1::2]), fences
-
-
-@every_page
-def test_formulas_can_be_set(path):
-    prose = [re.sub(r"`[^`]*`", "", text) for text in sources(path, "markdown")]
-    formulas = [f.strip("$") for text in prose for f in re.findall(r"(?s)\$\$.+?\$\$|\$[^$\n]+?\$", text)]
+    plain = [re.sub(r"`[^`]*`", "", text) for text in prose]
+    formulas = [f.strip("$") for text in plain for f in re.findall(r"(?s)\$\$.+?\$\$|\$[^$\n]+?\$", text)]
     braces = lambda f, sign: f.count(sign) - f.count("\\" + sign)
     wrong = [f for f in formulas if re.search(r"\\\\[A-Za-z]", f) or braces(f, "{") != braces(f, "}")]
     assert not wrong, f"commands behind two backslashes, or braces that do not match: {wrong}"
@@ -153,15 +142,33 @@ def test_the_main_jobs_parameters_are_what_is_declared():
     assert not set(Request.names()) & set(Settings.names()) and read_request(defaults)[1] == Settings()
 
 
-@pytest.mark.parametrize(
-    "page, words, most",
-    [
-        ("judging/frontier", r"they keep up to (-?\d+) points less than the border", 0),
-        ("judging/attacks", r"pictures asked here ([\d.]+) % are recognised", 1),
-    ],
-)
-def test_what_a_page_has_printed_bears_its_sentence_out(page, words, most):
+PRINTED = {
+    "judging/frontier": (r"they keep up to (-?\d+) points less than the border", 0),
+    "judging/attacks": (r"pictures asked here ([\d.]+) % are recognised", 1),
+}
+
+
+@pytest.mark.parametrize("page", PRINTED)
+def test_what_a_page_has_printed_bears_its_sentence_out(page):
+    words, most = PRINTED[page]
     outputs = [out for cell in read(ROOT / "nbs" / f"{page}.ipynb") for out in cell.get("outputs", ())]
     printed = "".join("".join(out.get("text", "")) for out in outputs)
     (found,) = re.findall(words, printed)
     assert float(found) <= most
+
+
+MAP = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## A map of the repository")[2]
+NAMED = re.findall(r"`([^`]+)`", "\n".join(line.split("|")[1] for line in MAP.splitlines() if line.startswith("| `")))
+
+
+def test_what_the_map_names_exists():
+    assert not [name for name in NAMED if not (ROOT / name).exists()]
+
+
+def test_every_room_and_every_top_level_file_is_on_the_map():
+    rooms = {f"nbs/{p.name}/" for p in (ROOT / "nbs").iterdir() if p.is_dir() and not p.name.startswith(("_", "."))}
+    assert not rooms - set(NAMED)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    top = {name.partition("/")[0] for name in listed.stdout.splitlines()}  # none outside a git checkout
+    told = {name.partition("/")[0] for name in NAMED} | {"CONTRIBUTING.md", "README_files"}
+    assert not {name for name in top if not name.startswith(".")} - told

@@ -1,4 +1,4 @@
-"""What somebody who checks types strictly may write with the front door: mypy reads it (tests/test_static.py), nobody runs it."""
+"""What somebody who checks types strictly may write with the front door: mypy reads it (tests/test_packaging.py), nobody runs it."""
 
 import clipforget as cf
 
