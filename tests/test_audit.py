@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from execnb.nbio import read_nb
-from PIL import Image
 
 from clipforget.judging.questions import QUESTIONS, audit
 from clipforget.core.activations import layers
@@ -23,6 +22,7 @@ from clipforget.rivals.methods import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, measure_power
 from parameters import run_page
+from views import write_noise
 
 PAGE = project_root() / "nbs" / "experiments" / "audit.ipynb"
 MEASURED = project_root() / "nbs" / "experiments" / "measured"
@@ -31,12 +31,6 @@ MEASURED = project_root() / "nbs" / "experiments" / "measured"
 def opened(until="= make_task(", **given):
     """The names of the page after the cell that has `until` (that makes the task), with these parameters."""
     return run_page("audit", given, until)[1]
-
-
-def pictures(folder, colour):
-    folder.mkdir(parents=True)
-    for k in range(10):
-        Image.new("RGB", (64, 64), (*colour, 10 * k)).save(folder / f"{k}.png")
 
 
 def test_the_page_has_what_describes_a_task():
@@ -87,8 +81,8 @@ def test_an_edit_is_read_from_a_patch_for_this_target_alone(tmp_path):
 
 
 def test_a_folder_of_ones_own_needs_no_target(tmp_path):
-    pictures(tmp_path / "forget" / "boxer", (200, 0))
-    pictures(tmp_path / "keep" / "pug", (0, 200))
+    write_noise(tmp_path / "forget" / "boxer", "p", 10)
+    write_noise(tmp_path / "keep" / "pug", "p", 10)
     names = opened(dataset="folder", data_root=str(tmp_path), original="emoji-rn")
     assert names["task"].target == "boxer"
     assert not names["never_saw"] and not names["saw_all"]  # pictograms' models say nothing about photographs
@@ -96,9 +90,8 @@ def test_a_folder_of_ones_own_needs_no_target(tmp_path):
 
 @pytest.mark.long
 def test_a_style_is_chosen(tmp_path):
-    for n, style in enumerate(("cartoon", "sketch")):
-        for k, thing in enumerate(("dog", "giraffe")):
-            pictures(tmp_path / style / thing, (100 * n, 100 * k))
+    for place in ("cartoon/dog", "cartoon/giraffe", "sketch/dog", "sketch/giraffe"):
+        write_noise(tmp_path / place, "p", 10)
     given = {"dataset": "style", "data_root": str(tmp_path), "original": "emoji-rn"}
     assert opened(**given, target="giraffe", styles="sketch")["task"].target == "giraffe, sketch"
     default = DATASETS["style"]
@@ -120,7 +113,7 @@ def test_an_edit_that_was_made_elsewhere(tmp_path):
 
 
 def test_a_pool_needs_its_sorting(tmp_path):
-    pictures(tmp_path / "pool", (9, 9))
+    write_noise(tmp_path / "pool", "p", 10)
     with pytest.raises(ValueError, match="proposal"):
         opened(dataset="folder", pool=str(tmp_path / "pool"), original="emoji-rn", target="pug", siblings="boxer")
 

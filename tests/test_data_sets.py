@@ -3,11 +3,9 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from clipforget.data.listings import list_cifar10
 from clipforget.data.registry import TaskRequest
@@ -15,6 +13,7 @@ from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
 from clipforget.exchange.loading import load_clip
 from parameters import main_job
+from views import write_noise
 
 TINY = ("marmoset", "titi", "howler monkey", "spider monkey", "banana")
 ASKED = {  # the data set, what is asked for, its target's caption with coarse labels, its columns' siblings
@@ -45,33 +44,25 @@ TOYS = DataSet("toy", listed_by=list_toys, target="ball", backbone="emoji-rn")
 """
 
 
-def write_pictures(folder, name, count, first=0):
-    """`count` pictures called `name` and a number, no two alike."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for k in range(first, first + count):
-        rng = np.random.default_rng([k, *f"{folder.parts[-4:]}{name}".encode()])
-        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{name}{k:06d}.png")
-
-
 def write_sets(root):
     """The five sets below `root`."""
     for part in ("train", "test"):
         for c, nouns in {"airplane": ("jumbo_jet", "airbus", "plane"), "dog": ("maltese", "dog")}.items():
             for noun in nouns:
-                write_pictures(root / "cifar10" / part / c, f"{noun}_s_", 40)
+                write_noise(root / "cifar10" / part / c, f"{noun}_s_", 40)
         for c in ("beaver", "otter", "seal", "apple"):
-            write_pictures(root / "cifar100" / part / c, f"{c}_s_", 40)
+            write_noise(root / "cifar100" / part / c, f"{c}_s_", 40)
     for part in ("train", "val", "test"):
         for place in ("Fruit/Apple/Granny-Smith", "Fruit/Apple/Pink-Lady", "Fruit/Banana"):
-            write_pictures(root / "grocery" / part / place, "a", 12)
+            write_noise(root / "grocery" / part / place, "a", 12)
     (root / "grocery" / "classes.csv").write_text("Class Name (str),Class ID (int),Coarse Class Name (str)\n")
     for style in ("photo", "cartoon"):
         for c in ("dog", "horse"):
-            write_pictures(root / "pacs" / style / c, "p", 40)
+            write_noise(root / "pacs" / style / c, "p", 40)
     home, lines = root / "tiny-imagenet-200", []
     for k, c in enumerate(map(find_class, TINY)):
-        write_pictures(home / "train" / c.wnid / "images", f"{c.wnid}_", 30)
-        write_pictures(home / "val" / "images", "val_", 6, first=6 * k)
+        write_noise(home / "train" / c.wnid / "images", f"{c.wnid}_", 30)
+        write_noise(home / "val" / "images", "val_", 6, first=6 * k)
         lines += [f"val_{j:06d}.png\t{c.wnid}\t0\t0\t9\t9\n" for j in range(6 * k, 6 * k + 6)]
     (home / "val" / "val_annotations.txt").write_text("".join(lines))
     (home / "wnids.txt").write_text("\n".join(find_class(n).wnid for n in TINY))
@@ -143,7 +134,7 @@ def test_names_are_checked_without_a_model(data, given, said):
 
 def test_a_tree_of_two_levels(clip, tmp_path):
     for place in ("ape/gibbon", "ape/orangutan", "bird/wren"):
-        write_pictures(tmp_path / "own" / place, "p", 20)
+        write_noise(tmp_path / "own" / place, "p", 20)
     given = {"dataset": "folder", "data_root": str(tmp_path / "own"), "target": "gibbon"}
     for labels, caption in (("fine", "gibbon"), ("coarse", "ape")):
         TaskRequest(labels=labels, **given).check()

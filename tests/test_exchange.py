@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from clipforget.core.photos import Photos
-from clipforget.method.adapters import add_adapters, adapters, merge
+from clipforget.method.adapters import add_adapters, adapters, load_patch, merge
 from clipforget.core.clip import Clip, EncodedTexts, class_embeddings, encode_images, encode_texts
 from clipforget.core.clip import normalise, tokenizer_of, weights_hash
 from clipforget.report.edit import Edit, apply_patch
@@ -249,6 +249,12 @@ def test_damaged_weights_and_pickles(folder):
     torch.save(state, folder / "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match=r"pytorch_model\.bin.*not opened"):
         load_transformers(folder, CPU)
+
+
+def test_a_foreign_safetensors_file_is_no_patch(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match="not a patch"):
+        load_patch(small_clip(), tmp_path / "x.safetensors")
 
 
 def state_of(model):

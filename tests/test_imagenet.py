@@ -3,11 +3,9 @@
 import json
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from clipforget.method.alignment import _alignment_aims
 from clipforget.core.clip import class_embeddings
@@ -21,31 +19,20 @@ from clipforget.data.suite import PROMPTS
 from clipforget.data.wordnet import find_class, wordnet_siblings
 
 from parameters import main_job
+from views import write_noise
 
 SHORT = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "layers": 3}
 OTHERS = ("tench", "school bus", "banana")
 CPU = torch.device("cpu")
 
 
-def write_class(folder, name, count, seed):
-    """Noise around a colour of its own."""
-    rng = np.random.default_rng(seed)
-    folder = folder / name
-    folder.mkdir(parents=True)
-    colour = rng.integers(40, 215, 3)
-    for k in range(count):
-        noise = rng.integers(-40, 40, (48, 56, 3))
-        Image.fromarray((colour + noise).clip(0, 255).astype(np.uint8)).save(folder / f"{k:03d}.jpg")
-
-
 @pytest.fixture(scope="module")
 def data_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    _, siblings = wordnet_siblings("marmoset")
-    for seed, c in enumerate([find_class("marmoset"), *siblings]):
-        write_class(root / "imagenet" / "val", c.wnid, 12, seed)
-    for seed, name in enumerate(OTHERS, 50):
-        write_class(root / "imagenet" / "val", find_class(name).wnid, 3, seed)
+    for c in [find_class("marmoset"), *wordnet_siblings("marmoset")[1]]:
+        write_noise(root / "imagenet" / "val" / c.wnid, "a", 12)
+    for name in OTHERS:
+        write_noise(root / "imagenet" / "val" / find_class(name).wnid, "a", 3)
     return root
 
 

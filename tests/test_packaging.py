@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import errno
 import fnmatch
 import os
 import re
@@ -22,7 +23,8 @@ from packaging.version import Version
 
 import clipforget
 from clipforget.core.clip import kept_tensor
-from clipforget.core.files import trim_cache
+from clipforget.core.files import cache_dir, trim_cache, write_json
+from clipforget.data.pictograms import load_pictograms
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "clipforget"
@@ -245,6 +247,33 @@ def test_the_cache_is_bounded_and_emptied(tmp_path, monkeypatch):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and str(tmp_path) in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_damaged_picture_cache(tmp_path, monkeypatch):
+    load_pictograms()
+    usual = cache_dir()
+    monkeypatch.setenv("CLIPFORGET_CACHE", str(tmp_path))
+    for whole in usual.glob("pictograms-*.safetensors"):  # of other versions, too, if there are any
+        (tmp_path / whole.name).write_bytes(whole.read_bytes()[:5_000])
+    with pytest.raises(ValueError, match="Delete it and run again"):
+        load_pictograms()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    things = load_pictograms()
+    assert len(things) == things.masters.shape[1]
+
+
+def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target = tmp_path / "settings.json"
+    write_json(target, {"old": True})
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="Is the disk full"):
+        write_json(target, {"new": True})
+    assert [p.name for p in tmp_path.iterdir()] == ["settings.json"]
+    assert "old" in target.read_text()
 
 
 def test_data_files_are_packaged():
