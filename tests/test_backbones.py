@@ -51,8 +51,7 @@ class AnyWords:
         return torch.tensor([(row + [0] * self.context)[: self.context] for row in rows])
 
 
-LARGE = ("RN50x4", "ViT-B-16-SigLIP", "ViT-B-16-SigLIP2", "EVA02-B-16", "convnext_base")
-PARAMS = [pytest.param(name, marks=pytest.mark.long) if name in LARGE else name for name in FAMILIES]
+PARAMS = [name if name == "ViT-B-32" else pytest.param(name, marks=pytest.mark.long) for name in FAMILIES]
 
 
 @pytest.fixture(scope="module", params=PARAMS)

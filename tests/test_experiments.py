@@ -13,7 +13,6 @@ from parameters import run_page
 from views import write_views
 
 SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}
-PAGES = {"siblings": {"cases": "no images", **SHORT}, "continual": SHORT}
 FEW = "do nothing; null-space projection"
 
 
@@ -42,15 +41,6 @@ def nothing_published():
 def said(cells):
     """All that the cells have printed."""
     return "".join("".join(out.get("text", "")) for cell in cells for out in cell.get("outputs", []))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("page", PAGES)
-def test_runs_are_made(page, tmp_path, few_pictures, nothing_published):
-    cells = executed(page, {"make": True, "results": str(tmp_path), **PAGES[page]}, "\nif make:\n")
-    files = [pd.read_csv(f) for f in tmp_path.rglob("*.csv")]
-    assert files and all(len(rows) and rows.select_dtypes("number").notna().any().any() for rows in files)
-    assert "their files are in" in said(cells[-1:])
 
 
 @pytest.mark.long

@@ -56,16 +56,11 @@ def test_a_stage_of_other_captions_is_not_taken(clip, own, tmp_path):
     assert stages() == 2
 
 
-def test_copies_are_found(clip, own):
+def test_hidden_copies_are_not_seen(clip, own):
     hidden = own / "forget" / "boxer" / ".ipynb_checkpoints"
     hidden.mkdir()
-    first = own / "forget" / "boxer" / "00.png"
-    (hidden / "00-checkpoint.png").write_bytes(first.read_bytes())
+    (hidden / "00-checkpoint.png").write_bytes((own / "forget" / "boxer" / "00.png").read_bytes())
     assert len(image_files(own / "forget")) == 12
-    for k in range(1, 12):
-        (first.parent / f"{k:02d}.png").write_bytes(first.read_bytes())
-    with pytest.raises(ValueError, match="are the same picture"):
-        of(clip, own)
 
 
 def test_other_things_are_looked_at_before_the_stages(clip, own):
