@@ -175,17 +175,17 @@ _STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https:
 _KNOWN_TREES = ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas")
 
 
-def list_styles(folder: Path, least: int = 1) -> Collection:
+def list_styles(folder: Path) -> Collection:
     """The images of a tree of styles, `folder`/STYLE/CLASS/image or one of a known name in `folder`; a quarter is held
     out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none, ValueError for a link that
-    leads out of it or fewer styles than `least`."""
+    leads out of it or a single style."""
     folder = next((Path(folder) / name for name in _KNOWN_TREES if (Path(folder) / name).is_dir()), Path(folder))
     wanted = _STYLES.format(folder.name)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
     trees = {d.name: class_folders(d, wanted) for d in list_folders(folder)}
-    if len(trees) < least or not trees:
-        has = f"{folder} has the styles {', '.join(trees) or 'none'}; {max(1, least)} are needed"
+    if len(trees) < 2:
+        has = f"{folder} has the styles {', '.join(trees) or 'none'}; 2 are needed"
         raise ValueError(f"{has}, to forget a class in one and keep it in another. Wanted: {wanted}.")
     found = [(p, (s, c, p.name)) for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     paths, rows = zip(*found)

@@ -18,6 +18,7 @@ import open_clip
 import torch
 import torchvision.datasets as vision
 from PIL import Image
+from scipy.io import loadmat
 
 from .collections import Collection
 from .formats import Made, folder_set, image_set, is_class_tree, load_packed, torchvision_set
@@ -52,16 +53,26 @@ _IMAGENET_HOMES, TINY_HOME = ("imagenet", "ILSVRC2012", "."), "tiny-imagenet-200
 _HOMES = (*_IMAGENET_HOMES, TINY_HOME)
 _IMAGENET_LAYOUT = (
     "a folder for every class, called by its WordNet id (n02490219) or name (marmoset), or the pictures of the "
-    "validation archive in one folder with a list beside it: val_annotations.txt or LOC_val_solution.csv. With the two "
-    "archives in data/imagenet, this sorts them: "
+    "validation archive in one folder with a list beside it: val_annotations.txt, LOC_val_solution.csv, or the devkit's "
+    "ILSVRC2012_validation_ground_truth.txt with its meta.mat. With the two archives in data/imagenet, this sorts them: "
     """python -c "from torchvision.datasets import ImageNet; ImageNet('data/imagenet', 'val')\""""
 )
 _IMAGENET_SOURCE = "https://image-net.org, ILSVRC2012, the validation images, after registration"
 
 
 def _read_truth(file: Path) -> dict[str, str]:
-    "The WordNet id of each picture (its name without suffix) in an ImageNet list. ValueError for any other file."
+    """The WordNet id of each picture (its name without suffix) in an ImageNet list: a line has both, or, in the devkit's,
+    only the number of a class that the meta.mat beside it explains. ValueError for any other file."""
     lines = [re.split(r"[\s,]+", x) for x in file.read_text(encoding="utf-8").splitlines() if x.strip()]
+    if all(len(line) == 1 and line[0].isdecimal() for line in lines):
+        meta = file.with_name("meta.mat")
+        if not meta.is_file():
+            raise ValueError(f"{file} has numbers, which the devkit's meta.mat explains; put it beside that file.")
+        rows = loadmat(meta, squeeze_me=True)["synsets"]
+        ids = dict(zip(map(int, rows["ILSVRC2012_ID"]), map(str, rows["WNID"])))
+        if strange := {n for (n,) in lines if int(n) not in ids}:
+            raise ValueError(f"{file} has the number {min(strange)}, and {meta} no class of that number.")
+        return {f"ILSVRC2012_val_{k:08d}": ids[int(n)] for k, (n,) in enumerate(lines, 1)}
     named = [line for line in lines if len(line) > 1 and re.fullmatch(r"n\d{8}", line[1])]
     if len(named) < max(1, len(lines) - 1):  # but for a heading
         raise ValueError(f"{file} is no list of pictures with the WordNet id of each.")
@@ -71,8 +82,9 @@ def _read_truth(file: Path) -> dict[str, str]:
 def _sorted_by_list(split: Path) -> dict[str, list[Path]]:
     """The pictures that lie in one folder, `split` or its folder images, by WordNet id as a list beside them says; none
     where there is no such list. ValueError for a picture that the list lacks."""
-    names = ("val_annotations.txt", "LOC_val_solution.csv")
-    lists = [p / name for p in (split, split.parent) for name in names if (p / name).is_file()]
+    names = ("val_annotations.txt", "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt")
+    places = (split, split.parent, *(split.parent / d for d in ("data", "ILSVRC2012_devkit_t12/data")))
+    lists = [p / name for p in places for name in names if (p / name).is_file()]
     if not lists or {d.name for d in list_folders(split)} - {"images"}:
         return {}
     truth, found = _read_truth(lists[0]), dict[str, list[Path]]()

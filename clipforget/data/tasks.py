@@ -34,7 +34,7 @@ def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     """The task that a `request` describes, for the original model `clip`, and lines about what was left out. ValueError
     with the allowed names for an unknown one, and for a file of the suite that is no image."""
     entry, root, absent, suite = request.entry, request.root, list[str](), dict[str, ImageSet]()
-    task, lines = entry.task(clip, request)
+    task, lines = entry.prepare(request)(clip)
     if entry.reads and root.is_dir():
         others = [s for s in ZERO_SHOT_SETS if s not in (entry.name, *entry.suites)]
         suite, absent = zero_shot_suite(root, clip.frame, others, request.limit)
