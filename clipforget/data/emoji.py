@@ -17,11 +17,11 @@ import torch
 
 from ..core.photos import to_bytes
 from .pictograms import DIGITS, STYLES, Pictograms, draw_views, load_digits, load_pictograms
-from .registry import Maker, TaskRequest, split_names
+from .registry import Maker, TaskRequest, explained, split_names
 from ..core.clip import Clip, accuracy, class_embeddings, encode_images
 from ..core.clip import has_bfloat16, kept_tensor, weights_hash
 from ..core.task import ImageSet, Task
-from ..core.files import choose, code_hash, spelled
+from ..core.files import choose, code_hash
 
 # %% ../../nbs/data/emoji.ipynb #63abb9d0
 def known_names(clip: Clip, pictograms: Pictograms) -> list[str]:
@@ -121,7 +121,7 @@ def _checked_siblings(clip: Clip, target: str, siblings: Sequence[str], names: S
     return chosen
 
 # %% ../../nbs/data/emoji.ipynb #399d3784
-@spelled
+@explained
 def emoji_task(
     clip: Clip,
     target: str = "turtle",
@@ -131,36 +131,7 @@ def emoji_task(
     siblings: Sequence[str] = (),
     views: tuple[int, int, int] = (0, 0, 0),
 ) -> Task:
-    """Forget one pictogram, and keep the things that are most like it.
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model; it chooses the siblings.
-    target : str
-        The name to forget.
-    labels : "fine" or "coarse"
-        Whether captions are names or sub-categories.
-    seed : int
-        Of training and calibration views.
-    styles : sequence of str
-        In which styles the target is forgotten: twemoji, openmoji.
-    siblings : sequence of str
-        Names to keep; the five nearest if there are none.
-    views : (int, int, int)
-        In each style, of the target and of each sibling to train on, and of the target to judge by; a 0 is 64, 16 and
-        160, with coarse labels 128, 48 and 160.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    ValueError
-        For an unknown target, sibling, style or kind of labels, with the nearest.
-    """
+    """Forget one pictogram, and keep the things that are most like it: the five nearest, if no siblings are named."""
     usual = VIEWS[choose("kind of labels", labels, VIEWS)]
     (n_forget, n_retain, n_evaluation), things = (n or most for n, most in zip(views, usual)), load_pictograms()
     names = known_names(clip, things)

@@ -8,17 +8,16 @@ __all__ = ['make_task', 'folder_task', 'imagenet_task', 'cifar10_task', 'cifar10
 
 # %% ../../nbs/data/tasks.ipynb #a9f79ec0
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 from ..core.clip import Clip
-from ..core.files import choose, spelled
+from ..core.files import choose
 from ..core.photos import Photos, check_headers
 from ..core.task import ImageSet, Task
-from .registry import DATASETS, TaskRequest, split_names
+from .registry import DATASETS, TaskRequest, explained, split_names
 from .suite import ZERO_SHOT_SETS, limit_set, zero_shot_suite
 
 # %% ../../nbs/data/tasks.ipynb #fe2f4eec
@@ -47,44 +46,8 @@ def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     return replace(task, suite={n: part for n, (part, _) in few.items()}), [*lines, *fewer, *absent]
 
 # %% ../../nbs/data/tasks.ipynb #d1eba981
-_P = ParamSpec("_P")
 _Root = Path | str
 _Names = str | Sequence[str]
-_MEANS = {  # of what the functions below take: the type, and what it is
-    "clip": ("Clip", "The original model."),
-    "root": ("path", "The folder that has the data set, and the zero-shot sets beside it."),
-    "target": ("str", "The class to forget; of ImageNet a name, a word for it, or a WordNet id."),
-    "subgroup": ("str", 'A noun, the number of a cluster, "query: TEXT", or "file: PATH" of positions.'),
-    "style": ("str", "The style in which it is forgotten."),
-    "labels": ('"fine" or "coarse"', "Whether captions are names, or target and siblings are called by their kind."),
-    "seed": ("int", "Of training and calibration images."),
-    "siblings": ("str or sequence of str", "Names to keep; others of the target's kind if there are none."),
-    "clusters": ("int", "How many clusters the class has; as many as suit its features best if 0."),
-    "download": ("bool", "Whether torchvision fetches the data set where it is not there."),
-    "limit": ("int", "At most so many images a zero-shot set; 0 is all."),
-    "proposal": (
-        "path",
-        "The table that `propose_pool` wrote, as you edited it; `root` is then the pool that it sorts.",
-    ),
-}
-_REST = """
-Returns
--------
-Task
-    What to forget, to keep and to judge by.
-
-Raises
-------
-FileNotFoundError, ValueError, ConnectionError
-    With the layout that is wanted, if the images are not there, damaged, or cannot be fetched; for a name that is none.
-"""
-
-
-def _explained(function: Callable[_P, Task]) -> Callable[_P, Task]:
-    "`function`, with what it takes, returns and raises in its help, and misspelt keywords answered."
-    takes = [f"{name} : {_MEANS[name][0]}\n    {_MEANS[name][1]}\n" for name in signature(function).parameters]
-    function.__doc__ = f"{function.__doc__}\n\nParameters\n----------\n{''.join(takes)}{_REST}"
-    return spelled(function)
 
 
 def _task_of(dataset: str, clip: Clip, root: _Root, siblings: _Names = (), **asked: Any) -> Task:
@@ -98,7 +61,7 @@ def _task_of(dataset: str, clip: Clip, root: _Root, siblings: _Names = (), **ask
     return task
 
 # %% ../../nbs/data/tasks.ipynb #fn-fold11
-@_explained
+@explained
 def folder_task(
     clip: Clip,
     root: _Root,
@@ -114,7 +77,7 @@ def folder_task(
     return _task_of("folder", **asked | ({"pool": str(root), "root": ""} if proposal else {}))
 
 # %% ../../nbs/data/tasks.ipynb #fn-imag13
-@_explained
+@explained
 def imagenet_task(
     clip: Clip,
     root: _Root,
@@ -128,7 +91,7 @@ def imagenet_task(
     return _task_of("imagenet", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-cifa12
-@_explained
+@explained
 def cifar10_task(
     clip: Clip,
     root: _Root,
@@ -143,7 +106,7 @@ def cifar10_task(
     return _task_of("cifar10", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-cifa13
-@_explained
+@explained
 def cifar100_task(
     clip: Clip,
     root: _Root,
@@ -158,7 +121,7 @@ def cifar100_task(
     return _task_of("cifar100", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-groc12
-@_explained
+@explained
 def grocery_task(
     clip: Clip,
     root: _Root,
@@ -172,7 +135,7 @@ def grocery_task(
     return _task_of("grocery", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-styl10
-@_explained
+@explained
 def style_task(
     clip: Clip, root: _Root, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 0
 ) -> Task:
