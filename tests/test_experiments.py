@@ -133,3 +133,11 @@ def test_a_pair_is_audited_anew(tmp_path, few_pictures, nothing_published):
 def test_an_audit_beside_a_single_oracle():
     """An oracle that is its own only one has no distance to another; the rest of the page does without it."""
     assert "To one oracle at a time" not in said(executed("audit", {"oracles": "oracle-1"}))
+
+
+@pytest.mark.parametrize(
+    "wrong, said", [({"leave_out": "trutle"}, "Did you mean 'turtle'"), ({"held_out": 1.5}, "held_out=")]
+)
+def test_pretraining_refuses_nonsense(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        executed("pretrain", wrong, "check_parameters(globals())")

@@ -10,7 +10,7 @@ import torch
 from clipforget.method.alignment import _alignment_aims
 from clipforget.core.clip import class_embeddings
 from clipforget.exchange.loading import load_clip
-from clipforget.data.subgroups import make_imagenet
+from clipforget.data.subgroups import prepare_imagenet
 from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
@@ -42,7 +42,7 @@ def clip():
 
 
 def imagenet(clip, root, **asked):
-    return make_imagenet(clip, TaskRequest("imagenet", data_root=str(root), **asked))[0]
+    return prepare_imagenet(TaskRequest("imagenet", data_root=str(root), **asked))(clip)[0]
 
 
 def test_the_task(data_root, clip):

@@ -13,7 +13,6 @@ from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
 from clipforget.core.settings import Settings
 from clipforget.core.photos import image_files, open_rgb
-from clipforget.data.corpora import load_corpus
 from clipforget.report.report import _pick_examples, plot_embedding, plot_history, plot_stages
 from parameters import main_job
 from views import write_views
@@ -182,12 +181,6 @@ def test_the_suite_of_pictograms_can_be_limited(clip):
     task, lines = make_task(clip, TaskRequest(limit=7))
     assert {len(part) for part in task.suite.values()} == {7} and len(lines) == len(task.suite)
     assert len(task.evaluation["target"]) > 7  # what is to be forgotten is judged by all of its pictures
-
-
-@pytest.mark.parametrize("wrong", ({"fraction": 1.5}, {"fraction": -0.5}, {"limit": -5}))
-def test_nonsense_is_refused(wrong):
-    with pytest.raises(ValueError, match="held_out="):
-        load_corpus("emoji", **wrong)
 
 
 def test_pictures_that_only_judge_are_looked_at_before_the_edit(clip, own):

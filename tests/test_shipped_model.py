@@ -20,7 +20,6 @@ from clipforget.core.clip import accuracy, class_embeddings, encode_images, weig
 from clipforget.method.forgetting import forget
 from clipforget.exchange.loading import _MODELS, _TOKENS, _missing_model, load_clip, _load_compact, shipped_models
 from clipforget.exchange.open_clip import read_preparation
-from clipforget.data.corpora import list_photos
 from clipforget.core.files import data_folder
 from clipforget.core.settings import Settings
 from clipforget.data.registry import DATASETS
@@ -45,11 +44,20 @@ def test_hash_and_size(name):
     assert (_MODELS / name / "weights.safetensors").stat().st_size <= 16e6
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "tiny-imagenet", "grocery", "pacs"])
+PHOTOS = {
+    "cifar10": "cifar10",
+    "cifar100": "cifar100",
+    "tiny-imagenet": "imagenet",
+    "grocery": "grocery",
+    "pacs": "style",
+}
+
+
+@pytest.mark.parametrize("name", PHOTOS)
 def test_knows_photographs_as_well_as_was_recorded(name):
     """On a sample of what it never saw, where the data set is there: 500 pictures, three standard errors."""
     try:
-        found = list_photos(name, data_folder())
+        found = DATASETS[PHOTOS[name]].images(data_folder())
     except FileNotFoundError as error:
         pytest.skip(str(error))
     clip = load_clip("photos", torch.device("cpu"))
@@ -138,20 +146,13 @@ def test_weights_are_shown_their_own_pictures(backbone, mode, interpolation):
     assert (found["resize_mode"], found["interpolation"]) == (mode, interpolation)
 
 
-def cells_of(name):
-    """The cells of a page of experiments."""
-    return json.loads((ROOT / "nbs" / "experiments" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-
-
-def test_a_missing_model_of_photographs_is_told_with_the_command_that_makes_it():
-    made = "".join(line for cell in cells_of("pretrain") for line in cell["source"])
-    (known,) = re.findall(r"^PRETRAIN_STEPS = (\{.*\})", made, re.MULTILINE)
-    for name in json.loads(known):
-        said = str(_missing_model(name))
-        command = said.partition("Make it: ")[2].partition(". DIR")[0]
-        words = ["papermill", "nbs/pretrain.ipynb", "-p", "dataset", name, "-p", "data_root", "DIR"]
-        assert shlex.split(command) == words  # as a shell reads it: a semicolon ends no command
-    assert "steps: int = 0 " in made and "PRETRAIN_STEPS.get(dataset, " in made
+def test_a_missing_model_is_told_with_the_command_that_makes_it():
+    command = str(_missing_model("my own")).partition("Make it: ")[2].rstrip(".")
+    page = json.loads((ROOT / "nbs" / "experiments" / "pretrain.ipynb").read_text(encoding="utf-8"))
+    words = shlex.split(command)
+    assert words == ["papermill", "nbs/pretrain.ipynb", "-p", "steps", "5000", "-p", "name", "my own"]
+    (given,) = [c["source"] for c in page["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    assert {"steps", "name"} <= {line.partition(":")[0] for line in given}
     assert {d.backbone for d in DATASETS.values()} <= {*shipped_models(), "RN50-quickgelu/openai"}
 
 

@@ -9,16 +9,13 @@ __all__ = ['image_set', 'folder_set', 'is_class_tree', 'Made', 'load_packed', 't
 import importlib
 import re
 import tarfile
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-
 from typing import Any
-
 
 import torch
 from PIL import Image
@@ -32,11 +29,10 @@ _Names = Sequence[str]
 _Naming = Callable[[_Names], _Names]  # from what somebody calls classes to what we do
 _in_words: _Naming = lambda found: tuple(map(to_words, found))  # as a prompt says them
 _IMAGES = tuple(s[1:] for s in SUFFIXES)
-_PARTS = ("test", "validation", "val")  # to judge by
 
 
 def image_set(name: str, images: Photos, labels: Sequence[int] | torch.Tensor, classes: _Names) -> ImageSet:
-    "An `ImageSet` of `images` and their `labels`, positions in `classes`. ValueError if two classes have one name, or if a label has no class."
+    "A set of `images` with `labels`, positions in `classes`. ValueError if two classes have one name, or a label none."
     if double := [c for k, c in enumerate(classes) if c in classes[:k]]:
         raise ValueError(f"{name}: two classes are called {double[0]!r}; a zero-shot classifier needs a name for each.")
     numbers = torch.as_tensor(labels).long()
@@ -49,23 +45,20 @@ def image_set(name: str, images: Photos, labels: Sequence[int] | torch.Tensor, c
 def _positions(found: _Names, classes: _Names) -> list[int]:
     "Where each name of `found` stands in `classes`. ValueError with the nearest names for one that does not."
     place = {c: k for k, c in enumerate(classes)}
-    for name in sorted(set(found) - set(place)):
-        choose("class", name, classes)
-    return [place[name] for name in found]
+    return [place[c] if c in place else place[choose("class", c, classes)] for c in found]
 
 # %% ../../nbs/data/formats.ipynb #7fc339bc
 def folder_set(name: str, root: Path, size: int, classes: _Names = (), rename: Callable = to_words) -> ImageSet:
-    """The images of a tree `root`/CLASS/image, `size` pixels a side, in the order of folders and files. `rename` leads from a folder's name
-    to its class's (None leaves it out); those are the names to choose among if there are no `classes`."""
+    """The images of a tree `root`/CLASS/image, `size` pixels a side, in the order of folders and files. `rename` leads
+    from a folder's name to one of `classes`, if there are any; None leaves it out."""
     found: dict[str, list[Path]] = {}
     for folder, some in class_folders(root).items():
         if (c := rename(folder)) in found:
             raise ValueError(f"Two folders in {root} mean the class {c!r}, one is {folder!r}. Give each class one.")
         if c is not None:
             found[c] = some
-    classes = tuple(classes) or tuple(found)
-    names, paths = zip(*((c, p) for c, some in found.items() for p in some)) if found else ((), ())
-    return image_set(name, Photos.of(paths, size), _positions(names, classes), classes)
+    rows, classes = [(c, p) for c, some in found.items() for p in some], tuple(classes) or tuple(found)
+    return image_set(name, Photos.of([p for _, p in rows], size), _positions([c for c, _ in rows], classes), classes)
 
 # %% ../../nbs/data/formats.ipynb #dcce5792
 def _is_saved(folder: Path) -> bool:
@@ -76,7 +69,7 @@ def _is_saved(folder: Path) -> bool:
 
 def _archives(folder: Path) -> list[Path]:
     "The tar files directly in `folder`, sorted, without hidden ones; ValueError for a link that leads out of it."
-    return [check_inside(p, folder) for p in sorted(folder.glob("*.tar")) if p.is_file() and p.name[0] != "."]
+    return [check_inside(p, folder) for p in sorted(folder.glob("[!.]*.tar")) if p.is_file()]
 
 
 def is_class_tree(folder: Path) -> bool:
@@ -103,10 +96,10 @@ def _check_within(paths: Sequence[Path], folder: Path) -> list[Path]:
 def _named_labels(
     name: str, found: Sequence[int | str], classes: _Names, naming: _Naming
 ) -> tuple[list[int], tuple[str, ...]]:
-    """The label of each image and the names of the classes, from numbers or names that were `found`; names that are
-    no numbers become `classes` if there are none. ValueError if there are numbers and no names."""
-    if not all(isinstance(f, int) or (isinstance(f, str) and f.strip()) for f in found):
-        raise ValueError(f"Every picture of {name} needs its class, a whole number or a name.")
+    """The labels and the names of the classes, from numbers or names that were `found`; names that are no numbers become
+    `classes` if there are none. ValueError if there are numbers and no names."""
+    if not all(isinstance(f, int) or f for f in found):
+        raise ValueError(f"Every picture of {name} needs its class: in all of them a number, or in all a name.")
     if all(isinstance(f, int) or f.isdecimal() for f in found):
         if not classes:
             how = "give the names of the classes in order (the suite reads classnames.txt beside the data, a line each)"
@@ -119,25 +112,26 @@ def _named_labels(
 
 # %% ../../nbs/data/formats.ipynb #f52a3c3e
 def _samples(shard: Path) -> list[dict]:
-    """A tar file's samples by webdataset's own rules, with each file's place instead of its bytes. FileNotFoundError
-    without it; ValueError if it is damaged, has no samples, a path that leads outside, or two files of one name."""
-    tar, found = _library("webdataset", "tar files of samples").tariterators, list[dict]()
-    if not shard.is_file():
-        raise FileNotFoundError(f"There is no archive {shard}.")
-    kinds = ("cls", "txt", *_IMAGES)
+    """A tar file's samples by webdataset's own rules: texts (cls, txt), and the places of images. ValueError if it is
+    damaged, has no samples, a path that leads outside, or two files of one name."""
+    tar, found, rows = _library("webdataset", "tar files of samples").tariterators, list[dict](), list[dict]()
     try:
         with tarfile.open(shard, "r:") as archive:
-            members = archive.getmembers()
-        wanted = (m for m in members if m.isreg() and PurePosixPath(m.name).name.partition(".")[2].lower() in kinds)
-        rows = ({"fname": m.name, "data": (m.offset_data, m.size), "__url__": str(shard)} for m in wanted)
+            for m in archive:
+                for path in (m.name, m.linkname):
+                    if path.startswith("/") or ".." in PurePosixPath(path.replace("\\", "/")).parts:
+                        raise ValueError(f"member {path!r} that leads outside")
+                kind = PurePosixPath(m.name).name.partition(".")[2].lower()
+                if m.isreg() and kind in ("cls", "txt"):
+                    text = (archive.extractfile(m) or BytesIO()).read().decode(errors="replace").strip()
+                    rows.append({"fname": m.name, "data": text, "__url__": str(shard)})
+                elif m.isreg() and kind in _IMAGES:
+                    rows.append({"fname": m.name, "data": (m.offset_data, m.size), "__url__": str(shard)})
         found = list(tar.group_by_keys(rows))
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         how = "Wanted: a tar file that is not compressed, in which no two files have one name."
         why = error.args[0] if isinstance(error, ValueError) else error
         raise ValueError(f"The archive {shard} is damaged or of another form ({why}). {how}") from error
-    for name in (name for m in members for name in (m.name, m.linkname if m.issym() or m.islnk() else "")):
-        if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            raise ValueError(f"The archive {shard} has a member {name!r} that leads outside; it is not opened.")
     if not found:
         raise ValueError(f"The archive {shard} has no samples: pictures ({', '.join(_IMAGES)}) with a cls or txt.")
     return found
@@ -157,41 +151,27 @@ class Made(Sequence):
         return self.read(self.items[k])
 
 
-def _content(shard: str, start: int, size: int) -> bytes:
-    with open(shard, "rb") as file:
-        file.seek(start)
-        return file.read(size)
-
-
 def _read_packed(place: tuple[str, int, int, str]) -> Image.Image:
     "The image at a `place`: archive, first byte, bytes, the sample's key."
-    return open_rgb(BytesIO(_content(*place[:3])), f"{place[3]} in {place[0]}")
-
-# %% ../../nbs/data/formats.ipynb #11984c70
-def _classes_of(name: str, samples: Sequence[dict], named: bool) -> list[str]:
-    "The class of each sample: its txt, or its cls if all have a number there and, with `named`, numbers have names."
-    read = lambda s, kind: _content(s["__url__"], *s[kind]).decode(errors="replace").strip() if kind in s else ""
-    texts = {kind: [read(s, kind) for s in samples] for kind in ("cls", "txt")}
-    if all(t.isdecimal() for t in texts["cls"]) and (named or not all(texts["txt"])):
-        return texts["cls"]
-    if not all(texts["txt"]):
-        s = next((s for s in samples if not s.keys() & texts.keys()), samples[texts["txt"].index("")])
-        wanted = f"Every sample of {name} needs its class, in all samples as a number (cls) or in all as a name (txt)"
-        raise ValueError(f"{wanted}; look at {s['__key__']} in {s['__url__']}.")
-    return texts["txt"]
+    with open(place[0], "rb") as file:
+        file.seek(place[1])
+        return open_rgb(BytesIO(file.read(place[2])), f"{place[3]} in {place[0]}")
 
 # %% ../../nbs/data/formats.ipynb #503a905f
 def _webdataset_set(
     name: str, shards: Sequence[Path], size: int, classes: _Names = (), naming: _Naming = _in_words
 ) -> ImageSet:
-    """The images of a webdataset, in the order of its samples. Numbers need `classes`; `naming` leads from names in txt
-    to those. ValueError if a sample has no class or no image."""
+    """The images of a webdataset, in the order of its samples. Numbers (cls) need `classes`, else names (txt) are taken;
+    `naming` leads from those to ours. ValueError if a sample has no class or no image."""
     samples = [s for shard in shards for s in _samples(Path(shard).resolve())]
-    labels, classes = _named_labels(name, _classes_of(name, samples, bool(classes)), classes, naming)
     kinds = [next((k for k in _IMAGES if k in s), "") for s in samples]
-    if "" in kinds:
-        where = "The sample {__key__} in {__url__}".format(**samples[kinds.index("")])
-        raise ValueError(f"{where} has a class and no picture ({', '.join(_IMAGES)}).")
+    for s, kind in zip(samples, kinds):
+        if not kind or not s.keys() & {"cls", "txt"}:
+            needs = f"a picture ({', '.join(_IMAGES)}) and its class (cls, a number, or txt, a name)"
+            raise ValueError(f"The sample {s['__key__']} in {s['__url__']} needs {needs}.")
+    numbers, words = ([s.get(kind, "") for s in samples] for kind in ("cls", "txt"))
+    by_number = all(n.isdecimal() for n in numbers) and (classes or not all(words))
+    labels, classes = _named_labels(name, numbers if by_number else words, classes, naming)
     places = [(s["__url__"], *s[kind], s["__key__"]) for s, kind in zip(samples, kinds)]
     which = sha256("\n".join(dict.fromkeys(s["__url__"] for s in samples)).encode()).hexdigest()[:16]
     return image_set(name, Photos.of(Made(places, _read_packed), size, f"archives {which}"), labels, classes)
@@ -212,8 +192,6 @@ def _huggingface_set(
     """A Hugging Face data set that `save_to_disk` put into `folder` (of one in parts the first of `parts` that is
     there). ValueError if it is damaged, and with what it has if a part, the images or the classes are missing."""
     library = _library("datasets", "Hugging Face data sets")
-    if not _is_saved(folder):
-        raise FileNotFoundError(f"{folder} is no data set that save_to_disk wrote: it lacks dataset_info.json.")
     if (folder / "dataset_dict.json").is_file():
         there = read_json(folder / "dataset_dict.json").get("splits", ())
         part = next((p for p in parts if p in there), parts[0])
@@ -243,12 +221,16 @@ def _huggingface_set(
 
 # %% ../../nbs/data/formats.ipynb #6a13254f
 def load_packed(
-    name: str, home: Path, size: int, parts: _Names = _PARTS, known: _Names = (), naming: _Naming = _in_words
+    name: str,
+    home: Path,
+    size: int,
+    parts: _Names = ("test", "validation", "val"),
+    known: _Names = (),
+    naming: _Naming = _in_words,
 ) -> ImageSet:
     """A set called `name` from archives in the folder `home`, or as it was saved there, `size` pixels a side; of its
     `parts` the first that is there. `known` are the names that numbers mean, if everybody numbers the classes alike,
-    and `naming` leads from the data's names to ours. FileNotFoundError if it is there in neither form;
-    ModuleNotFoundError with what to install."""
+    and `naming` leads from the data's names to ours. FileNotFoundError if it is there in neither form."""
 
     def judging(shards: Sequence[Path]) -> list[Path]:
         "Those archives whose names have the first of `parts` that any has; else all that are not called train."
@@ -291,5 +273,4 @@ def torchvision_set(name: str, folder: str, make: Callable[[Path], Any], root: P
     where = "" if files else f"{(root / folder).resolve()}, test"
     if not hasattr(data, "classes"):
         raise ValueError(f"{root / folder} is incomplete: the list of classes is missing")
-    photos = Photos(source, tuple(range(len(labels))), size, where)
-    return image_set(name, photos, labels, _in_words(data.classes))
+    return image_set(name, Photos(source, tuple(range(len(labels))), size, where), labels, _in_words(data.classes))

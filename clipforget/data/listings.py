@@ -44,17 +44,6 @@ def cifar10_nouns() -> dict[str, dict[str, str]]:
     table = pd.read_csv(PACKAGE / "tables" / "cifar10_nouns.csv", keep_default_na=False)
     return {str(c): dict(zip(rows["noun"], rows["subgroup"])) for c, rows in table.groupby("class", sort=False)}
 
-
-@cache
-def _cifar100_superclasses() -> dict[str, str]:
-    "The superclass of each class of CIFAR-100."
-    return pd.read_csv(PACKAGE / "tables" / "cifar100.csv", index_col="class")["superclass"].to_dict()
-
-
-def _noun(file: str) -> str:
-    "The noun that a picture of CIFAR was searched by, from its file's name: `jumbo_jet_s_000123.png` is a jumbo jet."
-    return to_words(file.rpartition("_s_")[0])
-
 # %% ../../nbs/data/listings.ipynb #996685fe
 _CIFAR = "{0}/train/CLASS/*.jpg and {0}/test/CLASS/*.jpg, or the files of torchvision.datasets.{1}(root, download=True)"
 
@@ -103,22 +92,21 @@ def _find_cifar(kind: type, root: Path, download: bool) -> tuple[Sequence, list[
 # %% ../../nbs/data/listings.ipynb #42f53d90
 def list_cifar10(root: Path, download: bool = False) -> Collection:
     """CIFAR-10 below `root`, as folders or as torchvision's files, which it is to `download` where they are not there;
-    its test set is held out, and each picture's noun is known. FileNotFoundError if neither is there, ValueError if
-    torchvision's files are damaged, and ConnectionError that says what to do if they cannot be had."""
+    its test set is held out, and each picture's noun is known: `jumbo_jet_s_000123.png` is a jumbo jet.
+    FileNotFoundError if neither is there, ValueError if torchvision's files are damaged, and ConnectionError that says
+    what to do if they cannot be had."""
     source, rows, held_out = _find_cifar(CIFAR10, root, download)
     nouns = cifar10_nouns()
-    finer = tuple(nouns.get(c, {}).get(_noun(file), "") for _, c, file in rows)
+    finer = tuple(nouns.get(c, {}).get(to_words(file.rpartition("_s_")[0]), "") for _, c, file in rows)
     return _list_rows("CIFAR-10", 5, source, rows, held_out, finer=finer)
 
 
 def list_cifar100(root: Path, download: bool = False) -> Collection:
-    "CIFAR-100 below `root`, to `download` if so asked, likewise; above each class is its superclass. ValueError also for a folder that is no class of it."
+    "CIFAR-100 below `root`, likewise; above each class is its superclass. ValueError for a folder that is no class of it."
     source, rows, held_out = _find_cifar(CIFAR100, root, download)
-    above = _cifar100_superclasses()
-    for c in sorted({to_words(c) for _, c, _ in rows}):
-        choose("class of CIFAR-100", c, above)
-    coarser = tuple(above[to_words(c)] for _, c, _ in rows)
-    return _list_rows("CIFAR-100", 5, source, rows, held_out, coarser=coarser)
+    above = pd.read_csv(PACKAGE / "tables" / "cifar100.csv", index_col="class")["superclass"]
+    place = {c: choose("class of CIFAR-100", to_words(c), above.index) for c in sorted({c for _, c, _ in rows})}
+    return _list_rows("CIFAR-100", 5, source, rows, held_out, coarser=tuple(above[place[c]] for _, c, _ in rows))
 
 # %% ../../nbs/data/listings.ipynb #789804a9
 _GROCERY = "{0}/train, {0}/val and {0}/test, each KIND/COARSE/FINE/*.jpg or KIND/COARSE/*.jpg (the folder dataset of https://github.com/marcusklasson/GroceryStoreDataset)"
@@ -175,17 +163,17 @@ _STYLES = "{}/STYLE/CLASS/*.jpg, such as pacs/cartoon/dog/0001.jpg (PACS: https:
 _KNOWN_TREES = ("pacs", "PACS", "domainnet", "DomainNet", "UnlearnCanvas")
 
 
-def list_styles(folder: Path, least: int = 1) -> Collection:
+def list_styles(folder: Path) -> Collection:
     """The images of a tree of styles, `folder`/STYLE/CLASS/image or one of a known name in `folder`; a quarter is held
     out and a quarter spared. FileNotFoundError or ValueError with the layout if it is none, ValueError for a link that
-    leads out of it or fewer styles than `least`."""
+    leads out of it or a single style."""
     folder = next((Path(folder) / name for name in _KNOWN_TREES if (Path(folder) / name).is_dir()), Path(folder))
     wanted = _STYLES.format(folder.name)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Wanted: {wanted}.")
     trees = {d.name: class_folders(d, wanted) for d in list_folders(folder)}
-    if len(trees) < least or not trees:
-        has = f"{folder} has the styles {', '.join(trees) or 'none'}; {max(1, least)} are needed"
+    if len(trees) < 2:
+        has = f"{folder} has the styles {', '.join(trees) or 'none'}; 2 are needed"
         raise ValueError(f"{has}, to forget a class in one and keep it in another. Wanted: {wanted}.")
     found = [(p, (s, c, p.name)) for s, tree in trees.items() for c, paths in tree.items() for p in paths]
     paths, rows = zip(*found)

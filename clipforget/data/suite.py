@@ -18,6 +18,7 @@ import open_clip
 import torch
 import torchvision.datasets as vision
 from PIL import Image
+from scipy.io import loadmat
 
 from .collections import Collection
 from .formats import Made, folder_set, image_set, is_class_tree, load_packed, torchvision_set
@@ -57,19 +58,16 @@ _IMAGENET_LAYOUT = (
     """python -c "from torchvision.datasets import ImageNet; ImageNet('data/imagenet', 'val')\""""
 )
 _IMAGENET_SOURCE = "https://image-net.org, ILSVRC2012, the validation images, after registration"
-_LISTS = ("val_annotations.txt", "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt")
 
 
 def _read_truth(file: Path) -> dict[str, str]:
-    """The WordNet id of each picture (its name without suffix) that an ImageNet list names: a line has both, or, in
-    the devkit's, only the number of a class that the meta.mat beside it explains. ValueError for any other file."""
+    """The WordNet id of each picture (its name without suffix) in an ImageNet list: a line has both, or, in the devkit's,
+    only the number of a class that the meta.mat beside it explains. ValueError for any other file."""
     lines = [re.split(r"[\s,]+", x) for x in file.read_text(encoding="utf-8").splitlines() if x.strip()]
     if all(len(line) == 1 and line[0].isdecimal() for line in lines):
         meta = file.with_name("meta.mat")
         if not meta.is_file():
             raise ValueError(f"{file} has numbers, which the devkit's meta.mat explains; put it beside that file.")
-        from scipy.io import loadmat  # for this list alone
-
         rows = loadmat(meta, squeeze_me=True)["synsets"]
         ids = dict(zip(map(int, rows["ILSVRC2012_ID"]), map(str, rows["WNID"])))
         if strange := {n for (n,) in lines if int(n) not in ids}:
@@ -84,8 +82,9 @@ def _read_truth(file: Path) -> dict[str, str]:
 def _sorted_by_list(split: Path) -> dict[str, list[Path]]:
     """The pictures that lie in one folder, `split` or its folder images, by WordNet id as a list beside them says; none
     where there is no such list. ValueError for a picture that the list lacks."""
+    names = ("val_annotations.txt", "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt")
     places = (split, split.parent, *(split.parent / d for d in ("data", "ILSVRC2012_devkit_t12/data")))
-    lists = [p / name for p in places for name in _LISTS if (p / name).is_file()]
+    lists = [p / name for p in places for name in names if (p / name).is_file()]
     if not lists or {d.name for d in list_folders(split)} - {"images"}:
         return {}
     truth, found = _read_truth(lists[0]), dict[str, list[Path]]()
@@ -104,31 +103,30 @@ def imagenet_folders(
     root: Path, split: str = "val", required: bool = True, homes: Sequence[str] = _HOMES
 ) -> dict[str, list[Path]]:
     """ImageNet's or Tiny-ImageNet's images of a `split` ("val" or "train") by WordNet id in ImageNet's order, from the
-    first of the folders `homes` below `root` that has it. FileNotFoundError (none if not `required`) or ValueError, with
-    the layout and where to get it, if they are not there; ValueError for a class folder that is a link out of the split's."""
+    first of the folders `homes` below `root` that has it; none if it is not there and not `required`. Else
+    FileNotFoundError or ValueError, with layout and source; ValueError for a class folder that is a link out."""
     tree = _split_folder(root, split, homes)
-    if tree is None and required:
+    if tree is None and not required:
+        return {}
+    if tree is None:
         places = ", ".join(str(Path(root) / home / split) for home in homes)
         what = f"ImageNet is not there: none of {places} is a folder of class folders"
         raise FileNotFoundError(f"{what}. Wanted in it: {_IMAGENET_LAYOUT}. To get it: {_IMAGENET_SOURCE}.")
-    listed = _sorted_by_list(tree) if tree else {}
-    folders = dict[Synset, Path]()
-    for d in list_folders(tree) if tree and not listed else ():
-        c = find_class(d.name)
-        if c in folders:
+    found, folders = _sorted_by_list(tree), dict[Synset, Path]()
+    for d in list_folders(tree) if not found else ():
+        if folders.setdefault(c := find_class(d.name), d) != d:
             raise ValueError(f"{folders[c]} and {d.name} are both for the class {c}. Give each class one folder.")
-        folders[c] = d
-    found = {c.wnid: image_files(folder) for c, folder in folders.items()} or listed
-    if tree and not any(found.values()):
+    found = found or {c.wnid: image_files(folder) for c, folder in folders.items()}
+    if not any(found.values()):
         raise ValueError(f"{tree} has no class folder with pictures. Wanted: {_IMAGENET_LAYOUT}.")
     return {i: found[i] for i in sorted(found, key=lambda i: find_class(i).index) if found[i]}
 
 
 def imagenet_names(root: Path, homes: Sequence[str] = _HOMES) -> tuple[Synset, ...]:
-    "The classes among which the pictures in the first of `homes` below `root` are told apart: those of Tiny-ImageNet's list, else all of ImageNet."
+    "The classes among which pictures below `root` are told apart: those of Tiny-ImageNet's list, else all of ImageNet."
     tree = _split_folder(root, "val", homes)
-    listed = tree.parent / "wnids.txt" if tree else None
-    if listed is None or not listed.is_file():
+    listed = (tree or Path(root)).parent / "wnids.txt"
+    if tree is None or not listed.is_file():
         return imagenet_classes()
     return tuple(sorted(map(find_class, listed.read_text(encoding="utf-8").split()), key=lambda c: c.index))
 
@@ -145,22 +143,17 @@ def _imagenet_set(root: Path, size: int, name: str = "imagenet", homes: Sequence
 
 def _imagenet_names(found: Sequence[str]) -> tuple[str, ...]:
     "What this package calls the classes of a list. ValueError for a name that is not known, but in a whole list in ImageNet's order."
-    classes = imagenet_classes()
-
-    def stands(text: str, c: Synset) -> bool:
+    classes, known = imagenet_classes(), 0
+    for text, c in zip(found, classes):
         with suppress(ValueError):
-            return find_class(text) == c
-        return False
-
-    if len(found) == len(classes) and sum(map(stands, found, classes)) >= 0.9 * len(classes):
+            known += find_class(text) == c
+    if len(found) == len(classes) and known >= 0.9 * len(classes):
         return tuple(c.name for c in classes)
     return tuple(find_class(n).name for n in found)
 
 # %% ../../nbs/data/suite.ipynb #73adff87
 def _subsample(labels: torch.Tensor, limit: int, seed: int = 0) -> torch.Tensor:
     "Positions of `limit` images (all if 0) with these `labels`, every class with its share, in their old order."
-    if limit < 0:
-        raise ValueError(f"A limit of {limit} pictures makes no sense; give a positive number, or 0 for all.")
     if limit == 0 or limit >= len(labels):
         return torch.arange(len(labels))
     generator = torch.Generator().manual_seed(seed)
@@ -175,10 +168,9 @@ def _subsample(labels: torch.Tensor, limit: int, seed: int = 0) -> torch.Tensor:
 
 def limit_set(part: ImageSet, limit: int) -> tuple[ImageSet, str]:
     "At most `limit` images (all if 0) of the set `part`, and a line that says what was taken (empty if all were)."
-    index = _subsample(part.labels, limit)
-    if len(index) == len(part):
+    few = part.subset(_subsample(part.labels, limit))
+    if len(few) == len(part):
         return part, ""
-    few = part.subset(index)
     counts = few.labels.unique(return_counts=True)[1]
     missing = len(part.labels.unique()) - len(counts)
     each = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
@@ -186,9 +178,9 @@ def limit_set(part: ImageSet, limit: int) -> tuple[ImageSet, str]:
     return few, f"{part.name}: {len(few):,} of {len(part):,} pictures, {each} of a class{none}, drawn with seed 0"
 
 # %% ../../nbs/data/suite.ipynb #e313fd08
-def _without_border(path: Path, border: int = 2) -> Image.Image:
+def _without_border(path: Path) -> Image.Image:
     image = open_rgb(path)
-    return image.crop((border, border, image.width - border, image.height - border))
+    return image.crop((2, 2, image.width - 2, image.height - 2))
 
 
 def _load_objectnet(root: Path, size: int) -> ImageSet:
@@ -196,10 +188,7 @@ def _load_objectnet(root: Path, size: int) -> ImageSet:
     folder = root / _OBJECTNET
     if not folder.is_dir():
         raise FileNotFoundError(f"{root} has no {_OBJECTNET}")
-    by_words = {", ".join(c.lemmas) for c in imagenet_classes()}
     known = read_json(folder / "mappings" / "objectnet_to_imagenet_1k.json")
-    for words in (one for several in known.values() for one in several.split("; ")):
-        choose("ImageNet class", words, by_words)
     names = read_json(folder / "mappings" / "folder_to_objectnet_label.json")
     rename = lambda f: to_words(names[f]) if names.get(f) in known else None
     part = folder_set("objectnet", folder / "images", size, [*map(to_words, known)], rename)
@@ -273,15 +262,13 @@ def zero_shot_suite(
 ) -> tuple[dict[str, ImageSet], list[str]]:
     """The sets called `names` (all if empty) below `root`, the folder of all data sets, `size` pixels a side, at most
     `limit` images each (all if 0), and a line for each that is not there, not whole, or not used whole."""
-    root = Path(root).expanduser()
+    root, sets, lines = Path(root).expanduser(), dict[str, ImageSet](), list[str]()
     if limit < 0:
         raise ValueError(f"limit={limit} makes no sense: give how many pictures a set may have, or 0 for all.")
     names = [choose("zero-shot set", n, ZERO_SHOT_SETS) for n in names] or list(ZERO_SHOT_SETS)
     if not root.is_dir():
         wanted = f"Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
         raise FileNotFoundError(f"There is no data root {root}. {wanted}")
-
-    sets, lines = dict[str, ImageSet](), list[str]()
     for name in names:
         known = ZERO_SHOT_SETS[name]
         try:

@@ -4,23 +4,20 @@
 
 # %% auto #0
 __all__ = ['make_task', 'folder_task', 'imagenet_task', 'cifar10_task', 'cifar100_task', 'grocery_task', 'style_task',
-           'named_targets', 'in_halves']
+           'named_targets']
 
 # %% ../../nbs/data/tasks.ipynb #a9f79ec0
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..core.clip import Clip
-from ..core.files import choose, spelled
+from ..core.files import choose
 from ..core.photos import Photos, check_headers
 from ..core.task import ImageSet, Task
-from .registry import DATASETS, TaskRequest, split_names
+from .registry import DATASETS, TaskRequest, explained, split_names
 from .suite import ZERO_SHOT_SETS, limit_set, zero_shot_suite
 
 # %% ../../nbs/data/tasks.ipynb #fe2f4eec
@@ -36,7 +33,7 @@ def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     """The task that a `request` describes, for the original model `clip`, and lines about what was left out. ValueError
     with the allowed names for an unknown one, and for a file of the suite that is no image."""
     entry, root, absent, suite = request.entry, request.root, list[str](), dict[str, ImageSet]()
-    task, lines = entry.task(clip, request)
+    task, lines = entry.prepare(request)(clip)
     if entry.reads and root.is_dir():
         others = [s for s in ZERO_SHOT_SETS if s not in (entry.name, *entry.suites)]
         suite, absent = zero_shot_suite(root, clip.frame, others, request.limit)
@@ -49,7 +46,11 @@ def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     return replace(task, suite={n: part for n, (part, _) in few.items()}), [*lines, *fewer, *absent]
 
 # %% ../../nbs/data/tasks.ipynb #d1eba981
-def _task_of(clip: Clip, dataset: str, root: Path | str, siblings: str | Sequence[str], **asked: Any) -> Task:
+_Root = Path | str
+_Names = str | Sequence[str]
+
+
+def _task_of(dataset: str, clip: Clip, root: _Root, siblings: _Names = (), **asked: Any) -> Task:
     "The task asked for; its data are looked for first, and what was left out is warned of."
     names = "; ".join(split_names(siblings))
     request = TaskRequest(dataset, data_root=str(root), siblings=names, **asked)
@@ -60,100 +61,40 @@ def _task_of(clip: Clip, dataset: str, root: Path | str, siblings: str | Sequenc
     return task
 
 # %% ../../nbs/data/tasks.ipynb #fn-fold11
-@spelled
+@explained
 def folder_task(
     clip: Clip,
-    root: Path | str,
+    root: _Root,
     target: str = "",
     labels: str = "fine",
     seed: int = 0,
-    siblings: str | Sequence[str] = (),
+    siblings: _Names = (),
     limit: int = 0,
-    proposal: Path | str = "",
+    proposal: _Root = "",
 ) -> Task:
-    """Forget one kind of images of your own, and keep its siblings.
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model.
-    root : path
-        `forget/NAME/*.jpg` (what is to go) and `keep/NAME/*.jpg` (a folder a sibling); with `target` a tree
-        `COARSE/FINE/*.jpg`; with `proposal` the pool that it sorts. Zero-shot sets are looked for in it, too; for a pool
-        in the folder that the variable CLIPFORGET_DATA names.
-    target, siblings : str, str or sequence of str
-        What is to be forgotten of a tree, and kept; if no siblings are named, the others of its kind.
-    labels : "fine" or "coarse"
-        Of a tree: whether captions are names, or target and siblings are called by their kind.
-    seed : int
-        Of training and calibration images.
-    limit : int
-        At most so many images a zero-shot set; 0 is all.
-    proposal : path
-        The table that `propose_pool` wrote, as you edited it.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        With the layout that is wanted, if the images do not lie so; for a name that is none.
-    """
-    if proposal:
-        sorting = {"pool": str(root), "proposal": str(proposal)}
-        return _task_of(clip, "folder", "", siblings, target=target, seed=seed, limit=limit, **sorting)
-    return _task_of(clip, "folder", root, siblings, target=target, labels=labels, seed=seed, limit=limit)
+    """Forget one kind of images of your own: `root` has forget/NAME/*.jpg and keep/NAME/*.jpg; with `target` COARSE/FINE/*.jpg."""
+    asked = locals() | {"proposal": str(proposal)}
+    return _task_of("folder", **asked | ({"pool": str(root), "root": ""} if proposal else {}))
 
 # %% ../../nbs/data/tasks.ipynb #fn-imag13
-@spelled
+@explained
 def imagenet_task(
     clip: Clip,
-    root: Path | str,
+    root: _Root,
     target: str = "marmoset",
     labels: str = "fine",
     seed: int = 0,
-    siblings: str | Sequence[str] = (),
+    siblings: _Names = (),
     limit: int = 0,
 ) -> Task:
-    """Forget one class of ImageNet or Tiny-ImageNet, and keep its siblings in WordNet (Zhang et al., CVPR 2025).
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model.
-    root : path
-        The folder that has ImageNet, and the zero-shot sets beside it.
-    target : str
-        A name, a word for it, or a WordNet id.
-    labels : "fine" or "coarse"
-        Whether captions are names, or target and siblings are called by what is above them in WordNet.
-    seed : int
-        Of training and calibration images.
-    siblings : str or sequence of str
-        Classes to keep; by WordNet if there are none.
-    limit : int
-        At most so many images a zero-shot set; 0 is all.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        With the layout and the source, if ImageNet is not there; for a name that is no class.
-    """
-    return _task_of(clip, "imagenet", root, siblings, target=target, labels=labels, seed=seed, limit=limit)
+    """Forget a class of ImageNet or Tiny-ImageNet, and keep its siblings in WordNet (Zhang et al., CVPR 2025)."""
+    return _task_of("imagenet", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-cifa12
-@spelled
+@explained
 def cifar10_task(
     clip: Clip,
-    root: Path | str,
+    root: _Root,
     target: str = "airplane",
     subgroup: str = "airbus",
     seed: int = 0,
@@ -161,137 +102,45 @@ def cifar10_task(
     download: bool = False,
     limit: int = 0,
 ) -> Task:
-    """Forget a subgroup of a class of CIFAR-10, and keep the rest of the class.
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model.
-    root : path
-        The folder that has CIFAR-10, and the zero-shot sets beside it.
-    target, subgroup : str
-        The class, and a noun, the number of a cluster, "query: TEXT", or "file: PATH" of positions.
-    clusters : int
-        How many clusters the class has; as many as suit its features best if 0.
-    download : bool
-        Whether torchvision fetches CIFAR-10 where it is not there.
-    seed, limit : int
-        As in `imagenet_task`.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError, ConnectionError
-        If CIFAR-10 is not there, damaged, or cannot be fetched; for a name that is none.
-    """
-    asked = {"target": target, "seed": seed, "limit": limit, "subgroup": subgroup, "clusters": clusters}
-    return _task_of(clip, "cifar10", root, (), download=download, **asked)
+    """Forget a subgroup of a class of CIFAR-10, and keep the rest of the class."""
+    return _task_of("cifar10", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-cifa13
-@spelled
+@explained
 def cifar100_task(
     clip: Clip,
-    root: Path | str,
+    root: _Root,
     target: str = "beaver",
     labels: str = "fine",
     seed: int = 0,
-    siblings: str | Sequence[str] = (),
+    siblings: _Names = (),
     download: bool = False,
     limit: int = 0,
 ) -> Task:
-    """Forget a class of CIFAR-100, and keep the others of its superclass.
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model.
-    root : path
-        The folder that has CIFAR-100, and the zero-shot sets beside it.
-    target, labels, seed, siblings, limit : str, str, int, str or sequence of str, int
-        As in `imagenet_task`, with the superclass in the place of WordNet.
-    download : bool
-        Whether torchvision fetches CIFAR-100 where it is not there.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError, ConnectionError
-        If CIFAR-100 is not there, damaged, or cannot be fetched; for a name that is none.
-    """
-    asked = {"target": target, "labels": labels, "download": download}
-    return _task_of(clip, "cifar100", root, siblings, seed=seed, limit=limit, **asked)
+    """Forget a class of CIFAR-100, and keep the others of its superclass."""
+    return _task_of("cifar100", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-groc12
-@spelled
+@explained
 def grocery_task(
     clip: Clip,
-    root: Path | str,
+    root: _Root,
     target: str = "granny smith",
     labels: str = "fine",
     seed: int = 0,
-    siblings: str | Sequence[str] = (),
+    siblings: _Names = (),
     limit: int = 0,
 ) -> Task:
-    """Forget one of the groceries (GroceryStoreDataset), and keep the others of its kind.
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model.
-    root : path
-        The folder that has the groceries, and the zero-shot sets beside them.
-    target, labels, seed, siblings, limit : str, str, int, str or sequence of str, int
-        As in `imagenet_task`, with the kinds of the data set in the place of WordNet.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        With the layout, if the groceries are not there; for a name that is none.
-    """
-    return _task_of(clip, "grocery", root, siblings, target=target, labels=labels, seed=seed, limit=limit)
+    """Forget one of the groceries (GroceryStoreDataset), and keep the others of its kind."""
+    return _task_of("grocery", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-styl10
-@spelled
+@explained
 def style_task(
-    clip: Clip, root: Path | str, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 0
+    clip: Clip, root: _Root, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 0
 ) -> Task:
-    """Forget a class in one style, and keep it in the others.
-
-    Parameters
-    ----------
-    clip : Clip
-        The original model.
-    root : path
-        `STYLE/CLASS/*.jpg`, or the folder that has such a tree (`pacs`, `domainnet`) and the zero-shot sets beside it.
-    target, style : str
-        The class, and the style in which it is forgotten.
-    seed, limit : int
-        As in `imagenet_task`.
-
-    Returns
-    -------
-    Task
-        What to forget, to keep and to judge by.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        With the layout, if there is no such tree; for a name that is none.
-    """
-    return _task_of(clip, "style", root, (), target=target, styles=style, seed=seed, limit=limit)
+    """Forget a class in one style, and keep it in the others: `root` is or has a tree STYLE/CLASS/*.jpg, such as PACS."""
+    return _task_of("style", clip, root, target=target, styles=style, seed=seed, limit=limit)
 
 # %% ../../nbs/data/tasks.ipynb #cb40b58d
 def named_targets(dataset: str, judge: str, data_root: str, make: bool, publish: bool, least: int = 1) -> list[str]:
@@ -307,14 +156,3 @@ def named_targets(dataset: str, judge: str, data_root: str, make: bool, publish:
     for name in targets:
         TaskRequest.named(dataset, name, data_root=data_root).check()
     return targets
-
-# %% ../../nbs/data/tasks.ipynb #668de9ae
-def in_halves(task: Task) -> tuple[Task, list[ImageSet]]:
-    "The `task` judged on one half (about) of every zero-shot set, and the other halves, to choose settings by; no image is in both."
-    first, second = list[ImageSet](), dict[str, ImageSet]()
-    for name, part in task.suite.items():
-        ends = ["/".join(Path(key).parts[-3:]) for key in part.keys]
-        mine = torch.tensor([sha256(end.encode()).digest()[0] % 2 == 0 for end in ends], dtype=torch.bool)
-        first.append(part.subset(mine.nonzero()[:, 0]))
-        second[name] = part.subset((~mine).nonzero()[:, 0])
-    return replace(task, suite=second), first

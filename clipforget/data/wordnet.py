@@ -41,11 +41,6 @@ class Synset:
         "What it is a kind of: the name of the synset directly above it; its own where there is none."
         return _synsets()[self.parents[0]].name if self.parents else self.name
 
-    @cached_property
-    def words_above(self) -> frozenset[str]:
-        "All words for what it is a kind of."
-        return frozenset(w for i in _steps_up(self.wnid) if i != self.wnid for w in _synsets()[i].lemmas)
-
 # %% ../../nbs/data/wordnet.ipynb #cc5c9d70
 @cache
 def _synsets() -> dict[str, Synset]:
@@ -111,20 +106,19 @@ def find_class(text: str) -> Synset:
     return classes[choose("ImageNet class", text, classes)]
 
 # %% ../../nbs/data/wordnet.ipynb #f64b0b52
-def wordnet_siblings(
-    text: str, least: int = 3, most: int = 10, among: Sequence[Synset] = ()
-) -> tuple[Synset, tuple[Synset, ...]]:
-    """The lowest synset above the class that `text` means with `least` siblings or more `among` some classes (all of
-    ImageNet's if empty), and the nearest of the siblings, at most `most`, nearest first. ValueError for a class that is
-    not among them, and if they are too few."""
-    if not 1 <= least <= most or least > 999:
-        raise ValueError(f"{least} to {most} siblings were asked for; 1 <= least <= most and least <= 999 is needed.")
+_LEAST, _MOST = 3, 10  # siblings
+
+
+def wordnet_siblings(text: str, among: Sequence[Synset] = ()) -> tuple[Synset, tuple[Synset, ...]]:
+    """The lowest synset above the class that `text` means with enough siblings `among` some classes (all of ImageNet's if
+    empty), and the nearest of the siblings, nearest first. ValueError for a class that is not among them, and if they are
+    too few."""
     mine, known = find_class(text), set(among or imagenet_classes())
-    if mine not in known or len(known) <= least:
+    if mine not in known or len(known) <= _LEAST:
         names = ", ".join(sorted(c.name for c in known)[:20])
         raise ValueError(f"{mine} is not among the {len(known)} classes here, or they are too few: {names}, ...")
     height = {_synsets()[i]: steps for i, steps in _steps_up(mine.wnid).items()}
     below = {s: [c for c in s.classes if c in known] for s in height}
-    above = min((s for s in height if len(below[s]) > least), key=lambda s: (height[s], len(below[s])))
+    above = min((s for s in height if len(below[s]) > _LEAST), key=lambda s: (height[s], len(below[s])))
     near = sorted((c for c in below[above] if c != mine), key=lambda c: _tree_distance(mine.wnid, c.wnid))
-    return above, tuple(near[:most])  # a stable sort: ties stay in order
+    return above, tuple(near[:_MOST])  # a stable sort: ties stay in order

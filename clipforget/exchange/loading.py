@@ -67,9 +67,10 @@ def _missing_model(name: str) -> FileNotFoundError:
     "What to say where there is no model `pretrained:name`: which there are, and the command that makes it."
     places = " or ".join(map(short_path, _model_folders()))
     there = ", ".join(sorted({p.name for top in _model_folders() for p in top.glob("*/")})) or "none"
-    command = f"papermill nbs/pretrain.ipynb -p dataset {shlex.quote(name)} -p data_root DIR"
-    said = f"There is no pre-trained model {name!r} in {places}; there are: {there}. Make it: {command}."
-    return FileNotFoundError(f"{said} DIR is where the photographs lie, as for the run itself.")
+    command = f"papermill nbs/pretrain.ipynb -p steps 5000 -p name {shlex.quote(name)}"
+    return FileNotFoundError(
+        f"There is no pre-trained model {name!r} in {places}; there are: {there}. Make it: {command}."
+    )
 
 # %% ../../nbs/exchange/loading.ipynb #48d260ae
 def _load_named(backbone: str, device: Device) -> Clip:
