@@ -34,7 +34,7 @@ from clipforget.core.activations import (
     tower_parts,
 )
 from ..core.clip import Clip, encode_images, fast, image_features
-from ..report.edit import Edit
+from ..report.edit import Edit, write_edit
 from ..report.forget import forget
 from ..report.figures import show_images
 from ..method.alignment import MOST_ALIGNED
@@ -145,7 +145,8 @@ class Job(NamedTuple):
         "Write what `edit` leaves (report, figures, rows, settings, the patch and, if asked for, the merged model) and say what to open; the seconds `expected` by the forecast beside those of the clock, where there is a forecast."
         seconds = round(time.perf_counter() - self.started, 1)
         with run_threads(self.threads):
-            report = edit.report(self.folder, asdict(self.request) | {"command": self.command}, self.lines, seconds)
+            asked = asdict(self.request) | {"command": self.command}
+            report = write_edit(edit, self.folder, asked, self.lines, seconds)
             if edit.stages:
                 edit.save_patch(self.folder / "patch.safetensors")
             if self.request.merged:
