@@ -186,7 +186,7 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
     if request.pool:
         with run_threads(threads):
             place = folder / "proposal.csv"
-            file = request.proposal or propose_pool(clip, request.pool, request.target, request.kept, place)
+            file = request.proposal or propose_pool(clip, Path(request.pool), request.target, request.kept, place)
         asked = replace(request, proposal=str(file))
         print(f"The pool is sorted as {file} says. Look at it, change it, and run again with -p proposal FILE.")
         plot_proposal(Path(file), Path(request.pool))
