@@ -158,7 +158,7 @@ def plot_embedding(clip: Clip, task: Task, towers: Mapping[str, nn.Module]) -> F
             figure.add_subplot(down, across, k, sharex=ax, sharey=ax), "first direction", "second direction", stage
         )
         at = fitted.transform(encode_images(clip.with_visual(tower), every).cpu())
-        ax.scatter(*at.T, s=1, alpha=0)
+        ax.scatter(at[:, 0], at[:, 1], s=1, alpha=0)
         for place, image, role in zip(at, every, roles):
             picture, box = OffsetImage(image.permute(1, 2, 0).numpy(), zoom=0.3), {"edgecolor": COLOURS[role], "lw": 2}
             ax.add_artist(AnnotationBbox(picture, place, pad=0.12, bboxprops=box))
