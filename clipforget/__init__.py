@@ -19,43 +19,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .core.files import empty_cache as empty_cache
+    from .core.settings import Settings as Settings
     from .data.emoji import emoji_task as emoji_task
-    from .data.tasks import folder_task as folder_task
-    from .data.tasks import imagenet_task as imagenet_task
-    from .data.tasks import style_task as style_task
-    from .data.tasks import cifar10_task as cifar10_task
-    from .data.tasks import cifar100_task as cifar100_task
-    from .data.tasks import grocery_task as grocery_task
-    from .report.edit import Edit as Edit
-    from .report.edit import apply_patch as apply_patch
-    from .exchange.transformers import from_transformers as from_transformers
-    from .exchange.open_clip import from_open_clip as from_open_clip
+    from .data.registry import list_datasets as list_datasets
+    from .data.tasks import cifar10_task as cifar10_task, cifar100_task as cifar100_task, folder_task as folder_task
+    from .data.tasks import grocery_task as grocery_task, imagenet_task as imagenet_task, style_task as style_task
     from .exchange.loading import load_clip as load_clip
+    from .exchange.open_clip import from_open_clip as from_open_clip
+    from .exchange.transformers import from_transformers as from_transformers
+    from .report.edit import Edit as Edit, apply_patch as apply_patch
     from .report.forget import forget as forget
     from .rivals.methods import list_methods as list_methods
-    from .core.settings import Settings as Settings
-    from .data.registry import list_datasets as list_datasets
-    from .core.files import empty_cache as empty_cache
 
-_HOMES = {
-    "load_clip": "exchange.loading",
-    "from_open_clip": "exchange.open_clip",
-    "from_transformers": "exchange.transformers",
-    "emoji_task": "data.emoji",
-    "folder_task": "data.tasks",
-    "imagenet_task": "data.tasks",
-    "cifar10_task": "data.tasks",
-    "cifar100_task": "data.tasks",
-    "grocery_task": "data.tasks",
-    "style_task": "data.tasks",
-    "Settings": "core.settings",
-    "forget": "report.forget",
-    "Edit": "report.edit",
-    "apply_patch": "report.edit",
-    "list_methods": "rivals.methods",
-    "list_datasets": "data.registry",
-    "empty_cache": "core.files",
+_ROOMS = {
+    "exchange.loading": ("load_clip",),
+    "exchange.open_clip": ("from_open_clip",),
+    "exchange.transformers": ("from_transformers",),
+    "data.emoji": ("emoji_task",),
+    "data.tasks": ("folder_task", "imagenet_task", "cifar10_task", "cifar100_task", "grocery_task", "style_task"),
+    "core.settings": ("Settings",),
+    "report.forget": ("forget",),
+    "report.edit": ("Edit", "apply_patch"),
+    "rivals.methods": ("list_methods",),
+    "data.registry": ("list_datasets",),
+    "core.files": ("empty_cache",),
 }
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = list(_HOMES)
 
 

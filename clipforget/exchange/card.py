@@ -23,12 +23,13 @@ from ..judging.scores import retention_table, stage_accuracies, summarise
 # %% ../../nbs/exchange/card.ipynb #ff3e476e
 def _check_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     "What an `audit` says, for evaluation.json. ValueError, with what is wanted, for one of another form."
-    said, back, pictures = (audit.get(key) for key in ("verdict", "relearned", "pictures"))
-    number = isinstance(back, int | float) and 0 <= back <= 100
-    if not (isinstance(said, str) and number and isinstance(pictures, int) and pictures > 0):
-        wanted = "its verdict (text), what is relearned (0 to 100 %), and from how many pictures"
-        raise ValueError(f"The audit {dict(audit)} cannot stand on a card: wanted are {wanted}.")
-    return dict(audit)
+    match audit:
+        case {"verdict": str(), "relearned": int() | float() as back, "pictures": int() as n} if (
+            0 <= back <= 100 and n > 0
+        ):
+            return dict(audit)
+    wanted = "its verdict (text), what is relearned (0 to 100 %), and from how many pictures"
+    raise ValueError(f"The audit {dict(audit)} cannot stand on a card: wanted are {wanted}.")
 
 
 def make_evaluation(
@@ -42,13 +43,11 @@ def make_evaluation(
     gate: Gate | None = None,  # what decides; by the settings' `allowed_left` if None
 ) -> dict[str, Any]:
     "The content of evaluation.json. ValueError where `audit` has another form."
-    last = str(rows["stage"].iloc[-1])
-    table, made = retention_table(rows, last), provenance(original)
+    last, made = str(rows["stage"].iloc[-1]), provenance(original)
     gate = gate or Gate(float(settings.get("allowed_left", Gate.allowed)))
     found = summarise(stage_accuracies(rows, last), stage_accuracies(rows, "original"), gate)
-    shown = table.round(3).astype(object).where(table.notna(), None)
-    shown = shown[["n", "original", "edited", "low", "high", "retention"]]
-    columns = shown.rename_axis("name").reset_index().to_dict("records")
+    table = retention_table(rows, last)[["n", "original", "edited", "low", "high", "retention"]].round(3).astype(object)
+    columns = table.where(table.notna(), None).rename_axis("name").reset_index().to_dict("records")
     target = columns[0]
     decided = {"passed": found["gate"] == "passed", "left": target["edited"], "allowed": gate.allowed}
     return {
@@ -77,13 +76,11 @@ _LOAD = {
 
 def _front_matter(record: Mapping[str, Any], licence: str, form: str) -> str:
     "What a model hub reads, as YAML (JSON is a part of it)."
-    task, results = {"type": "zero-shot-image-classification"}, []
-    for column in record["columns"]:
-        metrics = [
-            {"type": "accuracy", "name": f"accuracy {when} the edit (%)", "value": column[key]}
-            for when, key in (("before", "original"), ("after", "edited"))
-        ]
-        results.append({"task": task, "dataset": {"name": column["name"], "type": "own"}, "metrics": metrics})
+    task, times = {"type": "zero-shot-image-classification"}, {"before": "original", "after": "edited"}
+    named = lambda when, value: {"type": "accuracy", "name": f"accuracy {when} the edit (%)", "value": value}
+    metrics = lambda column: [named(when, column[key]) for when, key in times.items()]
+    about = lambda column: {"task": task, "dataset": {"name": column["name"], "type": "own"}}
+    results = [{**about(column), "metrics": metrics(column)} for column in record["columns"]]
     name = f"{record['base']} without {record['forgotten']['target']}"
     lines = {"base_model": record["base"], "license": licence, "library_name": form}
     lines |= {"pipeline_tag": task["type"], "tags": ["clip", "unlearning", "clipforget"]}
@@ -104,12 +101,9 @@ def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "o
     "The README.md of a folder with the model that `record` (of `make_evaluation`) is about, under a `licence`, in the `form` open_clip, transformers or onnx."
     gate, what = record["gate"], record["forgotten"]
     passed, siblings = "passed" if gate["passed"] else "NOT passed", ", ".join(what["siblings"][:12])
-    rows = "\n".join(
-        f"| {c['name']} | {c['n']} | {c['original']:.1f} | {c['edited']:.1f} | {c['low']:.1f} to {c['high']:.1f} |"
-        for c in record["columns"]
-    )
-    small, notes = record["int8"], ""
-    if small:
+    row = "| {name} | {n} | {original:.1f} | {edited:.1f} | {low:.1f} to {high:.1f} |"
+    rows, notes = "\n".join(row.format(**column) for column in record["columns"]), ""
+    if small := record["int8"]:
         notes = f"With 8-bit weights (visual.int8.onnx) {small['left']:.1f} % of the target's {small['n']} pictures are recognised, "
         notes += f"and {small['siblings']:.1f} % of the siblings': the gate is {'passed' if small['passed'] else 'NOT passed'}."
     parts = [
@@ -132,9 +126,8 @@ def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "o
     return "\n\n".join(parts) + "\n"
 
 
-def write_card(folder: Path, record: Mapping[str, Any], licence: str = "other", form: str = "open_clip") -> Path:
-    "Write README.md and evaluation.json about the model in `folder`, as `model_card` has them of a `licence`; the folder."
-    write_json(Path(folder) / "evaluation.json", record)
-    with write_atomic(Path(folder) / "README.md") as temporary:
+def write_card(folder: Path, record: Mapping[str, Any], licence: str, form: str) -> None:
+    "Write README.md and evaluation.json about the model in `folder`, as `model_card` has them."
+    write_json(folder / "evaluation.json", record)
+    with write_atomic(folder / "README.md") as temporary:
         temporary.write_text(model_card(record, licence, form), encoding="utf-8")
-    return Path(folder)

@@ -52,8 +52,7 @@ def _onnx() -> tuple[Any, Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     "Without what the exporters say of themselves; logging and warnings are as before afterwards, errors included."
-    logger = logging.getLogger()
-    level = logger.level
+    level = (logger := logging.getLogger()).level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -70,9 +69,9 @@ def write_graph(
     dimension of the inputs is free. What the exporter notes of each step, with paths of this machine, is left out."""
     free = tuple({0: torch.export.Dim("batch", min=1, max=4096)} for _ in examples) if batch else None
     named: dict[str, Any] = {"input_names": [*examples], "output_names": [output], "dynamic_shapes": free}
-    named |= {"dynamo": True, "opset_version": OPSET, "verbose": False}
     with _quiet():
-        program: Any = torch.onnx.export(module.eval(), (*examples.values(),), **named)
+        settings: dict[str, Any] = {"dynamo": True, "opset_version": OPSET, "verbose": False}
+        program: Any = torch.onnx.export(module.eval(), (*examples.values(),), **named, **settings)
     graph, nodes = program.model.graph, [*program.model.graph.all_nodes()]
     for part in (graph, *nodes, *graph.inputs, *graph.outputs, *(value for node in nodes for value in node.outputs)):
         part.metadata_props.clear()
@@ -87,9 +86,8 @@ def save_onnx(clip: Clip, folder: Path | str, int8: bool = True) -> Path:
     _onnx()
     folder, model, g = Path(folder), deepcopy(clip.model).cpu(), torch.Generator().manual_seed(0)
     x = torch.randn(64, 3, clip.size, clip.size, generator=g)
-    tokens = tokenizer_of(clip)([f"a picture of {n}" for n in range(64)])
+    tokens, differs = tokenizer_of(clip)([f"a picture of {n}" for n in range(64)]), {}
     towers = {"visual": (model.visual, x, "pixels"), "textual": (model.encode_text, tokens, "tokens")}
-    differs = {}
     for name, (encode, example, takes) in towers.items():
         module, file = _UnitFeatures(encode, model), folder / f"{name}.onnx"
         write_graph(module, {takes: example[:2]}, "features", file, batch=True)
@@ -105,7 +103,7 @@ def save_onnx(clip: Clip, folder: Path | str, int8: bool = True) -> Path:
 
             quantize_dynamic(whole, temporary, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
         differs["visual.int8"] = (OnnxTower(small)(x) - OnnxTower(whole)(x)).abs().max().item()
-    pre = {"mean": list(clip.mean), "std": list(clip.std), "size": clip.size, **clip.frame.words}
+    pre = {"mean": clip.mean, "std": clip.std, "size": clip.size, **clip.frame.words}
     told = {"opset": OPSET, "context_length": tokens.shape[1], "preprocess_cfg": pre}
     write_json(folder / "onnx.json", told | {"differs from PyTorch by": differs})
     return folder

@@ -10,7 +10,6 @@ __all__ = ['HuggingFaceTokenizer', 'from_transformers', 'load_transformers', 'cl
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,23 +83,18 @@ def _pairs(ours: _State, theirs: _State) -> Iterator[tuple[torch.Tensor, torch.T
 
 # %% ../../nbs/exchange/transformers.ipynb #36fb0da5
 _ACTS: dict[str, dict[str, str]] = {"quick_gelu": {}, "gelu": {}, "gelu_pytorch_tanh": {"approximate": "tanh"}}
+_SAME = {  # open_clip's words for the sizes of a tower, and transformers'
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "context_length": "max_position_embeddings",
+    **{word: word for word in ("vocab_size", "image_size", "patch_size")},
+}
 
 
 def _refuse(name: str, what: str) -> ValueError:
     "What to say of a model that has no counterpart."
     return ValueError(f"{name} cannot be exchanged: {what}.")
-
-
-_OURS = ("width", "layers", "heads", "vocab_size", "context_length", "image_size", "patch_size")
-_THEIRS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "vocab_size",
-    "max_position_embeddings",
-    *_OURS[5:],
-)
-_SAME = dict(zip(_OURS, _THEIRS))  # words of the two libraries for the same sizes of a tower
 
 
 def _tower_words(name: str, words: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,11 +103,10 @@ def _tower_words(name: str, words: Mapping[str, Any]) -> dict[str, Any]:
         raise _refuse(name, f"its activation {act!r} is not among {', '.join(_ACTS)}")
     out = {ours: words[theirs] for ours, theirs in _SAME.items() if theirs in words}
     out |= {"act_kwargs": _ACTS[act]} if _ACTS[act] else {}
-    if words["intermediate_size"] != 4 * words["hidden_size"]:
-        out["mlp_ratio"] = words["intermediate_size"] / words["hidden_size"]
+    out["mlp_ratio"] = words["intermediate_size"] / words["hidden_size"]
     return out | ({"norm_kwargs": {"eps": words["layer_norm_eps"]}} if words["layer_norm_eps"] != 1e-5 else {})
 
-
+# %% ../../nbs/exchange/transformers.ipynb #trncfgs
 def _clip_config(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     "open_clip's configuration of a CLIPModel with transformers' `config`."
     seen, read = config["vision_config"], config["text_config"]
@@ -130,8 +123,7 @@ def _clip_config(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def _siglip_config(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     "open_clip's configuration of a SiglipModel with transformers' `config`."
     seen, read = config["vision_config"], config["text_config"]
-    tower = f"patch{seen['patch_size']}_siglip_{seen['image_size']}"
-    sized = {}
+    tower, sized = f"patch{seen['patch_size']}_siglip_{seen['image_size']}", {}
     for listed in map(open_clip.get_model_config, open_clip.list_models()):
         if (trunk := listed["vision_cfg"].get("timm_model_name", "")).endswith(tower) and "siglip" in trunk:
             sized[listed["embed_dim"], listed["text_cfg"].get("layers")] = listed["vision_cfg"]
@@ -163,9 +155,9 @@ def _image_words(name: str, told: Mapping[str, Any], size: int) -> dict[str, Any
     if told.get("resample") not in (2, 3) or not told.get("do_resize", True) or not told.get("do_rescale", True):
         raise _refuse(name, "its pictures are not resized bilinearly or bicubically and scaled to 0 to 1")
     plain = not told.get("do_normalize", True)
-    mean, std = ([0.0] * 3, [1.0] * 3) if plain else (told["image_mean"], told["image_std"])
-    words = {"mean": list(mean), "std": list(std), "resize_mode": "shortest" if cut else "squash"}
-    return words | {"interpolation": "bilinear" if told["resample"] == 2 else "bicubic"}
+    mean, std = (0.0, 1.0) if plain else (told["image_mean"], told["image_std"])
+    resize = {"interpolation": "bilinear" if told["resample"] == 2 else "bicubic"}
+    return resize | {"mean": mean, "std": std, "resize_mode": "shortest" if cut else "squash"}
 
 
 @dataclass
@@ -183,25 +175,18 @@ class HuggingFaceTokenizer:
         "Write the tokenizer's files into `folder`."
         self.tokenizer.save_pretrained(folder)
 
-
-_SAMPLE = ("a photo of a dog.", "It's 42 degrees, isn't it?", "un café à Paris", "")
-
-
-def _own_tokenizer(tokenizer: Callable[[Sequence[str]], torch.Tensor], context: int) -> bool:
-    "Whether `tokenizer` gives the ids of CLIP's own up to the end of each text."
-    plain = open_clip.SimpleTokenizer(context_length=context)(list(_SAMPLE))
-    with suppress(ValueError, IndexError):
-        ends = (plain.argmax(1) + 1).tolist()
-        return all(torch.equal(a[:end], b[:end]) for a, b, end in zip(plain, tokenizer(_SAMPLE), ends))
-    return False
+    def is_open_clips(self) -> bool:
+        "Whether it gives the ids of open_clip's up to the end of each of some texts."
+        texts = ["a photo of a dog.", "It's 42 degrees, isn't it?", "un café à Paris", ""]
+        plain, mine = open_clip.SimpleTokenizer(context_length=self.context)(texts), self(texts)
+        return all(torch.equal(a[:end], b[:end]) for a, b, end in zip(plain, mine, (plain.argmax(1) + 1).tolist()))
 
 # %% ../../nbs/exchange/transformers.ipynb #e8499664
 @torch.no_grad()
 def _fill(name: str, model: nn.Module, theirs: _State) -> None:
     "Copy the weights of transformers' state dict `theirs` into open_clip's `model`. ValueError unless each finds its place."
     try:
-        pairs = _pairs(model.state_dict(), theirs)
-        used = {other for view, found, other in pairs if view.copy_(found) is view}
+        used = {other for view, found, other in _pairs(model.state_dict(), theirs) if view.copy_(found) is view}
     except (KeyError, RuntimeError) as error:
         raise _refuse(name, f"its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
     if left := sorted(k for k in theirs if k not in used and not k.endswith("position_ids")):
@@ -216,7 +201,7 @@ def _to_clip(
     ours = _kind(name, config)[1](name, config)
     context, size = ours["text_cfg"]["context_length"], to_2tuple(ours["vision_cfg"].get("image_size", 224))[0]
     asked, mine = _image_words(name, told, size), HuggingFaceTokenizer(tokenizer, context)
-    own = ours["text_cfg"]["vocab_size"] == 49408 and _own_tokenizer(mine, context)
+    own = ours["text_cfg"]["vocab_size"] == 49408 and mine.is_open_clips()
     if not own:
         ours["text_cfg"]["hf_tokenizer_name"] = getattr(tokenizer, "name_or_path", "") or "tokenizer"
     model: Any = build_model(ours, "cpu")
@@ -272,21 +257,11 @@ def _transformers() -> Any:
 
 def _read_plain(file: Path) -> dict[str, Any]:
     "The JSON object in `file`, which must name no code."
-    found = read_json(file)
-    if not isinstance(found, dict):
+    if not isinstance(found := read_json(file), dict):
         raise ValueError(f"{file} holds no JSON object.")
     if "auto_map" in json.dumps(found):
         raise ValueError(f"{file} names code of its own (auto_map), which is not run. Take it out of the file.")
     return found
-
-
-def _read_tokenizer(folder: Path) -> Any:
-    "transformers' tokenizer in `folder`. ValueError for a damaged one; no code of its own is run."
-    try:
-        return _transformers().AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the tokenizers' own kinds
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"The tokenizer in {folder} cannot be used ({first}).") from error
 
 
 def load_transformers(folder: Path | str, device: Device = None) -> Clip:
@@ -303,21 +278,21 @@ def load_transformers(folder: Path | str, device: Device = None) -> Clip:
         raise FileNotFoundError(f"{folder} has no preprocessor_config.json, which says how pictures are prepared.")
     try:
         config = getattr(library, f"{kind}Config")(**files["config.json"]).to_dict()
-        tokenizer = _read_tokenizer(folder)
         check_sizes(folder / "config.json", read(name, config), weights)
-    except (TypeError, KeyError, OSError, RuntimeError, AttributeError, ZeroDivisionError) as error:
+        tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers' own kinds, too
         first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{folder} is no directory of transformers' that can be used ({first}).") from error
+        raise ValueError(f"The configuration or the tokenizer in {folder} cannot be used ({first}).") from error
     return _to_clip(name, config, told, tokenizer, {k: v for w in weights for k, v in load_file(w).items()}, device)
 
 # %% ../../nbs/exchange/transformers.ipynb #8f688ccf
 def _their_tower(clip: Clip, words: Mapping[str, Any]) -> dict[str, Any]:
     "transformers' words for a tower of `clip` that open_clip's `words` describe."
-    quick, width = clip.config.get("quick_gelu"), clip.config["embed_dim"]
-    act = "quick_gelu" if quick else "gelu_pytorch_tanh" if words.get("act_kwargs") else "gelu"
-    out = {theirs: words[ours] for ours, theirs in _SAME.items() if ours in words} | {"hidden_act": act}
-    out |= {"intermediate_size": int(words["width"] * words.get("mlp_ratio", 4.0)), "projection_dim": width}
-    return out | {"layer_norm_eps": (words["norm_kwargs"] or {}).get("eps", 1e-5)}
+    act = "quick_gelu" if clip.config.get("quick_gelu") else "gelu_pytorch_tanh" if words.get("act_kwargs") else "gelu"
+    out = {theirs: words[ours] for ours, theirs in _SAME.items() if ours in words}
+    out |= {"hidden_act": act, "intermediate_size": int(words["width"] * words.get("mlp_ratio", 4.0))}
+    out["layer_norm_eps"] = (words["norm_kwargs"] or {}).get("eps", 1e-5)
+    return out | {"projection_dim": clip.config["embed_dim"]}
 
 
 def _their_config(clip: Clip) -> Any:
@@ -341,7 +316,7 @@ def _their_config(clip: Clip) -> Any:
     kinds = f"a {type(visual).__name__} with a {type(clip.model).__name__}"
     raise _refuse(clip.name, f"transformers has no class for {kinds}")
 
-
+# %% ../../nbs/exchange/transformers.ipynb #trnproc1
 def clip_tokenizer(plain: open_clip.SimpleTokenizer) -> Any:
     "CLIP's own tokenizer, `plain`, as transformers has it, whose two marks have other names there."
     marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}

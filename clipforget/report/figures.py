@@ -23,14 +23,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from ..core.files import write_atomic
 
 # %% ../../nbs/report/figures.ipynb #491588a6
-COLOURS = {
-    "target": "#D55E00",
-    "siblings": "#0072B2",
-    "suite": "#009E73",
-    "original": "#7F7F7F",
-    "edited": "#CC79A7",
-    "bound": "#000000",
-}
+COLOURS = {"target": "#D55E00", "siblings": "#0072B2", "suite": "#009E73"}
+COLOURS |= {"original": "#7F7F7F", "edited": "#CC79A7", "bound": "#000000"}
 "What each colour stands for, in every figure of the project."
 
 PLAIN = ("#332288", "#DDAA33", "#88CCEE", "#882255", "#999933", "#661100", "#AA4499", "#6699CC")
@@ -54,16 +48,16 @@ class Sheet(Figure):
 
 # %% ../../nbs/report/figures.ipynb #4915col2
 def assign_colours(names: Iterable[Hashable]) -> dict[Hashable, str]:
-    """A colour a name. The original (or doing nothing) and the edited model have
-    their own; all else takes `PLAIN` in turn, and needs marks beyond eight names."""
-    known = dict.fromkeys(("original", "do nothing"), "original") | dict.fromkeys(("edited", "clipforget"), "edited")
+    """A colour a name. The original (or doing nothing) and the edited model have their own; all else takes `PLAIN` in turn,
+    and needs marks beyond eight names."""
+    known = {"original": "original", "do nothing": "original", "edited": "edited", "clipforget": "edited"}
     plain = cycle(PLAIN)
     return {name: COLOURS[known[name]] if name in known else next(plain) for name in names}
 
 # %% ../../nbs/report/figures.ipynb #49158sp2
 def use_style() -> None:
-    """Set the one seaborn style of the project; every notebook calls it once. In a notebook,
-    figures are shown as SVG, sharp at any width, and sheets of pictures as PNG."""
+    """Set the one seaborn style of the project; every notebook calls it once. In a notebook, figures are shown as SVG, sharp
+    at any width, and sheets of pictures as PNG."""
     look = {"figure.figsize": (7, 3.6), "figure.dpi": 80, "savefig.bbox": "tight", "axes.titlelocation": "left"}
     look |= {"svg.hashsalt": "clipforget", "axes.formatter.min_exponent": 4}  # ticks in plain numbers on log axes, too
     sns.set_theme("notebook", "whitegrid", font_scale=0.95, rc=look)
@@ -73,9 +67,9 @@ def use_style() -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg", metadata={"Date": None})
-        shown = display.formatters
-        shown["image/png"].for_type(Sheet, lambda figure: print_figure(figure, "png", base64=True))
-        shown["image/svg+xml"].for_type(Sheet, lambda figure: None)
+        as_png = lambda figure: print_figure(figure, "png", base64=True)
+        display.formatters["image/png"].for_type(Sheet, as_png)
+        display.formatters["image/svg+xml"].for_type(Sheet, lambda figure: None)
 
 # %% ../../nbs/report/figures.ipynb #941e2483
 def settle(figure: Figure) -> Figure:

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['PAPER_COLUMNS', 'PAPER_TABLE', 'Record', 'plot_stages', 'plot_frontier', 'plot_history', 'plot_importance',
-           'plot_task', 'plot_examples', 'plot_top_names', 'plot_embedding', 'compare_with_paper', 'gate_sentence',
-           'write_report']
+           'plot_task', 'plot_examples', 'plot_embedding', 'compare_with_paper', 'gate_sentence', 'write_report']
 
 # %% ../../nbs/report/report.ipynb #6c4317b9
 import base64
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -38,33 +36,23 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     """What is left of the target after every stage (left), and what every other column keeps of its original accuracy
     (right), from `rows`, the tidy ones of one run."""
     table, n = rows.pivot_table("value", "stage", "column", sort=False), rows.groupby("column", sort=False)["n"].first()
+    named = {c: f"{c} (n = {n[c]:,})" for c in table}
     targets = [c for c in table if c.startswith("target")]
     kept = 100 * (table / table.iloc[0]).drop(columns=targets)
-    kept = kept.iloc[1:] if len(kept) > 1 else kept
-    size = (9, max(2.8, 0.36 * len(kept.columns) + 1.3))
+    kept, columns = kept.iloc[1:] if len(kept) > 1 else kept, range(len(kept.columns))
+    size = (9, max(2.8, 0.36 * len(columns) + 1.3))
     figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained", width_ratios=(1, 1.6))
     for column, mark in zip(targets, "oX"):
-        left.plot(table[column], f"{mark}-", color=COLOURS["target"], label=f"{column} (n = {n[column]:,})")
+        left.plot(table[column], f"{mark}-", color=COLOURS["target"], label=named[column])
+        left.legend(fontsize=8)
     left.set_ylim(-3, 103)
     left.tick_params(axis="x", rotation=30)
-    if targets:
-        left.legend(fontsize=8)
     label(left, "after the stage", "accuracy (%)", "Target: what is left")
-    long = (
-        kept.rename(columns={c: f"{c} (n = {n[c]:,})" for c in kept})
-        .melt(ignore_index=False, var_name="of")
-        .reset_index()
-    )
-    stages = list(long["stage"].unique())
-    look = {
-        "linestyle": "none",
-        "markersize": 5,
-        "markers": list("osD^vPX*")[: len(stages)],
-        "dodge": 0.4 * (len(stages) > 1),
-    }
-    look["palette"] = assign_colours(stages)
-    sns.pointplot(long, x="value", y="of", hue="stage", errorbar=None, ax=right, **look)
+    for k, ((stage, colour), mark) in enumerate(zip(assign_colours(kept.index).items(), cycle("osD^vPX*"))):
+        right.plot(kept.loc[stage], [y + 0.2 * k for y in columns], mark, ms=5, color=colour, label=stage)
     right.axvline(100, color=COLOURS["bound"], ls="--", lw=1)
+    right.set_yticks(columns, [named[c] for c in kept])
+    right.invert_yaxis()
     right.legend(fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")
     label(right, "kept of the original's accuracy (%)", "", "Everything else: what is kept")
     return figure
@@ -85,28 +73,24 @@ def plot_frontier(frontiers: Mapping[str, pd.Series], title: str) -> Figure:
 # %% ../../nbs/report/report.ipynb #ed5fcca0
 def plot_history(history: pd.DataFrame, title: str) -> Figure:
     "One panel a loss of a stage's `history` (`step`, and a column a loss) against the step, with a `title` above."
-    names = [c for c in history.columns if c not in ("step", "batch")] or ["no losses"]
+    names = [c for c in history if c not in ("step", "batch")] or ["no losses"]
     across, down = min(3, len(names)), -(-len(names) // 3)
-    size = (3.2 * across, 2.6 * down)
-    figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
-    for ax in axes.flat[len(names) :]:
-        ax.set_visible(False)
-    for ax, name in zip(axes.flat, names):
+    figure = plt.figure(figsize=(3.2 * across, 2.6 * down), layout="constrained")
+    for k, name in enumerate(names, 1):
+        ax = label(figure.add_subplot(down, across, k), "step", name)
         if name in history:
             ax.plot(history["step"], history[name], color=PLAIN[0])
-        label(ax, "step", name)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
 
 # %% ../../nbs/report/report.ipynb #55cee160
 def plot_importance(ranking: pd.DataFrame, chosen: Sequence[str] = ()) -> Figure:
-    """Dots with intervals, one row a layer of `ranking`; chosen
-    layers as diamonds of another colour. Returns the figure."""
+    "Dots with intervals, one row a layer of `ranking`; chosen layers as diamonds of another colour."
     figure, ax = plt.subplots(figsize=(7, 0.24 * len(ranking) + 1), layout="constrained")
     for y, row in ranking.iterrows():
-        colour = PLAIN[row["layer"] in chosen]
-        ax.plot([row["low"], row["high"]], [y, y], color=colour, lw=2)
-        ax.plot(row["ratio"], y, marker="D" if row["layer"] in chosen else "o", color=colour)
+        mine = row["layer"] in chosen
+        ax.plot([row["low"], row["high"]], [y, y], color=PLAIN[mine], lw=2)
+        ax.plot(row["ratio"], y, marker="oD"[mine], color=PLAIN[mine])
     ax.axvline(1, color=COLOURS["bound"], ls="--", lw=1)
     ax.set_yticks(range(len(ranking)), ranking["layer"], fontsize=8)
     ax.invert_yaxis()
@@ -124,8 +108,8 @@ def _short(name: str, width: int) -> str:
 
 def _pick_examples(task: Task, each: int = 4) -> list[tuple[str, Images, tuple[str, ...]]]:
     "Of `task`, `each` evaluation images of target, siblings and other names, evenly spaced: (column, images, classes)."
-    parts = {**{k: v for k, v in task.evaluation.items() if k != "target, other style"}, **task.suite}
-    chosen = [n for n in ("target", "siblings", *list(task.suite)[:1]) if n in parts]
+    parts = {**task.evaluation, **task.suite}
+    chosen = ("target", "siblings", *list(task.suite)[:1])
     return [(n, parts[n].images[:: max(1, len(parts[n]) // each)][:each], parts[n].classes) for n in chosen]
 
 
@@ -145,70 +129,41 @@ def plot_task(task: Task, each: int = 12, most: int = 6) -> Figure:
     return show_images(torch.cat(sheet), columns=each, rows_of=list(rows))
 
 # %% ../../nbs/report/report.ipynb #3fcdd5e4
-def plot_examples(original: Clip, edited: Clip, task: Task, k: int = 3) -> Figure:
-    "Evaluation images of `task` (target, siblings, others) with the `k` best names that `original` and `edited` give, each by its own text tower."
+def plot_examples(original: Clip, edited: Clip, task: Task) -> Figure:
+    "Evaluation images of `task` (target, siblings, others) with the three best names that `original` and `edited` give, each by its own text tower."
     sheet, titles = [], []
     for _, images, classes in _pick_examples(task):
-        words = lambda m, classes=classes: class_embeddings(m, classes, task.templates)
-        tops = [top_names(encode_images(m, images), words(m), classes, k) for m in (original, edited)]
-        for pairs in zip(*tops):
+        words = (class_embeddings(model, classes, task.templates) for model in (original, edited))
+        before, after = (top_names(encode_images(m, images), w, classes, 3) for m, w in zip((original, edited), words))
+        for pairs in zip(before, after):
             titles.append("\n".join(f"{_short(b[0], 12)} | {_short(a[0], 12)}" for b, a in zip(*pairs)))
         sheet.append(pixels(images).float() / 255)
-    caption = f"The {k} best names, before | after. Rows: target, siblings, others"
+    caption = "The 3 best names, before | after. Rows: target, siblings, others"
     return show_images(torch.cat(sheet), titles, columns=4, size=1.9, caption=caption)
-
-# %% ../../nbs/report/report.ipynb #7328f902
-def plot_top_names(original: Clip, edited: Clip, task: Task, count: int = 4) -> Figure:
-    "An evaluation image of the target of `task`, one of a sibling and one of another thing, with their `count` best names by `original` and by `edited`."
-    chosen, known = _pick_examples(task, 1), {**task.evaluation, **task.suite}
-    size, widths = (9.5, 2 * len(chosen)), [1.3, 1.6, 1.6]
-    figure, axes = plt.subplots(len(chosen), 3, figsize=size, layout="constrained", width_ratios=widths, squeeze=False)
-    for row, (column, images, classes) in zip(axes, chosen):
-        image, truth = pixels(images), classes[known[column].labels[0]]
-        row[0].imshow(image[0].permute(1, 2, 0).numpy())
-        row[0].set_axis_off()
-        row[0].set_title(f"{column.partition(',')[0]}: {_short(truth, 20)}", fontsize=11, loc="center")
-        for ax, model in zip(row[1:], (original, edited)):
-            s = (encode_images(model, image) @ class_embeddings(model, classes, task.templates).T)[0]
-            best = s.topk(count).indices.tolist()
-            ax.barh(range(count), s[best].tolist(), color=COLOURS.get(column, COLOURS["suite"]))
-            ax.set_yticks(range(count), [_short(classes[k], 22) for k in best], fontsize=11)
-            for text, k in zip(ax.get_yticklabels(), best):
-                text.set_fontweight("bold" if classes[k] == truth else "normal")
-            ax.set_xlim(0, 1)
-            ax.invert_yaxis()
-            ax.grid(axis="y", visible=False)
-    for ax, title in zip(axes[0, 1:], ("before", f"after {task.target!r} was forgotten")):
-        ax.set_title(title)
-    for ax in axes[-1, 1:]:
-        ax.set_xlabel("similarity with the name (cosine)")
-    return figure
 
 # %% ../../nbs/report/report.ipynb #8fd6e445
 def plot_embedding(clip: Clip, task: Task, towers: Mapping[str, nn.Module]) -> Figure:
     """Features of evaluation images of `task` by each of the `towers` (image towers by stage, a panel each), projected on two
     directions that the features of `clip`, the original, fix, with the images as marks."""
-    suite = dict(zip(["suite"], task.suite.values()))  # the first of it, if there is one
-    sets = {**{role: task.evaluation[role] for role in ("target", "siblings")}, **suite}
-    even = lambda part, n: part.subset(torch.linspace(0, len(part) - 1, n).long())
-    images = {role: pixels(even(part, n).images) for (role, part), n in zip(sets.items(), (14, 20, 24))}
-    every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in range(len(part))]
+    sets = [task.evaluation["target"], task.evaluation["siblings"], *list(task.suite.values())[:1]]
+    even = lambda part, n: pixels(part.subset(torch.linspace(0, len(part) - 1, n).long()).images)
+    images = {role: even(part, n) for role, part, n in zip(("target", "siblings", "suite"), sets, (14, 20, 24))}
+    every, roles = torch.cat(list(images.values())), [role for role, part in images.items() for _ in part]
     fitted = PCA(2).fit(encode_images(clip, every).cpu())
     star = fitted.transform(class_embeddings(clip, task.forget.classes, task.templates)[[task.caption]].cpu())[0]
-    across, down = min(2, len(towers)), -(-len(towers) // 2)
+    across, down, ax = min(2, len(towers)), -(-len(towers) // 2), None
     figure = plt.figure(figsize=(4.4 * across, 3.9 * down), layout="constrained", FigureClass=Sheet)
-    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    for ax in axes.flat[len(towers) :]:
-        ax.set_visible(False)
-    for ax, (stage, tower) in zip(axes.flat, towers.items()):
+    for k, (stage, tower) in enumerate(towers.items(), 1):
+        ax = label(
+            figure.add_subplot(down, across, k, sharex=ax, sharey=ax), "first direction", "second direction", stage
+        )
         at = fitted.transform(encode_images(clip.with_visual(tower), every).cpu())
-        ax.scatter(*at.T, s=1, alpha=0)
-        for (x, y), image, role in zip(at, every, roles):
+        ax.scatter(at[:, 0], at[:, 1], s=1, alpha=0)
+        for place, image, role in zip(at, every, roles):
             picture, box = OffsetImage(image.permute(1, 2, 0).numpy(), zoom=0.3), {"edgecolor": COLOURS[role], "lw": 2}
-            ax.add_artist(AnnotationBbox(picture, (x, y), pad=0.12, bboxprops=box))
+            ax.add_artist(AnnotationBbox(picture, place, pad=0.12, bboxprops=box))
         ax.plot(*star, marker="*", ms=16, color=COLOURS["bound"], mec="white", zorder=9)
-        label(ax, "first direction", "second direction", stage)
-    frames = [Patch(ec=COLOURS[role], fc="none", lw=2, label={"suite": "others"}.get(role, role)) for role in sets]
+    frames = [Patch(ec=COLOURS[role], fc="none", lw=2, label=role.replace("suite", "others")) for role in images]
     caption = Line2D([], [], marker="*", ms=12, ls="", color=COLOURS["bound"], label="the target's caption")
     figure.legend(handles=[*frames, caption], loc="outside lower center", ncols=len(frames) + 1, frameon=False)
     return figure
@@ -230,8 +185,7 @@ PAPER_COLUMNS = {
     "objectnet": "ObjectNet",
 }
 "Our column -> the paper's."
-_PAPER_METHODS = {"clipforget": "paper", "gradient ascent": "GA", "EMMN": "EMMN", "LIP": "LIP"}
-"Our method -> the paper's row."
+_PAPER_METHODS = {"clipforget": "paper", "gradient ascent": "GA", "EMMN": "EMMN", "LIP": "LIP"}  # ours -> its row
 PAPER_TABLE = PACKAGE / "tables" / "paper.csv"
 "The paper's tables: a row a target, backbone and method, accuracies in percent."
 
@@ -240,20 +194,19 @@ def compare_with_paper(rows: pd.DataFrame, stage: str) -> pd.DataFrame | None:
     """A row a column of the paper: what it has of the original, its three stages and the rivals, the original and the last
     `stage` of the run whose tidy `rows` these are, and the difference to the same method's; None where the paper has no
     such target and backbone."""
-    name, _, tag = str(rows["backbone"].iloc[0]).partition("/")
+    run = rows.iloc[0]
+    name, _, tag = run["backbone"].partition("/")
     if tag != "openai" or (rows["labels"] != "fine").any():  # the paper's are OpenAI's weights, with fine labels
         return None
-    backbone, known = name.removesuffix("-quickgelu"), pd.read_csv(PAPER_TABLE)
-    known = known[(known["target"] == rows["target"].iloc[0]) & (known["backbone"] == backbone)].set_index("method")
-    if "paper" not in known.index:
+    known = pd.read_csv(PAPER_TABLE).set_index(["target", "backbone"]).sort_index()
+    if (key := (run["target"], name.removesuffix("-quickgelu"))) not in known.index:
         return None
-    theirs = known.reindex(list(dict.fromkeys(["original", "paper", *known.index])))[list(PAPER_COLUMNS.values())].T
-    same = _PAPER_METHODS.get(str(rows["method"].iloc[0]), "")
-    mine = {f"this run: {when}": stage_accuracies(rows, s) for when, s in (("original", "original"), ("edited", stage))}
-    own = pd.DataFrame({name: [of.get(c, float("nan")) for c in PAPER_COLUMNS] for name, of in mine.items()})
-    own.index = theirs.index
-    out = theirs.rename(columns=lambda m: f"paper: {'three stages' if m == 'paper' else m}").join(own)
-    out["difference"] = out["this run: edited"] - (theirs[same] if same in theirs else float("nan"))
+    known = known.loc[key].set_index("method")
+    theirs = known.reindex(dict.fromkeys(["original", "paper", *known.index]))[list(PAPER_COLUMNS.values())].T
+    out = theirs.rename(columns=lambda m: f"paper: {'three stages' if m == 'paper' else m}")
+    for when, of in (("original", "original"), ("edited", stage)):
+        out[f"this run: {when}"] = pd.Series(stage_accuracies(rows, of)).reindex(PAPER_COLUMNS).to_numpy()
+    out["difference"] = out["this run: edited"] - theirs.get(_PAPER_METHODS.get(run["method"], ""), float("nan"))
     return out.rename_axis("column")
 
 # %% ../../nbs/report/report.ipynb #29c05187
@@ -267,6 +220,21 @@ th:first-child,td:first-child{text-align:left} .scroll{overflow-x:auto} img{max-
 @media (prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8} th,td{border-color:#444} pre{background:#222} img{background:#fff}
 .passed{background:#10352a}.failed{background:#3b1512;color:#ffb4ab}}
 """
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title><style>{style}</style></head><body>
+<h1>{title}</h1><p class="verdict {colour}">{verdict}</p><p>{head}</p>{shown}
+<h2>What it cost</h2>{kept}
+<p>The target is what was to be forgotten: lower is better. Siblings are what is most like it; the other rows are
+everything else: retention is what they kept, in percent of the accuracy before. Low and high are a 95 % interval of the
+accuracy after. The gate: at most {allowed:g} % of the target&#x27;s pictures are still recognised.</p>
+{paper}<h2>Limits</h2><ul>{limits}</ul>{patch}<p>Beside this page: {files}.</p>
+<details><summary>Stage by stage: accuracy in %, layers, losses, features</summary>{stages}{folded}</details>
+<details><summary>What was asked, what came out, versions</summary><pre>{record}</pre></details></body></html>
+"""
+_USE = """<h2>Load it, undo it</h2><pre>import clipforget as cf
+clip = cf.load_clip({backbone!r})
+edited = cf.apply_patch(clip, "patch.safetensors")  # a run leaves it here, edit.save_patch writes it</pre>
+<p>The original is untouched. Without the patch you have it.</p>"""
 
 # %% ../../nbs/report/report.ipynb #ef51d1f1
 def gate_sentence(rows: pd.DataFrame, stage: str, gate: Gate = Gate()) -> tuple[bool, str]:
@@ -286,25 +254,16 @@ def gate_sentence(rows: pd.DataFrame, stage: str, gate: Gate = Gate()) -> tuple[
     return s["gate"] == "passed", text
 
 # %% ../../nbs/report/report.ipynb #6305521b
-_TERMS = """The target is what was to be forgotten: lower is better. Siblings are what is most like it; the other rows are
-everything else: retention is what they kept, in percent of the accuracy before. Low and high are a 95 % interval of the
-accuracy after. The gate: at most {allowed:g} % of the target's pictures are still recognised."""
-_USE = """import clipforget as cf
-clip = cf.load_clip({backbone!r})
-edited = cf.apply_patch(clip, "patch.safetensors")  # a run leaves it here, edit.save_patch writes it"""
-_SHOWN = "Before and after"  # the figure that is not folded
-
-
+_plain = lambda value: html.escape(str(value))
+_table = lambda frame: f"<div class=scroll>{frame.rename_axis(None).round(1).to_html(na_rep='-')}</div>"
 Record = Mapping[str, Mapping[str, object]]  # of a run: "asked", "came out" and "made with", each by name
 
 
 def _told(record: Record) -> str:
     "The lines of a `record` under their headings, without what is empty."
-    parts = {
-        title: [f"{k}: {v}" for k, v in told.items() if v or isinstance(v, int | float)]
-        for title, told in record.items()
-    }
-    return "\n\n".join("\n".join([title.capitalize(), *lines]) for title, lines in parts.items() if lines)
+    filled = {part: {k: v for k, v in told.items() if v or isinstance(v, int | float)} for part, told in record.items()}
+    parts = [[part.capitalize(), *(f"{k}: {v}" for k, v in told.items())] for part, told in filled.items() if told]
+    return "\n\n".join(map("\n".join, parts))
 
 
 def _head(rows: pd.DataFrame, task: Task, asked: Mapping[str, object]) -> str:
@@ -313,32 +272,13 @@ def _head(rows: pd.DataFrame, task: Task, asked: Mapping[str, object]) -> str:
     out |= {"Kept, most like it": ", ".join(task.siblings), "Model": rows["backbone"].iloc[0]}
     out |= {"Method": rows["method"].iloc[-1], "Captions": f"{task.labels}, seed {task.seed}"}
     out |= {"Made": pd.Timestamp.now().strftime("%Y-%m-%d"), "Command": asked.get("command", "")}
-    lines = [f"<b>{html.escape(k)}</b>: {html.escape(str(v))}" for k, v in out.items() if v]
-    return f"<p>{'<br>'.join(lines)}</p>"
+    return "<br>".join(f"<b>{k}</b>: {_plain(v)}" for k, v in out.items() if v)
 
-# %% ../../nbs/report/report.ipynb #d1c00afa
-def _limits(rows: pd.DataFrame, notes: Sequence[str]) -> list[str]:
-    "What the table does not say, a sentence each."
-    target = retention_table(rows, str(rows["stage"].iloc[-1])).loc["target"]
-    hits = round(target["edited"] * target["n"] / 100)
-    return [
-        f"With {hits} of {target['n']:.0f} recognised, up to {target['high']:.1f} % of such pictures may remain (95 %).",
-        "This is no deletion: training on a few pictures of the target can bring it back. Other names for it were not asked.",
-        *notes,
-    ]
 
-# %% ../../nbs/report/report.ipynb #7c860541
-def _shown(caption: str, png: Path) -> str:
-    "A figure under its `caption`, which is HTML already."
-    data = base64.b64encode(png.read_bytes()).decode()
+def _figure(caption: str, png: Path) -> str:
+    "A figure under its `caption`."
+    data, caption = base64.b64encode(png.read_bytes()).decode(), _plain(caption)
     return f'<h2>{caption}</h2><img alt="{caption}" src="data:image/png;base64,{data}">'
-
-
-def _page(title: str, body: str) -> str:
-    "A whole page of HTML."
-    meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-    head = f"<head>{meta}<title>{title}</title><style>{_STYLE}</style></head>"
-    return f'<!doctype html><html lang="en">{head}<body><h1>{title}</h1>{body}</body></html>'
 
 # %% ../../nbs/report/report.ipynb #f946640f
 def write_report(
@@ -352,31 +292,33 @@ def write_report(
     gate: Gate = Gate(),  # that it was judged by
 ) -> Path:
     "Write a self-contained HTML page about an edit, and return its path."
-    stage, plain = str(rows["stage"].iloc[-1]), lambda value: html.escape(str(value))
-    passed, text = gate_sentence(rows, stage, gate)
-    table = lambda frame: f"<div class=scroll>{frame.rename_axis(None).round(1).to_html(na_rep='-')}</div>"
-    fold = lambda title, inside: f"<details><summary>{plain(title)}</summary>{inside}</details>"
-    shown = lambda names: "".join(_shown(plain(name), figures[name]) for name in names)
-    parts = [f'<p class="verdict {"passed" if passed else "failed"}">{plain(text)}</p>']
-    parts.append(_head(rows, task, record.get("asked", {})))
-    parts.append(shown([name for name in figures if name == _SHOWN]))
-    terms = plain(_TERMS.format(allowed=gate.allowed))
-    parts.append(f"<h2>What it cost</h2>{table(retention_table(rows, stage))}<p>{terms}</p>")
-    if (paper := compare_with_paper(rows, stage)) is not None:
-        parts.append(f"<h2>Beside the paper's figures</h2><p>{plain(_PAPER_NOTE)}</p>{table(paper)}")
-    limits = "".join(f"<li>{plain(line)}</li>" for line in _limits(rows, notes))
-    parts.append(f"<h2>Limits</h2><ul>{limits}</ul>")
-    if patch:
-        use, undo = plain(_USE.format(backbone=str(rows["backbone"].iloc[0]))), "The original is untouched."
-        parts.append(f"<h2>Load it, undo it</h2><pre>{use}</pre><p>{undo} Without the patch you have it.</p>")
-    files = "results.parquet (the table), settings.json, figures/" + (", patch.safetensors (the edit)" if patch else "")
-    parts.append(f"<p>Beside this page: {plain(files)}.</p>")
-    folded = shown([name for name in figures if name != _SHOWN])
-    parts.append(
-        fold("Stage by stage: accuracy in %, layers, losses, features", table(score_table(rows, gate)) + folded)
+    stage, file = str(rows["stage"].iloc[-1]), Path(folder) / "report.html"
+    (passed, verdict), kept = gate_sentence(rows, stage, gate), retention_table(rows, stage)
+    pictures = {caption: _figure(caption, png) for caption, png in figures.items()}
+    target, paper = kept.loc["target"], compare_with_paper(rows, stage)
+    limits = [
+        f"With {round(target['edited'] * target['n'] / 100)} of {target['n']:.0f} recognised, up to {target['high']:.1f} % "
+        "of such pictures may remain (95 %).",
+        "This is no deletion: training on a few pictures of the target can bring it back. Other names for it were not asked.",
+        *notes,
+    ]
+    page = _PAGE.format(
+        title=_plain(f"Forgetting “{task.target}”"),
+        style=_STYLE,
+        colour="passed" if passed else "failed",
+        verdict=_plain(verdict),
+        head=_head(rows, task, record.get("asked", {})),
+        shown=pictures.pop("Before and after", ""),
+        kept=_table(kept),
+        allowed=gate.allowed,
+        paper="" if paper is None else f"<h2>Beside the paper's figures</h2><p>{_PAPER_NOTE}</p>{_table(paper)}",
+        limits="".join(f"<li>{_plain(line)}</li>" for line in limits),
+        patch=_USE.format(backbone=_plain(rows["backbone"].iloc[0])) if patch else "",
+        files="results.parquet (the table), settings.json, figures/" + ", patch.safetensors (the edit)" * patch,
+        stages=_table(score_table(rows, gate)),
+        folded="".join(pictures.values()),
+        record=_plain(_told(record)),
     )
-    parts.append(fold("What was asked, what came out, versions", f"<pre>{plain(_told(record))}</pre>"))
-    page = _page(plain(f"Forgetting “{task.target}”"), "".join(parts))
-    with write_atomic(Path(folder) / "report.html") as temporary:
+    with write_atomic(file) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return Path(folder) / "report.html"
+    return file

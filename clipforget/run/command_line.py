@@ -48,7 +48,7 @@ def _complete(words: list[str]) -> tuple[list[str], Path | None]:
         raise ValueError(f"{output} is a notebook of this project and would be overwritten: write to results/ instead")
     words = [literal(notebook) if word == paths[0] else word for word in words]
     words += [word for k, v in typed.items() for word in ("-r" if isinstance(v, str) else "-p", k, str(v))]
-    return [*words, *[literal(output)][len(paths) - 1 :]], output
+    return words + [literal(output)] * (len(paths) == 1), output
 
 # %% ../../nbs/run/command_line.ipynb #af5ef1cc
 def _complete_command_line() -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from timeit import repeat
 from typing import Any, NamedTuple
@@ -24,17 +23,10 @@ from matplotlib.figure import Figure
 from ..core.photos import Photos, image_files, pixels
 from ..data.own import ROLES, propose_pool, read_proposal
 from ..data.tasks import make_task
-from clipforget.core.activations import (
-    ActivationCache,
-    encode_above,
-    features_above,
-    frozen_activations,
-    layers,
-    part_of,
-    tower_parts,
-)
+from ..core.activations import ActivationCache, encode_above, features_above, frozen_activations
+from ..core.activations import layers, part_of, tower_parts
 from ..core.clip import Clip, encode_images, fast, image_features
-from ..report.edit import Edit
+from ..report.edit import Edit, write_edit
 from ..report.forget import forget
 from ..report.figures import show_images
 from ..method.alignment import MOST_ALIGNED
@@ -64,8 +56,8 @@ def _pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float
         "exact": lambda: encode_images(clip, images),
         "low": lambda: encode_images(clip, images, exact=False),
         "above": lambda: encode_above(half, below, depth),
-        "training": partial(backward, lambda: features_above(half, low, depth)),
-        "aligning": partial(backward, lambda: image_features(clip, images.float().div(255).requires_grad_(True))),
+        "training": lambda: backward(lambda: features_above(half, low, depth)),
+        "aligning": lambda: backward(lambda: image_features(clip, images.float().div(255).requires_grad_(True))),
     }
     wait = torch.accelerator.synchronize if torch.accelerator.is_available() else lambda: None  # a card answers early
     timed = lambda run: min(repeat(lambda: (run(), wait()), number=1, repeat=2)) / len(images)
@@ -75,12 +67,11 @@ def _pass_times(clip: Clip, images: torch.Tensor, depth: int) -> dict[str, float
 def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.DataFrame:
     """Seconds that each step of `three_stages` with these `settings`, from the original `clip`, and its evaluation will take
     on this machine, with the images of `task` that it looks at. One round of the second stage is counted."""
-    s, towers = settings, 4
-    prefixes, names = [prefix for prefix, _ in tower_parts(clip.model.visual)], list(layers(clip.model.visual))
-    adapted = candidates(clip, pd.DataFrame({"layer": names}), s.lowest_part)["layer"]
+    s, towers, prefixes = settings, 4, [prefix for prefix, _ in tower_parts(clip.model.visual)]
+    adapted = candidates(clip, pd.DataFrame({"layer": list(layers(clip.model.visual))}), s.lowest_part)["layer"]
     depth = min(part_of(name, prefixes) for name in adapted)
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
-    f, r, held = len(task.forget), len(task.retain), sum(map(len, (task.calibration_forget, task.calibration_retain)))
+    f, r, held = len(task.forget), len(task.retain), len(task.calibration_forget) + len(task.calibration_retain)
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
     pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, MOST_ALIGNED)
     shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
@@ -92,20 +83,19 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
         "restoring": (held, held * (t["exact"] + len(FACTORS) * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
-    return pd.DataFrame([{"step": k, "images": n, "seconds": x} for k, (n, x) in steps.items()]).set_index("step")
+    return pd.DataFrame.from_dict(steps, "index", columns=["images", "seconds"]).rename_axis("step")
 
 # %% ../../nbs/run/job.ipynb #b054cd9e
 def _beside_the_clock(expected: pd.DataFrame, edit: Edit) -> pd.DataFrame:
     "Seconds `expected` by the forecast and taken by `edit`, a row a stage and one for the evaluation."
-    parts = {"importance": "forgetting"}  # the first stage ranks its layers
-    of_stage = [parts.get(step, step.partition(":")[0]) for step in expected.index]
-    said = expected["seconds"].groupby(of_stage, sort=False).sum()
+    of_stage = lambda step: step.partition(":")[0].replace("importance", "forgetting")  # which ranks the layers
     took = {stage.name: stage.info.get("seconds", math.nan) for stage in edit.stages} | {"evaluation": edit.judged_in}
+    said = expected["seconds"].groupby(of_stage).sum()
     return pd.DataFrame({"forecast (s)": said, "taken (s)": pd.Series(took)}).loc[list(took)]
 
 # %% ../../nbs/run/job.ipynb #69181c5f
 class Job(NamedTuple):
-    "A run: what is asked for (`request`, `settings`), the original `clip`, the `task`, the `folder` of the results, `lines` on what was left out, images of the `world`, the `command` that asks for it, its `threads`, and when it `started`."
+    "A run: what is asked for, and what it starts from."
 
     request: Request  # what is forgotten, of which model
     settings: Settings  # what was said of them
@@ -142,10 +132,11 @@ class Job(NamedTuple):
         return edit
 
     def leave(self, edit: Edit, expected: pd.DataFrame) -> pd.DataFrame | None:
-        "Write what `edit` leaves (report, figures, rows, settings, the patch and, if asked for, the merged model) and say what to open; the seconds `expected` by the forecast beside those of the clock, where there is a forecast."
+        "Write what `edit` leaves and say what to open; the seconds `expected` by the forecast beside those of the clock."
         seconds = round(time.perf_counter() - self.started, 1)
         with run_threads(self.threads):
-            report = edit.report(self.folder, asdict(self.request) | {"command": self.command}, self.lines, seconds)
+            asked = asdict(self.request) | {"command": self.command}
+            report = write_edit(edit, self.folder, asked, self.lines, seconds)
             if edit.stages:
                 edit.save_patch(self.folder / "patch.safetensors")
             if self.request.merged:
@@ -156,27 +147,26 @@ class Job(NamedTuple):
 # %% ../../nbs/run/job.ipynb #f291a116
 def plot_proposal(file: Path, pool: Path) -> Figure:
     "The first dozen images in `pool` of each role of the proposal in `file`, hard look-alikes first, with their names."
-    table, names, sheet, size, columns = read_proposal(file, pool), list[str](), list[torch.Tensor](), 64, 12
-    rows = {role: part.head(columns) for role in ROLES if len(part := table[table["role"] == role])}
-    for part in rows.values():
-        squares = pixels(Photos.of([Path(pool) / p for p in part["path"]], size)).float() / 255
-        sheet += [squares, torch.full((columns - len(part), 3, size, size), torch.nan)]
+    table, sheet, names, columns = read_proposal(file, pool), list[torch.Tensor](), list[str](), 12
+    rows = {role: part for role in ROLES if len(part := table[table["role"] == role])}
+    for part in (part.head(columns) for part in rows.values()):
+        squares = pixels(Photos.of([Path(pool) / p for p in part["path"]], 64)).float() / 255
+        sheet += [squares, torch.full((columns - len(part), 3, 64, 64), torch.nan)]
         names += [*(n[:12] for n in part["name"]), *[""] * (columns - len(part))]
-    roles = [f"{role}: {(table['role'] == role).sum()} pictures" for role in rows]
-    return show_images(torch.cat(sheet), names, columns, "; ".join(roles))
+    caption = "; ".join(f"{role}: {len(part)} pictures" for role, part in rows.items())
+    return show_images(torch.cat(sheet), names, columns, caption)
 
 # %% ../../nbs/run/job.ipynb #64fb44b8
 def _recorded_threads(file: Path) -> int | None:
     "The number of threads that an interrupted run has noted in `file`, the settings.json of its folder; None if it has not."
-    told = read_json(file) if file.is_file() else {}
-    return told.get("made with", {}).get("threads") if isinstance(told, dict) else None
+    return read_json(file).get("made with", {}).get("threads") if file.is_file() else None
 
 
 def _command(given: Mapping[str, object]) -> str:
     "The command line that asks for the parameters `given`, without those at their default."
     usual = parameter_defaults()
-    told = [f"-p {name} {shlex.quote(str(value))}" for name, value in given.items() if value != usual[name]]
-    return " ".join(["papermill nbs/run.ipynb", *told])
+    told = (f" -p {name} {shlex.quote(str(value))}" for name, value in given.items() if value != usual[name])
+    return "papermill nbs/run.ipynb" + "".join(told)
 
 # %% ../../nbs/run/job.ipynb #c1289ce2
 def start_job(namespace: MutableMapping[str, Any]) -> Job:
@@ -192,15 +182,14 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         raise ValueError(f"reference={request.reference!r} has no pictures. Give a folder with pictures of the world.")
     folder, clip, started = run_folder(given), load_clip(request.model), time.perf_counter()
     recorded = _recorded_threads(folder / "settings.json")
-    threads = choose_threads(request.threads, recorded)
-    asked = request
+    threads, asked = choose_threads(request.threads, recorded), request
     if request.pool:
-        pool, place = Path(request.pool), folder / "proposal.csv"
         with run_threads(threads):
-            file = request.proposal or propose_pool(clip, pool, request.target, request.kept, place)
+            place = folder / "proposal.csv"
+            file = request.proposal or propose_pool(clip, Path(request.pool), request.target, request.kept, place)
         asked = replace(request, proposal=str(file))
         print(f"The pool is sorted as {file} says. Look at it, change it, and run again with -p proposal FILE.")
-        plot_proposal(Path(file), pool)
+        plot_proposal(Path(file), Path(request.pool))
     with run_threads(threads):
         task, lines = make_task(clip, asked)
     if threads != recorded:

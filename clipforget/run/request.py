@@ -90,15 +90,14 @@ def run_folder(parameters: Mapping[str, object]) -> Path:
     given = {**usual, **parameters}
     if given["method"] == usual["method"]:  # what is said of its own values changes nothing
         given |= {name: None for name, value in ours.items() if given.get(name) == value}
-    dataset = choose("data set", str(given["dataset"]), DATASETS)
-    target, backbone = (str(given[name]) or getattr(DATASETS[dataset], name) for name in ("target", "backbone"))
-    parts = [_part_of_name(str(x)) for x in (target, backbone, given["seed"])]
-    parts += [_part_of_name(str(given[n])) for n in _IN_NAME if str(given[n]) != str(usual[n])]  # "0" may be a number
+    dataset = DATASETS[choose("data set", str(given["dataset"]), DATASETS)]
+    parts = [str(given["target"]) or dataset.target, str(given["backbone"]) or dataset.backbone, str(given["seed"])]
+    parts += [str(given[n]) for n in _IN_NAME if str(given[n]) != str(usual[n])]  # "0" may be a number
+    parts = list(map(_part_of_name, parts))
     for name in ("pool", "proposal", "reference"):
         given[name] = str(Path(str(given[name])).resolve()) if given[name] else ""
     root = data_folder(str(given["data_root"])).resolve()
-    project_s = not DATASETS[dataset].reads or root == (project_root() / "data").resolve()  # or nothing is read
-    given["data_root"] = "" if project_s else str(root)
+    given["data_root"] = str(root) if dataset.reads and root != (project_root() / "data").resolve() else ""
     changed = {k: v for k, v in given.items() if k not in (*_IN_NAME, *_OUTSIDE) and v != usual.get(k)}
     parts += [short_hash(changed)] if changed else []
-    return Path(str(given["results"] or results_folder())) / slug(dataset) / "-".join(parts)
+    return Path(str(given["results"] or results_folder())) / slug(dataset.name) / "-".join(parts)

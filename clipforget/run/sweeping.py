@@ -29,18 +29,17 @@ from .parameters import literal, notebook_parameters, read_values
 from .threads import usable_cores
 
 # %% ../../nbs/run/sweeping.ipynb #0fa30e47
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    "The `pairs` of a JSON object as a dict; ValueError where a name comes twice, since JSON would keep the last without a word."
-    if len(given := dict(pairs)) < len(pairs):
-        raise ValueError("it names a parameter twice; put all its values into one list")
-    return given
-
-
 def _parse_grid(grid: str | Mapping[str, object]) -> dict[str, list]:
     "The values of every parameter, as lists; ValueError where `grid` is no JSON object (or what it would be read as) or holds no run."
     example = 'A grid is a JSON object such as {"target": ["turtle", "cat face"], "seed": [0, 1]}.'
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(given := dict(pairs)) < len(pairs):  # JSON would keep the last without a word
+            raise ValueError("it names a parameter twice; put all its values into one list")
+        return given
+
     try:
-        given = json.loads(grid, object_pairs_hook=_once) if isinstance(grid, str) else grid
+        given = json.loads(grid, object_pairs_hook=once) if isinstance(grid, str) else grid
         values = {name: list(v) if isinstance(v, (list, tuple)) else [v] for name, v in given.items()}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"grid={grid!r} is no JSON object: {error}. {example}") from error
@@ -51,23 +50,16 @@ def _parse_grid(grid: str | Mapping[str, object]) -> dict[str, list]:
 # %% ../../nbs/run/sweeping.ipynb #09845b2d
 @dataclass(frozen=True)
 class Run:
-    "One execution of a notebook."
+    "One execution of a notebook. `executed` is there once it has come to its end, `failed` if a cell of it failed."
 
     notebook: Path  # the one to execute
-    name: str  # of its folder
     parameters: dict  # those of the grid, with this run's values
     given: dict  # these, and where the results go
     folder: Path  # of this run alone
 
-    @property
-    def executed(self) -> Path:
-        "Where the executed notebook is, once it has come to its end."
-        return self.folder / self.notebook.name
-
-    @property
-    def failed(self) -> Path:
-        "Where the executed notebook is if a cell of it failed."
-        return self.folder / "failed.ipynb"
+    name = property(lambda self: self.folder.name)
+    executed = property(lambda self: self.folder / self.notebook.name)
+    failed = property(lambda self: self.folder / "failed.ipynb")
 
     @property
     def finished(self) -> bool:
@@ -94,20 +86,18 @@ def plan(notebook: str, grid: str | Mapping[str, object], results: str = "", roo
     (JSON, or what it would be read as), the last parameter changing fastest, none twice. They get folders below `results`, or
     results/sweep/NOTEBOOK in the project. ValueError for any wrong input, before anything starts."""
     path, grid = find_page(notebook, root), _parse_grid(grid)
-    defaults = notebook_parameters(path)[1]
-    if not defaults:
+    if not (defaults := notebook_parameters(path)[1]):
         raise ValueError(f"{path.name} has no parameters to sweep over: no cell of it is tagged `parameters`.")
     for name in _RESERVED.keys() & grid:
         raise ValueError(f"The grid sets {name!r}, which is not for a grid: {_RESERVED[name]}. Leave it out.")
-    base = Path(results).absolute() if results else results_folder(root) / "sweep" / path.stem
-    runs = {}
+    base, runs = Path(results).absolute() if results else results_folder(root) / "sweep" / path.stem, {}
     for chosen in itertools.product(*grid.values()):
         parameters, _ = read_values(path, dict(zip(grid, chosen)))
         changed = {k: v for k, v in parameters.items() if k not in defaults or v != defaults[k]}
         words = slug(" ".join(f"{k} {v}" for k, v in sorted(changed.items()))) if changed else "default"
-        name = f"{words[:60].rstrip('-')}-{short_hash(changed, 10)}"
-        own = {"results": str(base / name)} if "results" in defaults else {}
-        runs[name] = Run(path, name, parameters, parameters | own, base / name)
+        folder = base / f"{words[:60].rstrip('-')}-{short_hash(changed, 10)}"
+        own = {"results": str(folder)} if "results" in defaults else {}
+        runs[folder] = Run(path, parameters, parameters | own, folder)
     return list(runs.values())
 
 # %% ../../nbs/run/sweeping.ipynb #ad081f0f
@@ -128,9 +118,8 @@ def _run_notebook(run: Run, written: Path, pipe: int, threads: int) -> str:
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     words = [literal(run.notebook), literal(written), json.dumps(run.given), str(project_root(run.notebook.parent))]
     told: dict[str, Any] = {"stdin": pipe, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    done = subprocess.run(
-        [sys.executable, "-c", _CODE, *words], **told, env=os.environ | limits, start_new_session=True
-    )
+    told |= {"env": os.environ | limits, "start_new_session": True}
+    done = subprocess.run([sys.executable, "-c", _CODE, *words], **told)
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr.decode(errors="replace")).strip()
     if done.returncode < 0 or "DeadKernelError" in said or "died before replying" in said:
         return _KILLED
@@ -170,6 +159,14 @@ def table_path(runs: Sequence[Run]) -> Path:
     return runs[0].folder.parent / f"sweep-{short_hash(sorted(run.name for run in runs), 10)}.csv"
 
 
+def _write_table(runs: Sequence[Run], rows: Mapping[str, dict]) -> pd.DataFrame:
+    "The `rows` that there are, in the order of the `runs`, as they stand in `table_path` now."
+    table = pd.DataFrame([rows[run.name] for run in runs if run.name in rows])
+    with write_atomic(table_path(runs)) as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
 def sweep(runs: Sequence[Run], workers: int = 2, threads: int = 0) -> pd.DataFrame:
     """Do all `runs` (of `plan`) that are not finished, so many `workers` at a time, whose libraries use `threads` each (if 0,
     OMP_NUM_THREADS or their share of the cores). A row for each run, in the order of the plan; `table_path` has them, too."""
@@ -190,14 +187,6 @@ def sweep(runs: Sequence[Run], workers: int = 2, threads: int = 0) -> pd.DataFra
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             living.close()  # ends what still runs after Ctrl-C
-    return table
-
-
-def _write_table(runs: Sequence[Run], rows: Mapping[str, dict]) -> pd.DataFrame:
-    "The `rows` that there are, in the order of the `runs`, as they stand in `table_path` now."
-    table = pd.DataFrame([rows[run.name] for run in runs if run.name in rows])
-    with write_atomic(table_path(runs)) as temporary:
-        table.to_csv(temporary, index=False)
     return table
 
 # %% ../../nbs/run/sweeping.ipynb #27dcdbbc
