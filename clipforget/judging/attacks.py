@@ -11,15 +11,13 @@ from copy import deepcopy
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 
 from ..core.activations import layers
-from ..core.clip import Clip, EncodedTexts, class_embeddings, encode_images, image_features, tokenizer_of
+from ..core.clip import Clip, EncodedTexts, class_embeddings, encode_images, image_features
 from ..core.photos import pixels
 from ..core.task import Task
-from ..core.training import fine_tune, fit
+from ..core.training import fine_tune
 from .outside import Answer, recognised
-from ..method.reminding import contrastive_loss
 
 # %% ../../nbs/judging/attacks.ipynb #d67384e3
 def ask_relearning(clip: Clip, task: Task) -> Iterator[Answer]:
@@ -33,8 +31,7 @@ def ask_relearning(clip: Clip, task: Task) -> Iterator[Answer]:
 
 # %% ../../nbs/judging/attacks.ipynb #fdc76sp2
 def _round_weights(clip: Clip, bits: int) -> Clip:
-    """A copy of `clip` with the matrices and kernels of both towers rounded to so many `bits`, with a scale for each
-    output channel or token."""
+    "A copy of `clip` with matrices and kernels rounded to so many `bits`, with a scale for each output channel or token."
     model = deepcopy(clip.model).requires_grad_(False)
     largest = 2 ** (bits - 1) - 1
     # the text tower's last matrix is multiplied from the right: its output channels are columns
@@ -54,31 +51,6 @@ def ask_rounding(clip: Clip, task: Task) -> Iterator[Answer]:
         rounded = _round_weights(clip, bits)
         value = recognised(rounded, part, class_embeddings(rounded, part.classes, task.templates))
         yield Answer("rounded weights", "both towers", f"{bits} bits", value, "outside", 2.0, len(part))
-
-# %% ../../nbs/judging/attacks.ipynb #55cc301b
-def _learn_prompt(clip: Clip, task: Task, shots: int, words: int = 4, steps: int = 40) -> torch.Tensor:
-    """The embedding by `clip` of the target's caption behind so many learned `words`, from `shots` forget and retain
-    images of `task` each: a unit vector [d]."""
-    some = [part.sample(shots, 0) for part in (task.forget, task.retain)]
-    u = torch.cat([encode_images(clip, part.images, exact=False) for part in some])
-    y = torch.cat([part.labels for part in some])
-    text = class_embeddings(clip, task.forget.classes, task.templates)
-    tokens = tokenizer_of(clip)([" ".join(["x"] * words + [task.forget.classes[task.caption]])]).to(clip.device)
-    table = getattr(clip.model, "text", clip.model).token_embedding
-    learned = table(tokens)[:, 1 : 1 + words].detach().clone().requires_grad_()
-    put = lambda layer, args, out: torch.cat([out[:, :1], learned, out[:, 1 + words :]], 1)
-
-    def prompt() -> torch.Tensor:
-        "The embedding [1, d] of the present words."
-        return F.normalize(clip.model.encode_text(tokens).float(), dim=-1)
-
-    at = torch.tensor([task.caption], device=clip.device)
-    handle = table.register_forward_hook(put)
-    try:
-        fit([learned], lambda step: contrastive_loss(u, text.index_copy(0, at, prompt()), y), steps, 0.05)
-        return prompt()[0].detach()
-    finally:
-        handle.remove()
 
 # %% ../../nbs/judging/attacks.ipynb #5c8afc04
 def _perturbation(
@@ -101,18 +73,10 @@ def _perturbation(
     return size
 
 # %% ../../nbs/judging/attacks.ipynb #57f1772d
-def ask_adapted(clip: Clip, task: Task, shots: int = 16, pictures: int = 32) -> Iterator[Answer]:
-    """Of `clip`: balanced accuracy (percent) on held-out target and sibling images of `task` with a prompt learned from
-    so many `shots` a side, and the size of the perturbation that brings the target's caption back, in percent of an
-    unrelated caption's, median over so many `pictures`."""
+def ask_adapted(clip: Clip, task: Task, pictures: int = 32) -> Iterator[Answer]:
+    """The size of the perturbation that brings the target's caption back, in percent of an unrelated caption's, median
+    over so many `pictures`."""
     text = class_embeddings(clip, task.forget.classes, task.templates)
-    if hasattr(getattr(clip.model, "text", clip.model), "token_embedding"):  # other text towers have no such table
-        learned = text.clone()
-        learned[task.caption] = _learn_prompt(clip, task, shots)
-        said = lambda part: (encode_images(clip, part.images, exact=False) @ learned.T).argmax(1).eq(task.caption)
-        right = [said(task.evaluation["target"]).float().mean(), 1 - said(task.evaluation["siblings"]).float().mean()]
-        how, value = f"learned prompt, {shots} pictures a side", 50 * sum(r.item() for r in right)
-        yield Answer("inputs that adapt", "prompt", how, value, "inside", 10.0)
     images = pixels(task.evaluation["target"].sample(pictures, 0).images)
     s = encode_images(clip, images) @ text.T
     middle = s.argsort(1)[:, s.shape[1] // 2]

@@ -27,14 +27,14 @@ _PROBES = {  # classifiers by name, and how far from the oracles (points) each m
     "prototypes": (NearestCentroid(), 5.0),
     "linear probe": (LogisticRegression(C=10.0, max_iter=2000, class_weight="balanced"), 3.0),
 }
-_Sides = Sequence[np.ndarray]  # features of forget, retain, held-out target and held-out sibling images, each [n, d]
+_DRAWS = 10  # of the images that a probe learns from
 
 
-def _probe(classifier: ClassifierMixin, sides: _Sides, shots: int, draws: int = 10) -> float:
-    "Balanced accuracy (percent) of a `classifier` from so many images a side: the mean of some `draws` of them."
+def _probe(classifier: ClassifierMixin, sides: Sequence[np.ndarray], shots: int) -> float:
+    "Mean balanced accuracy (percent) of a `classifier` of features of forget, retain, held-out target and sibling images."
     f, r, target, siblings = sides
     found = []
-    for k in range(draws):
+    for k in range(_DRAWS):
         rng = np.random.default_rng(k)
         x = np.concatenate([f[rng.permutation(len(f))[:shots]], r[rng.permutation(len(r))[:shots]]])
         y = np.repeat([1, 0], [min(shots, len(f)), min(shots, len(r))])
@@ -50,8 +50,7 @@ def _sides(task: Task) -> list[ImageSet]:
 
 # %% ../../nbs/judging/inside.ipynb #48758616
 def ask_features(clip: Clip, task: Task) -> Iterator[Answer]:
-    """Balanced accuracy (percent) of probes on frozen features of `clip`, target of `task` against siblings, from 1, 4
-    and 16 images a side."""
+    "Balanced accuracy (percent) of probes on features of `clip`, target against siblings, from 1, 4 and 16 images a side."
     sides = [encode_images(clip, p.images, exact=False).float().cpu().numpy() for p in _sides(task)]
     for shots in (1, 4, 16):
         for name, (classifier, limit) in _PROBES.items():
@@ -64,44 +63,29 @@ def _features_by_part(clip: Clip, part: ImageSet) -> dict[str, np.ndarray]:
     "What each part of the image tower of `clip` makes of the images, mean over places or tokens: [n, c] by part."
     visual = fast_copy(clip.model.visual, clip.device)
     parts = tower_parts(visual)
-    found: dict[str, list[torch.Tensor]] = {}
+    names = [f"part {k} of {len(parts)}, {name.strip('.') or 'head'}" for k, (name, _) in enumerate(parts, 1)]
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     for images in part.images.split(clip.batch_size):
         x = normalise(clip, images)
         with fast(clip.device):
-            for k, (name, run) in enumerate(parts, 1):
+            for name, (_, run) in zip(names, parts):
                 x = run(x)
                 x = x[0] if isinstance(x, tuple) else x
-                mean = x.flatten(2).mean(2) if x.ndim == 4 else x.mean(1) if x.ndim == 3 else x
-                found.setdefault(f"part {k} of {len(parts)}, {name.strip('.') or 'head'}", []).append(mean.float())
+                found[name].append((x.flatten(2).mean(2) if x.ndim == 4 else x.mean(1) if x.ndim == 3 else x).float())
     return {name: torch.cat(x).cpu().numpy() for name, x in found.items()}
 
-
-def _cka(x: np.ndarray, y: np.ndarray) -> float:
-    "Linear CKA (percent) of two models' features of the same images, [n, c] and [n, d]."
-    x, y = x - x.mean(0), y - y.mean(0)
-    norm = np.linalg.norm
-    return 100 * float(norm(x.T @ y) ** 2 / (norm(x.T @ x) * norm(y.T @ y)))
-
 # %% ../../nbs/judging/inside.ipynb #4674a0fd
-def ask_layers(clip: Clip, task: Task, oracles: Sequence[Clip] = ()) -> Iterator[Answer]:
-    """Behind each part of the tower of `clip`: a linear probe from 16 images a side, target of `task` against siblings;
-    and the mean CKA with those `oracles` that are built alike, on held-out target and sibling images."""
+def ask_layers(clip: Clip, task: Task) -> Iterator[Answer]:
+    "Behind each part of the tower of `clip`: a linear probe from 16 images a side, target of `task` against siblings."
     sides = [_features_by_part(clip, part) for part in _sides(task)]
     linear, limit = _PROBES["linear probe"]
     for name in sides[0]:
         value = _probe(make_pipeline(StandardScaler(), linear), [s[name] for s in sides], 16)
         yield Answer("layers", "linear probe", f"linear probe, {name}", value, "inside", limit)
-    others = [[_features_by_part(other, part) for part in _sides(task)[2:]] for other in oracles]
-    others = [other for other in others if list(other[0]) == list(sides[0])]
-    held_out = lambda found, name: np.concatenate([part[name] for part in found])
-    for name in sides[0] if others else ():
-        value = float(np.mean([_cka(held_out(sides[2:], name), held_out(other, name)) for other in others]))
-        yield Answer("layers", "CKA", f"CKA with the oracles, {name}", value, "inside", 5.0)
 
 # %% ../../nbs/judging/inside.ipynb #79c2a4c9
 def ask_retrieval(clip: Clip, task: Task) -> Iterator[Answer]:
-    """Mean average precision (percent) of image-to-image retrieval with `clip`, for about 50 target images of `task`,
-    and average precision of retrieval by the forgotten name, in a gallery of target, siblings and others."""
+    "Average precision (percent) in a gallery of target, siblings and others: by about 50 target images (mean), by name."
     parts = [task.evaluation["target"], task.evaluation["siblings"], *list(task.suite.values())[:1]]
     u = torch.cat([encode_images(clip, p.images, exact=False) for p in parts]).float()
     n = len(parts[0])

@@ -40,15 +40,12 @@ def audit(
     questions: Sequence[str] = tuple(QUESTIONS),  # which to ask, of `QUESTIONS`
     original: Clip | None = None,  # the public model, whose answers "neighbourhood" compares with; itself if None
     edited: bool = True,  # whether the model was edited from the original, so that its text tower fits
-    oracles: Sequence[Clip] = (),  # for "layers": models that never saw the target
     aliases: Aliases | None = None,  # other words and pictures of the target
     gate: Gate = Gate(),  # what may be left of the target's pictures as they are
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
     public = original or clip
     given = {"original": public, "edited_from": public if edited else clip, "gate": gate, **vars(aliases or Aliases())}
-    given["oracles"] = [other for other in oracles if other.model is not clip.model]
-    asked, answers = [QUESTIONS[choose("question", q, QUESTIONS)] for q in questions], list[Answer]()
-    for ask in asked:
-        answers += ask(clip, task, **{name: given[name] for name in signature(ask).parameters if name in given})
-    return pd.DataFrame(answers)
+    asked = [QUESTIONS[choose("question", q, QUESTIONS)] for q in questions]
+    needed = lambda ask: {name: given[name] for name in signature(ask).parameters if name in given}
+    return pd.DataFrame([answer for ask in asked for answer in ask(clip, task, **needed(ask))])

@@ -17,7 +17,7 @@ from ..core.settings import Range
 from ..core.task import Edited, Task, task_text
 from ..core.training import trainable_tower
 from ..method.reminding import answer_divergence, contrastive_loss
-from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, StopAt, train
+from .finetune import Drawn, ToGate, train
 from .registry import register_method
 from .regularised import Weight
 
@@ -26,16 +26,12 @@ from .regularised import Weight
 def nearest_hard_logit(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
+    pace: ToGate = ToGate(),
     margin: Annotated[float, Range(0.5, 20.0, log=True), "m, of logits: a hundred times a cosine"] = 3.0,
     fine: Annotated[Weight, "lambda_F"] = 1.0,
     coarse: Annotated[Weight, "lambda_C"] = 1.0,
-    stop_at: StopAt = 1.0,
 ) -> Edited:
     "Below the best other caption, while all other answers stay."
-    visual, weights = trainable_tower(clip)
     text, words = task_text(clip, task), class_embeddings(clip, IMAGENET_CLASSNAMES[::4], task.templates)
     others = torch.cat([text[: task.caption], text[task.caption + 1 :]])
     old = encode_images(clip, task.forget.images, exact=False)
@@ -45,12 +41,11 @@ def nearest_hard_logit(
         held = fine * answer_divergence(f.u, old[f.at], others) + coarse * answer_divergence(f.u, old[f.at], words)
         return hard + held
 
-    return train(clip, task, visual, weights.values(), loss, [task.forget], Pace(learning_rate, steps, batch, stop_at))
+    return train(clip, task, loss, pace, task.forget)
 
 # %% ../../nbs/rivals/answers.ipynb #c5168cc4
 def _decompose(features: torch.Tensor, concepts: torch.Tensor, sparsity: float, steps: int = 400) -> torch.Tensor:
-    """The weights [n, c], none below zero, that make `features` [n, d] of `concepts` [c, d] with a penalty of
-    `sparsity` on their sum: a lasso, by projected gradient steps with momentum (FISTA)."""
+    "The lasso's weights [n, c], none below zero, of `features` [n, d] in `concepts` [c, d], by FISTA."
     gram, fit = concepts @ concepts.T, features @ concepts.T
     rate = 1 / torch.linalg.eigvalsh(gram)[-1]
     w = ahead = torch.zeros_like(fit)
@@ -60,40 +55,29 @@ def _decompose(features: torch.Tensor, concepts: torch.Tensor, sparsity: float, 
     return w
 
 
-def _without_concept(
-    features: torch.Tensor, concepts: torch.Tensor, target: int, sparsity: float, strength: float
-) -> torch.Tensor:
-    "Unit `features` [n, d] less `strength` times their share of the concept `target` among `concepts` [c, d]."
-    share = _decompose(features, concepts, sparsity)[:, [target]]
-    return F.normalize(features - strength * share * concepts[target], dim=-1)
+def _without_concept(u: torch.Tensor, concepts: torch.Tensor, t: int, sparsity: float, strength: float) -> torch.Tensor:
+    "Unit features `u` [n, d] less `strength` times their share of the concept `t`."
+    return F.normalize(u - strength * _decompose(u, concepts, sparsity)[:, [t]] * concepts[t], dim=-1)
 
 # %% ../../nbs/rivals/answers.ipynb #f605ff23
 @register_method("ICED", "arXiv 2605.14309", calibrates="when to stop")
 def iced(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
+    pace: ToGate = ToGate(),
     sparsity: Annotated[float, Range(0.01, 0.3, log=True), "lambda"] = 0.1,
     strength: Annotated[float, Range(0.5, 3.0), "s, how much of the concept is taken away"] = 1.0,
     keep: Annotated[float, Range(0.1, 10.0, log=True), "beta, of the siblings' features"] = 1.0,
-    stop_at: StopAt = 1.0,
 ) -> Edited:
     "The target's concept is taken out of the features of its pictures, those of siblings stay."
-    visual, weights = trainable_tower(clip)
     z, kept = (encode_images(clip, part.images, exact=False) for part in (task.forget, task.retain))
     aim = _without_concept(z, task_text(clip, task), task.caption, sparsity, strength)
-
-    def loss(f: Drawn, r: Drawn) -> torch.Tensor:
-        return 1 - (f.u * aim[f.at]).sum(1).mean() + keep * (1 - (r.u * kept[r.at]).sum(1).mean())
-
-    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at)
-    return train(clip, task, visual, weights.values(), loss, sets, pace)
+    loss = lambda f, r: 1 - (f.u * aim[f.at]).sum(1).mean() + keep * (1 - (r.u * kept[r.at]).sum(1).mean())
+    return train(clip, task, loss, pace)
 
 # %% ../../nbs/rivals/answers.ipynb #452ff64b
 def _discrepancy(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    "Squared maximum mean discrepancy of two sets of features, [n, d] and [m, d], by a Gaussian kernel of their median distance."
+    "MMD^2 of two sets of features, [n, d] and [m, d], by a Gaussian kernel of their median distance."
     both = torch.cat([a, b])
     far = (both[:, None] - both[None]).square().sum(-1)
     near = (-far / far.detach().median().clamp_min(1e-12)).exp()
@@ -105,12 +89,9 @@ def _discrepancy(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def domain_unlearning(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
+    pace: ToGate = ToGate(),
     entropy: Annotated[float, Range(0.1, 10.0, log=True), "lambda"] = 1.0,
     domains: Annotated[Weight, "gamma"] = 0.3,
-    stop_at: StopAt = 1.0,
 ) -> Edited:
     "Undecided about the forget images, which are told from the siblings."
     (visual, weights), text = trainable_tower(clip), task_text(clip, task)
@@ -120,8 +101,7 @@ def domain_unlearning(
         p = (100 * f.u @ text.T).log_softmax(1)
         undecided = (p.exp() * p).sum(1).mean()
         told = F.softplus(-100 * f.u @ head).mean() + F.softplus(100 * r.u @ head).mean()
-        apart = told - _discrepancy(f.u, r.u)
-        return entropy * undecided + contrastive_loss(r.u, text, r.labels) + domains * apart
+        kept = contrastive_loss(r.u, text, r.labels)
+        return entropy * undecided + kept + domains * (told - _discrepancy(f.u, r.u))
 
-    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at)
-    return train(clip, task, visual, [*weights.values(), head], loss, sets, pace)
+    return train(clip, task, loss, pace, tower=(visual, [*weights.values(), head]))

@@ -17,8 +17,7 @@ from ..core.settings import Range
 from ..core.task import Edited, Task, task_text
 from ..core.training import trainable_tower
 from ..method.reminding import contrastive_loss
-from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, Steps, StopAt
-from .finetune import finish_edit, train, tune_sides
+from .finetune import Batch, Drawn, Pace, Steps, ToGate, leave, train, tune_sides
 from .registry import Choices, register_method
 
 # %% ../../nbs/rivals/ascent.ipynb #19169443
@@ -31,102 +30,66 @@ def fine_tuning(
     batch: Batch = 32,
 ) -> Edited:
     "Fine-tuning on the siblings only."
-    visual, losses = tune_sides(clip, task, Pace(learning_rate, steps, batch), forget=0.0, retain=1.0)
-    return finish_edit(clip, task, visual, losses=losses)
+    return tune_sides(clip, task, Pace(learning_rate, steps, batch), forget=0.0, retain=1.0)
 
 # %% ../../nbs/rivals/ascent.ipynb #9133ff42
 Cosine = Annotated[bool, Choices((True, False)), "climb by the similarity in the place of the negative cross-entropy"]
 
 
 @register_method("gradient ascent", "NegGrad", needs=("names", "forget images"), calibrates="when to stop")
-def gradient_ascent(
-    clip: Clip,
-    task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
-    cosine: Cosine = True,
-    stop_at: StopAt = 1.0,
-) -> Edited:
+def gradient_ascent(clip: Clip, task: Task, pace: ToGate = ToGate(), cosine: Cosine = True) -> Edited:
     "NegGrad on the whole image tower, stopped at the gate."
-    visual, losses = tune_sides(clip, task, Pace(learning_rate, steps, batch, stop_at), 1.0, 0.0, cosine)
-    return finish_edit(clip, task, visual, losses=losses)
+    return tune_sides(clip, task, pace, 1.0, 0.0, cosine)
 
 # %% ../../nbs/rivals/ascent.ipynb #97634c16
 Ascent = Annotated[float, Range(0.1, 10.0, log=True), "alpha, of the ascent (at its beginning); the descent's is 1"]
 
 
 @register_method("GradDiff", "NegGrad+, GradDiff", calibrates="when to stop")
-def grad_diff(
-    clip: Clip,
-    task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
-    weight: Ascent = 1.0,
-    cosine: Cosine = False,
-    stop_at: StopAt = 1.0,
-) -> Edited:
+def grad_diff(clip: Clip, task: Task, pace: ToGate = ToGate(), weight: Ascent = 1.0, cosine: Cosine = False) -> Edited:
     "Ascent on the forget images, descent on the siblings, stopped at the gate."
-    visual, losses = tune_sides(clip, task, Pace(learning_rate, steps, batch, stop_at), weight, 1.0, cosine)
-    return finish_edit(clip, task, visual, losses=losses)
+    return tune_sides(clip, task, pace, weight, 1.0, cosine)
 
 # %% ../../nbs/rivals/ascent.ipynb #ba9c15ed
 @register_method("TARF", "ICLR 2026")
 def tarf(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: Steps = 60,
-    batch: Batch = 32,
+    pace: Pace = Pace(),
     weight: Ascent = 1.0,
     fades: Annotated[float, Range(0.1, 1.0), "tau, the share of the steps after which there is no more ascent"] = 0.5,
     hard: Annotated[float, Range(0.1, 1.0), "the share of a batch of siblings that is learned from"] = 0.5,
 ) -> Edited:
     "Annealed ascent on the forget images, descent on the hardest siblings."
-    (visual, weights), text, step = trainable_tower(clip), task_text(clip, task), count()
+    text, step = task_text(clip, task), count()
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
-        ascent = weight * max(0.0, 1 - next(step) / (fades * steps))
+        ascent = weight * max(0.0, 1 - next(step) / (fades * pace.steps))
         kept = F.cross_entropy(100 * r.u @ text.T, r.labels, reduction="none")
         hardest = kept.topk(max(1, round(hard * len(kept)))).values.mean()
         return hardest - ascent * contrastive_loss(f.u, text, f.labels)
 
-    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch)
-    return train(clip, task, visual, weights.values(), loss, sets, pace)
+    return train(clip, task, loss, pace)
 
 # %% ../../nbs/rivals/ascent.ipynb #f99f6d7a
 def _bargain(forget: torch.Tensor, keep: torch.Tensor, weights: list[torch.Tensor]) -> tuple[float, float]:
-    "The weights of two losses, `forget` and `keep`, by the Nash bargain between their gradients with respect to `weights`."
-
-    def gradient(loss: torch.Tensor) -> torch.Tensor:
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights, retain_graph=True)])
-
-    f, r = gradient(forget), gradient(keep)
+    "The factors of two losses by the Nash bargain between their gradients."
+    slopes = (torch.autograd.grad(loss, weights, retain_graph=True) for loss in (forget, keep))
+    f, r = (torch.cat([g.flatten() for g in slope]) for slope in slopes)
     lengths = f.norm().clamp_min(1e-12), r.norm().clamp_min(1e-12)
     shared = (1 + (f @ r) / (lengths[0] * lengths[1])).clamp_min(1e-2).sqrt()  # opposite gradients have no bargain
     return (1 / (lengths[0] * shared)).item(), (1 / (lengths[1] * shared)).item()
 
 # %% ../../nbs/rivals/ascent.ipynb #e8cb9ada
 @register_method("MUNBa", "ICCV 2025", calibrates="when to stop")
-def munba(
-    clip: Clip,
-    task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
-    cosine: Cosine = False,
-    stop_at: StopAt = 1.0,
-) -> Edited:
+def munba(clip: Clip, task: Task, pace: ToGate = ToGate(), cosine: Cosine = False) -> Edited:
     "Ascent and descent weighted by the Nash bargain of their gradients."
     (visual, weights), text = trainable_tower(clip), task_text(clip, task)
     moved = list[torch.Tensor](weights.values())
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
-        away = (f.u * text[f.labels]).sum(1).mean() if cosine else -contrastive_loss(f.u, text, f.labels)
-        kept = contrastive_loss(r.u, text, r.labels)
+        away, kept = leave(f, text, cosine), contrastive_loss(r.u, text, r.labels)
         alpha = _bargain(away, kept, moved)
         return alpha[0] * away + alpha[1] * kept
 
-    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch, stop_at)
-    return train(clip, task, visual, moved, loss, sets, pace)
+    return train(clip, task, loss, pace, tower=(visual, moved))

@@ -18,7 +18,7 @@ from ..core.files import choose
 from ..core.settings import Range
 from ..core.task import Edited, Task
 from .ascent import Ascent, Cosine
-from .finetune import AllowedRisk, Batch, Pace, Rate, Steps
+from .finetune import AllowedRisk, Batch, Pace, Rate, Steps, ToGate
 from .finetune import calibration_risk, finish_edit, move_tower, tune_sides
 from .registry import Choices, register_method
 
@@ -32,30 +32,20 @@ def _task_vector(clip: Clip, visual: nn.Module) -> _Vector:
     return {name: (getattr(m, p) - getattr(*start[name])).detach() for name, (m, p) in layers(visual).items()}
 
 # %% ../../nbs/rivals/interpolation.ipynb #5b998b54
-def _first_passing(
-    clip: Clip, task: Task, vector: _Vector, amounts: Iterable[float], allowed_risk: float
-) -> tuple[float, nn.Module]:
-    """The first of `amounts` (at least one) of `vector` at which the calibration risk is allowed (percent), or that of least
-    risk; and the tower there."""
-    least = float("inf")
+def _first_passing(clip: Clip, task: Task, vector: _Vector, amounts: Iterable[float], allowed_risk: float) -> float:
+    "The first of `amounts` of `vector` at which the calibration risk is allowed (percent), or the one of least risk."
+    risks = dict[float, float]()
     for amount in amounts:
-        visual = move_tower(clip, vector, amount)
-        risk = calibration_risk(clip, task, visual)
-        if risk <= least:
-            best, least = (amount, visual), risk
-        if risk <= allowed_risk:
+        risks[amount] = calibration_risk(clip, task, move_tower(clip, vector, amount))
+        if risks[amount] <= allowed_risk:
             break
-    return best
+    return min(reversed(risks), key=risks.__getitem__)
 
 # %% ../../nbs/rivals/interpolation.ipynb #eef204b8
 def _agree_signs(vectors: Sequence[_Vector]) -> _Vector:
     "The mean of the vectors where all have the same sign, else zero."
-    out = {}
-    for name in vectors[0]:
-        stack = torch.stack([v[name] for v in vectors])
-        agree = stack.sign().sum(0).abs() == len(vectors)
-        out[name] = stack.mean(0) * agree
-    return out
+    stacks = {name: torch.stack([v[name] for v in vectors]) for name in vectors[0]}
+    return {name: s.mean(0) * (s.sign().sum(0).abs() == len(vectors)) for name, s in stacks.items()}
 
 # %% ../../nbs/rivals/interpolation.ipynb #c3acae56
 @register_method(
@@ -74,11 +64,11 @@ def task_arithmetic(
 ) -> Edited:
     "Subtract what fine-tuning on the forget images adds (task arithmetic; NegMerge for several models)."
     paces = [Pace(learning_rate / 2**k, steps, batch) for k in range(models)]
-    trained = (tune_sides(clip, task, pace, forget=-1.0, retain=0.0)[0] for pace in paces)
+    trained = (tune_sides(clip, task, pace, forget=-1.0, retain=0.0).clip.model.visual for pace in paces)
     merged = _agree_signs([_task_vector(clip, visual) for visual in trained])
-    grid = [-largest * (k + 1) / points for k in range(points)]
-    amount, visual = _first_passing(clip, task, merged, grid, allowed_risk)
-    return finish_edit(clip, task, visual, amount=-amount)
+    grid = (-largest * (k + 1) / points for k in range(points))
+    amount = _first_passing(clip, task, merged, grid, allowed_risk)
+    return finish_edit(clip, task, move_tower(clip, merged, amount), amount=-amount)
 
 # %% ../../nbs/rivals/interpolation.ipynb #10f3879f
 _FINE_TUNED = Choices(("GradDiff", "fine-tuning"))
@@ -99,11 +89,10 @@ def wise_ft(
     points: Annotated[int, "values of a, evenly spaced up to 1"] = 10,
     allowed_risk: AllowedRisk = 1.0,
 ) -> Edited:
-    """The point of least a on the line from the original to a
-    fine-tuned model that passes the gate on the calibration split."""
+    "The first point between the original and a fine-tuned model that passes the gate on the calibration split."
     away = choose("fine-tuned model", fine_tuned, _FINE_TUNED) == "GradDiff"
-    pace = Pace(learning_rate, steps, stop_at=stop_at if away else None)
-    end, _ = tune_sides(clip, task, pace, weight if away else 0.0, 1.0, cosine)
-    grid = [(k + 1) / points for k in range(points)]
-    a, visual = _first_passing(clip, task, _task_vector(clip, end), grid, allowed_risk)
-    return finish_edit(clip, task, visual, a=a)
+    pace = ToGate(learning_rate, steps, stop_at=stop_at if away else None)
+    end = tune_sides(clip, task, pace, weight if away else 0.0, 1.0, cosine)
+    vector = _task_vector(clip, end.clip.model.visual)
+    a = _first_passing(clip, task, vector, ((k + 1) / points for k in range(points)), allowed_risk)
+    return finish_edit(clip, task, move_tower(clip, vector, a), a=a)

@@ -20,13 +20,13 @@ from ..core.task import Edited, Task, task_text
 from ..core.training import trainable_tower
 from ..method.adapters import adapters, add_adapters, merge, trainable
 from ..method.reminding import contrastive_loss
-from .finetune import Batch, Drawn, FixedSteps, Pace, Rate, Steps, StopAt, calibrate, descend
+from .finetune import Batch, Drawn, Pace, Steps, ToGate, calibrate, descend
 from .finetune import diagonal_fisher, encode_hidden, finish_edit, other_names, project, train
 from .registry import register_method
 
 # %% ../../nbs/rivals/regularised.ipynb #bdbcd718
 def _feed_forward(visual: nn.Module) -> list[str]:
-    "The layers of `visual`, an image tower, that GS-LoRA adapts: a ViT's feed-forward ones; of another tower all."
+    "The layers that GS-LoRA adapts: a ViT's feed-forward ones; of another tower all."
     names = list(layers(visual))
     return [n for n in names if n.endswith(("mlp.c_fc", "mlp.c_proj"))] or names
 
@@ -57,13 +57,12 @@ def gs_lora(
         left = F.relu(bound - contrastive_loss(f.u, text, f.labels))
         return weight * left + contrastive_loss(r.u, text, r.labels) + lasso * _group_lasso(visual)
 
-    sets, pace = (task.forget, task.retain), Pace(learning_rate, steps, batch)
-    losses = descend(clip, task, visual, trainable(visual), loss, sets, pace)
+    losses = descend(clip, task, (visual, trainable(visual)), loss, Pace(learning_rate, steps, batch))
     return finish_edit(clip, task, merge(original, visual), losses=losses)
 
 # %% ../../nbs/rivals/regularised.ipynb #24432885
 def _divergence(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-    "KL of softmaxed unit features, `new` and the original's `old` [n, d], mean over rows: zero if and only if they are equal."
+    "KL of softmaxed unit features, `new` and the original's `old` [n, d], mean over rows."
     p, q = ((100 * x).log_softmax(-1) for x in (new, old))
     return F.kl_div(p, q, log_target=True, reduction="batchmean")
 
@@ -75,9 +74,7 @@ Weight = Annotated[float, Range(0.03, 3.0, log=True), "of one term of a loss"]
 def clip_erase(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: Steps = 60,
-    batch: Batch = 16,
+    pace: Pace = Pace(batch=16),
     retain: Annotated[Weight, "w_r, of the siblings' cross-entropy; w_f, of the forgetting, is 1"] = 3.0,
     consistency: Annotated[Weight, "w_c, of the divergence from the original"] = 3.0,
     names: Annotated[int, "others whose embeddings are held"] = 100,
@@ -85,22 +82,19 @@ def clip_erase(
     "Forgetting, retention and consistency."
     visual, weights = trainable_tower(clip)
     shown = sorted({task.caption, *task.retain.labels.tolist()})
-    classes = [task.forget.classes[k] for k in shown]
-    classes += [n for n in other_names(task, names) if n not in classes]
-    position = {k: n for n, k in enumerate(shown)}
+    classes = [*dict.fromkeys([*(task.forget.classes[k] for k in shown), *other_names(task, names)])]
     hidden = encode_hidden(clip, classes, task.templates)
     matrix = clip.model.text_projection.detach().clone().requires_grad_(True)
     old_text, old = project(hidden, matrix).detach(), encode_images(clip, task.retain.images, exact=False)
 
     def loss(f: Drawn, r: Drawn) -> torch.Tensor:
         text = project(hidden, matrix)
-        labels = torch.tensor([position[k] for k in r.labels.tolist()])
-        forgotten = (f.u @ text[position[task.caption]]).mean()
+        labels = torch.tensor([shown.index(k) for k in r.labels.tolist()])
+        forgotten = (f.u @ text[shown.index(task.caption)]).mean()
         moved = _divergence(r.u, old[r.at]) + _divergence(text, old_text)
         return forgotten + retain * contrastive_loss(r.u, text, labels) + consistency * moved
 
-    moving, sets = [*weights.values(), matrix], (task.forget, task.retain)
-    losses = descend(clip, task, visual, moving, loss, sets, Pace(learning_rate, steps, batch))
+    losses = descend(clip, task, (visual, [*weights.values(), matrix]), loss, pace)
     edited = clip.with_text(lambda model: model.text_projection.copy_(matrix))
     edited = edited.with_visual(visual.requires_grad_(False).eval())
     return Edited(edited, info={"losses": losses, **calibrate(edited, task)})
@@ -110,12 +104,9 @@ def clip_erase(
 def pbu(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: FixedSteps = 60,
-    batch: Batch = 32,
+    pace: ToGate = ToGate(),
     fisher: Annotated[float, Range(1.0, 1e6, log=True), "gamma, of the Fisher-weighted distance"] = 1e3,
     distance: Annotated[float, Range(0.01, 100.0, log=True), "lambda, of the plain distance"] = 1.0,
-    stop_at: StopAt = 1.0,
 ) -> Edited:
     "Partially-blinded unlearning: ascent with a Fisher-weighted and a plain distance to the old weights."
     text = task_text(clip, task)
@@ -125,13 +116,10 @@ def pbu(
     information = diagonal_fisher(clip, task, replace(task.forget, labels=likeliest))
     visual, weights = trainable_tower(clip)
     old = {n: w.detach().clone() for n, w in weights.items()}
-
-    def far(name: str) -> torch.Tensor:
-        return (weights[name] - old[name]).square()
+    far = lambda name: (weights[name] - old[name]).square()
 
     def loss(f: Drawn) -> torch.Tensor:
         leash = sum((fisher * information[n] * far(n)).sum() + distance * far(n).sum() for n in weights)
         return leash - contrastive_loss(f.u, text, f.labels)
 
-    pace = Pace(learning_rate, steps, batch, stop_at)
-    return train(clip, task, visual, weights.values(), loss, [task.forget], pace)
+    return train(clip, task, loss, pace, task.forget, tower=(visual, weights.values()))
