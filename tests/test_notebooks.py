@@ -157,7 +157,7 @@ def test_the_main_jobs_parameters_are_what_is_declared():
     "page, words, most",
     [
         ("judging/frontier", r"they keep up to (-?\d+) points less than the border", 0),
-        ("judging/attacks", r"pictures asked here ([\d.]+) % are recognised", 1),
+        ("judging/inside", r"pictures asked here ([\d.]+) % are recognised", 1),
     ],
 )
 def test_what_a_page_has_printed_bears_its_sentence_out(page, words, most):

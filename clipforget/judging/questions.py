@@ -16,8 +16,8 @@ from ..core.clip import Clip
 from ..core.files import choose
 from ..core.settings import Gate
 from ..core.task import Task
-from .attacks import ask_adapted, ask_relearning, ask_rounding, ask_undoing
-from .inside import ask_features, ask_layers, ask_retrieval
+from .inside import ask_adapted, ask_features, ask_layers, ask_relearning, ask_retrieval
+from .inside import ask_rounding, ask_undoing
 from .outside import Answer, ask_neighbours, ask_pictures, ask_words
 
 # %% ../../nbs/judging/questions.ipynb #5b350c46
