@@ -144,7 +144,7 @@ def test_the_main_jobs_parameters_are_what_is_declared():
 
 PRINTED = {
     "judging/frontier": (r"they keep up to (-?\d+) points less than the border", 0),
-    "judging/attacks": (r"pictures asked here ([\d.]+) % are recognised", 1),
+    "judging/inside": (r"pictures asked here ([\d.]+) % are recognised", 1),
 }
 
 

@@ -20,8 +20,7 @@ from ..core.task import ImageSet, Task
 
 # %% ../../nbs/judging/frontier.ipynb #fd58ce98
 def interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:
-    """The model at `original` + `factor` (`edited` - `original`), in both towers;
-    running means are the edited one's. ValueError for models of different shapes."""
+    "The model at `original` + `factor` (`edited` - `original`), in both towers. ValueError for models of different shapes."
     model, before = deepcopy(edited.model), dict(original.model.named_parameters())
     here = dict(model.named_parameters())
     if {k: p.shape for k, p in here.items()} != {k: p.shape for k, p in before.items()}:
@@ -34,7 +33,7 @@ def interpolate_weights(original: Clip, edited: Clip, factor: float) -> Clip:
 
 
 def walk(original: Clip, edited: Clip, task: Task, parts: Mapping[str, ImageSet], points: int = 11) -> pd.DataFrame:
-    "Accuracy (percent) on `parts`, by name, of `points` models from the `original` (first) to the `edited` one, with the prompts of `task`: a row a model, indexed by a."
+    "Accuracy (percent) on `parts` of `points` models from the `original` (first) to the `edited` one: a row a model."
     same = all(map(torch.equal, *(clip.model.visual.state_dict().values() for clip in (original, edited))))
     rows, seen = {}, dict[str, torch.Tensor]()
     for a in torch.linspace(0, 1, points).tolist():
@@ -50,9 +49,8 @@ _MOST = 512  # pictures of either side that the border is fitted on
 
 
 def border_curve(clip: Clip, task: Task, target: ImageSet, siblings: ImageSet, points: int = 200) -> pd.DataFrame:
-    """Accuracies (percent) on `target` and `siblings` with the original `clip` if pictures beyond a linear border in its
-    features, fitted on the training pictures of `task`, lose the target's captions: a row a place of the border, at
-    most so many `points`, the original first."""
+    """Accuracies (percent) on `target` and `siblings` if pictures beyond a linear border in the features of `clip`, fitted on
+    the training pictures of `task`, lose the target's captions: a row a place of the border, the original first."""
     mine, theirs = (part.sample(_MOST, task.seed) for part in (task.forget, task.retain))
     encode = lambda part: encode_images(clip, part.images).float().cpu()
     beyond = fit_border(encode(mine), encode(theirs), ["siblings"] * len(theirs))
@@ -69,7 +67,7 @@ def border_curve(clip: Clip, task: Task, target: ImageSet, siblings: ImageSet, p
 
 
 def forecast_frontier(clip: Clip, task: Task) -> pd.DataFrame:
-    "What an edit of the original `clip` by `task` will keep of the siblings at each of `LEVELS`, by the linear border, on the calibration split."
+    "What an edit of `clip` by `task` will keep of the siblings at each of `LEVELS`, by the border on the calibration split."
     return frontier(border_curve(clip, task, task.calibration_forget, task.calibration_retain))
 
 

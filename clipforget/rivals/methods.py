@@ -9,7 +9,7 @@ __all__ = ['list_methods']
 from fnmatch import filter as matching
 
 from ..core.files import spelled
-from . import stages, ascent, interpolation, text_edits, noise, saliency, regularised, answers  # noqa: F401
+from . import stages, ascent, text_edits, noise, saliency, regularised  # noqa: F401
 from .registry import METHODS as METHODS
 
 # %% ../../nbs/rivals/methods.ipynb #6e252be9

@@ -7,9 +7,9 @@ __all__ = ['EVERYTHING', 'METHODS', 'Choices', 'Setting', 'Method', 'register_me
 
 # %% ../../nbs/rivals/registry.ipynb #reg00003
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any, NamedTuple, get_type_hints
 
 from ..core.clip import Clip
@@ -31,16 +31,21 @@ class Setting(NamedTuple):
     space: Range | Choices | None = None  # what a search may give it; None: it is not searched
 
 
-def _settings_of(run: Callable[..., Edited]) -> dict[str, Setting]:
-    "The settings of a rival's function: its keywords behind the original and the task, without what it is prepared with."
-    hints, found = get_type_hints(run, include_extras=True), dict[str, Setting]()
-    for p in list(signature(run).parameters.values())[2:]:
-        told = getattr(hints.get(p.name), "__metadata__", ())
-        if p.kind is Parameter.VAR_KEYWORD or not told:
-            continue
-        space = next((one for one in told if isinstance(one, Range | Choices)), None)
-        help = next((one for one in reversed(told) if isinstance(one, str)), "")  # the last one said
-        found[p.name] = Setting(hints[p.name].__origin__, p.default, help, space)
+def _groups(declared: Callable[..., Any]) -> dict[str, Any]:
+    "The keywords whose defaults are dataclasses, each a group of settings."
+    return {p.name: p.default for p in signature(declared).parameters.values() if is_dataclass(p.default)}
+
+
+def _settings_of(declared: Callable[..., Any]) -> dict[str, Setting]:
+    "The annotated keywords of a rival's function, or of a dataclass, and those of its groups."
+    hints, found = get_type_hints(declared, include_extras=True), dict[str, Setting]()
+    for group in _groups(declared).values():
+        found |= {n: one._replace(default=getattr(group, n)) for n, one in _settings_of(type(group)).items()}
+    for name, p in signature(declared).parameters.items():
+        if told := getattr(hints.get(name), "__metadata__", ()):
+            space = next((one for one in told if isinstance(one, Range | Choices)), None)
+            help = [one for one in told if isinstance(one, str)][-1]
+            found[name] = Setting(hints[name].__origin__, p.default, help, space)
     return found
 
 # %% ../../nbs/rivals/registry.ipynb #reg00008
@@ -57,7 +62,6 @@ class Method:
     needs: tuple[str, ...] = EVERYTHING
     moves: str = "image tower"  # what its weights belong to, or nothing
     calibrates: str = ""  # what it chooses on the calibration split inside a run, if anything
-    prepare: Callable[[Clip, Task], dict[str, Any]] | None = None  # arguments that no searched setting changes
     stages: Settings | None = None  # the values of the three stages where nobody says another; None: it has none
 
     def __post_init__(self) -> None:
@@ -68,7 +72,7 @@ class Method:
     def about(self) -> dict[str, str]:
         "What it declares, in words."
         told = {"needs": ", ".join(self.needs), "moves": self.moves, "calibrates": self.calibrates}
-        return {**{name: words or "nothing" for name, words in told.items()}, "source": self.source}
+        return {name: words or "nothing" for name, words in told.items()} | {"source": self.source}
 
     @cached_property
     def settings(self) -> dict[str, Setting]:
@@ -86,8 +90,8 @@ class Method:
         return asdict(self.stages) if self.stages else {name: one.default for name, one in self.settings.items()}
 
     def resolve(self, said: Settings | Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """All of its settings: what was `said` over its own. ValueError for a setting that it has not, and for a value of
-        another type. `allowed_left` is of the gate, which judges every method alike."""
+        """All of its settings: what was `said` over its own. ValueError for a setting that it has not, or of another type.
+        `allowed_left` is of the gate, which judges every method alike."""
         given = dict(said.told() if isinstance(said, Settings) else said or {})
         if self.stages:
             return asdict(self.stages.replace(**given))
@@ -98,11 +102,13 @@ class Method:
     def __call__(
         self, clip: Clip, task: Task, settings: Settings | Mapping[str, Any] | None = None, **more: Any
     ) -> Edited:
-        """The edit of `clip`, the original, by `task`; `settings` as for `resolve`. `more` is what `prepare` gives, or for
-        the three stages pools, folder, reference, cache_gb and cache."""
+        """The edit of `clip`, the original, by `task`; `settings` as for `resolve`. `more` is for the three stages: pools,
+        folder, reference, cache_gb and cache."""
         resolved = self.resolve(settings)
         if self.stages:
             return self.run(clip, task, Settings(**resolved), **more)
+        for name, group in _groups(self.run).items():
+            resolved[name] = type(group)(**{f.name: resolved.pop(f.name) for f in fields(group)})
         return self.run(clip, task, **resolved, **more)
 
 # %% ../../nbs/rivals/registry.ipynb #reg00010
@@ -113,7 +119,7 @@ METHODS: dict[str, Method] = {}
 def register_method(
     name: str, source: str, **declared: Any
 ) -> Callable[[Callable[..., Edited]], Callable[..., Edited]]:
-    "A decorator that registers a function as the method called `name`, proposed by `source`; `declared` are further fields of `Method`."
+    "A decorator that registers a function as a method, with further fields of `Method`."
 
     def register(run: Callable[..., Edited]) -> Callable[..., Edited]:
         METHODS[name] = Method(name, run, source, **declared)

@@ -19,8 +19,8 @@ from ..core.settings import Range
 from ..core.task import Edited, ImageSet, Task, task_text
 from ..core.training import trainable_tower
 from ..method.reminding import contrastive_loss
-from .finetune import AllowedRisk, Batch, Drawn, Pace, Rate, Steps, StopAt, calibrate
-from .finetune import calibration_risk, diagonal_fisher, finish_edit, move_tower, train
+from .finetune import AllowedRisk, Pace, StopAt, ToGate
+from .finetune import calibrate, calibration_risk, diagonal_fisher, finish_edit, move_tower, train
 from .registry import register_method
 
 # %% ../../nbs/rivals/saliency.ipynb #147ad8c2
@@ -34,14 +34,11 @@ def _side_gradient(clip: Clip, task: Task, part: ImageSet) -> dict[str, torch.Te
 
 # %% ../../nbs/rivals/saliency.ipynb #5e99b724
 def _slug_table(forget: dict[str, torch.Tensor], retain: dict[str, torch.Tensor], visual: nn.Module) -> pd.DataFrame:
-    "Importance and alignment of every layer of `visual` by both sides' gradients, and whether it is on the Pareto front."
-    rows = []
-    for name, (module, parameter) in layers(visual).items():
-        f, r = forget[name].flatten(), retain[name].flatten()
-        importance = (f.norm() / getattr(module, parameter).norm()).item()
-        alignment = abs(torch.cosine_similarity(f, r, dim=0).item())
-        rows.append({"layer": name, "importance": importance, "alignment": alignment})
-    table = pd.DataFrame(rows)
+    "Importance and alignment of every layer by both sides' gradients, and whether it is on the Pareto front."
+    importance = lambda name, of: (forget[name].norm() / getattr(*of).norm()).item()
+    alignment = lambda name: abs(torch.cosine_similarity(forget[name].flatten(), retain[name].flatten(), dim=0).item())
+    rows = [(name, importance(name, of), alignment(name)) for name, of in layers(visual).items()]
+    table = pd.DataFrame(rows, columns=["layer", "importance", "alignment"])
     i, a = (table[column].to_numpy() for column in ("importance", "alignment"))
     beaten = ((i[:, None] > i) & (a[:, None] < a)).any(0)
     return table.assign(front=~beaten).sort_values("importance", ascending=False, ignore_index=True)
@@ -52,13 +49,13 @@ def _slug_step(
 ) -> tuple[float, nn.Module, dict[str, float]]:
     """The smallest step found in the layer `name` along its `gradient` whose calibration risk is allowed (else the one of
     least risk), the tower, and its calibration figures. The `first` is doubled until one is allowed, then bisected."""
-    low, high, step, tried = 0.0, None, first, []
+    low, high, step, risks = 0.0, None, first, dict[float, float]()
     for _ in range(evaluations):
-        visual = move_tower(clip, {name: gradient}, step)
-        tried.append((step, visual, calibration_risk(clip, task, visual)))
-        low, high = (low, step) if tried[-1][2] <= allowed_risk else (step, high)
+        risks[step] = calibration_risk(clip, task, move_tower(clip, {name: gradient}, step))
+        low, high = (low, step) if risks[step] <= allowed_risk else (step, high)
         step = 2 * step if high is None else (low + high) / 2
-    step, visual, _ = min(tried, key=lambda x: (x[2] > allowed_risk, x[2] if x[2] > allowed_risk else x[0]))
+    step = min(risks, key=lambda s: (risks[s] > allowed_risk, risks[s] if risks[s] > allowed_risk else s))
+    visual = move_tower(clip, {name: gradient}, step)
     return step, visual, calibrate(clip, task, visual)
 
 # %% ../../nbs/rivals/saliency.ipynb #ce03f629
@@ -77,20 +74,15 @@ def slug(
     for name in front:
         size = getattr(*layers(clip.model.visual)[name]).norm() / (forget[name].norm() + 1e-12)
         tried.append((name, *_slug_step(clip, task, name, forget[name], 0.02 * size.item(), evaluations, allowed_risk)))
-
-    def rank(risk: float, siblings: float) -> tuple[bool, float]:
-        return (True, siblings) if risk <= allowed_risk else (False, -risk)
-
-    name, step, visual, figures = max(tried, key=lambda x: rank(**x[3]))
+    rank = lambda now: (True, now["siblings"]) if now["risk"] <= allowed_risk else (False, -now["risk"])
+    name, step, visual, figures = max(tried, key=lambda x: rank(x[3]))
     return Edited(clip.with_visual(visual), info={"layer": name, "step": step, **figures})
 
 # %% ../../nbs/rivals/saliency.ipynb #5d4a9e13
-def _dampen(
-    weight: torch.Tensor, forget: torch.Tensor, retain: torch.Tensor, alpha: float, strength: float
-) -> torch.Tensor:
-    "`weight`, smaller by the formula of SSD where the Fisher information `forget` is more than `alpha` times `retain`."
+def _dampen(w: torch.Tensor, forget: torch.Tensor, retain: torch.Tensor, alpha: float, strength: float) -> torch.Tensor:
+    "The weight `w`, smaller where the Fisher information `forget` is more than `alpha` times `retain`."
     factor = (strength * retain / forget.clamp(min=1e-30)).clamp(max=1.0)
-    return torch.where(forget > alpha * retain, weight * factor, weight)
+    return torch.where(forget > alpha * retain, w * factor, w)
 
 # %% ../../nbs/rivals/saliency.ipynb #ssd00002
 @register_method("SSD", "AAAI 2024")
@@ -104,12 +96,11 @@ def ssd(
     "Selective synaptic dampening."
     f, r = (diagonal_fisher(clip, task, part, count) for part in (task.forget, task.retain))
     visual, changed = deepcopy(clip.model.visual), 0
-    with torch.no_grad():
-        for name, (module, parameter) in layers(visual).items():
-            weight = getattr(module, parameter)
-            new = _dampen(weight, f[name], r[name], alpha, strength)
-            changed += int((new != weight).sum())
-            weight.copy_(new)
+    for name, of in layers(visual).items():
+        weight = getattr(*of).data
+        new = _dampen(weight, f[name], r[name], alpha, strength)
+        changed += int((new != weight).sum())
+        weight.copy_(new)
     return finish_edit(clip, task, visual, changed=changed)
 
 # %% ../../nbs/rivals/saliency.ipynb #aaae69bd
@@ -124,9 +115,7 @@ def _saliency_masks(gradient: dict[str, torch.Tensor], share: float) -> list[tor
 def salun(
     clip: Clip,
     task: Task,
-    learning_rate: Rate = 3e-5,
-    steps: Steps = 60,
-    batch: Batch = 32,
+    pace: Pace = Pace(),
     share: Annotated[float, Range(0.1, 0.9), "of the weights that may move, 0 to 1"] = 0.5,
     weight: Annotated[float, Range(0.3, 10.0, log=True), "beta, of the siblings' cross-entropy"] = 1.0,
     stop_at: StopAt = 1.0,
@@ -135,12 +124,9 @@ def salun(
     (visual, weights), text = trainable_tower(clip), task_text(clip, task)
     g = torch.Generator().manual_seed(task.seed + 2)
     wrong = (task.caption + torch.randint(1, len(text), (len(task.forget),), generator=g)) % len(text)
-
-    def loss(f: Drawn, r: Drawn) -> torch.Tensor:
-        confused = contrastive_loss(f.u, text, wrong[f.at])
-        return confused + weight * contrastive_loss(r.u, text, r.labels)
-
+    confused = lambda f: contrastive_loss(f.u, text, wrong[f.at])
+    loss = lambda f, r: confused(f) + weight * contrastive_loss(r.u, text, r.labels)
     for w, mask in zip(weights.values(), _saliency_masks(_side_gradient(clip, task, task.forget), share)):
         w.register_hook(mask.mul)
-    pace = Pace(learning_rate, steps, batch, stop_at)
-    return train(clip, task, visual, weights.values(), loss, (task.forget, task.retain), pace)
+    until = ToGate(**vars(pace), stop_at=stop_at)
+    return train(clip, task, loss, until, tower=(visual, weights.values()))

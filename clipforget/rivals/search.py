@@ -6,15 +6,14 @@
 __all__ = ['objective', 'search']
 
 # %% ../../nbs/rivals/search.ipynb #srh00003
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ..core.clip import Clip, accuracy, class_embeddings, encode_images
-from ..core.settings import Gate, Range
+from ..core.settings import GATE, Range
 from ..core.task import ImageSet, Task
 from ..judging.scores import WRECKED, score
 from .finetune import calibration_risk
@@ -33,20 +32,10 @@ def _columns(model: Clip, task: Task, others: Sequence[ImageSet]) -> dict[str, f
     return found
 
 
-def objective(
-    clip: Clip,
-    task: Task,
-    edited: Clip,
-    others: Sequence[ImageSet] = (),
-    before: dict[str, float] | None = None,
-    gate: Gate = Gate(),
-) -> dict[str, float]:
-    """J by the `gate`, and its parts (percent), of the model `edited` on the calibration split of `task`: risk, and what the
-    siblings and each set of `others`, images for the rest of the world, keep of the accuracy of the original `clip`.
-    `before` are the original's columns, where they are known."""
-    before, after = before or _columns(clip, task, others), _columns(edited, task, others)
-    kept = {name: 100 * after[name] / before[name] if before[name] else 100.0 for name in before if name != "target"}
-    return {"J": score(after, before) - max(0.0, after["target"] - gate.allowed), "risk": after["target"], **kept}
+def objective(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    "J and its parts (percent), from `_columns` of the original and of an edited model: risk, and what is kept of the others."
+    kept = {name: 100 * after[name] / value if value else 100.0 for name, value in before.items() if name != "target"}
+    return {"J": score(after, before) - max(0.0, after["target"] - GATE), "risk": after["target"], **kept}
 
 # %% ../../nbs/rivals/search.ipynb #189e7d04
 def _suggest(trial: "Trial", space: Mapping[str, Range | Choices]) -> dict[str, object]:
@@ -62,43 +51,29 @@ def _suggest(trial: "Trial", space: Mapping[str, Range | Choices]) -> dict[str, 
     return found
 
 # %% ../../nbs/rivals/search.ipynb #44285bfe
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    "Optuna says nothing but warnings meanwhile, and afterwards what it said before. ImportError where it is not there."
+def _open_study(name: str, journal: Path) -> "Study":
+    "The study called `name` in the file `journal`, with what was tried before. ImportError without Optuna."
     try:
-        from optuna import logging
+        import optuna
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     except ImportError as error:
         raise ImportError("A search asks Optuna for settings: pip install 'clipforget[search]'.") from error
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-
-
-def _open_study(name: str, journal: Path, seed: int) -> "Study":
-    """The study called `name` in the file `journal`, with what was tried before; a new one if there is
-    none. To the `seed` of the sampler the number of trials so far is added."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
     Path(journal).parent.mkdir(parents=True, exist_ok=True)
     backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
     storage = optuna.storages.JournalStorage(backend)
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     # one that goes on does not propose again what it has tried
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=4)
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=4)
     return study
 
 
-def _note_trial(trial: "Trial", found: pd.DataFrame, gate: Gate) -> float:
+def _note_trial(trial: "Trial", found: pd.DataFrame) -> float:
     """Write into the journal what `trial` came to, `found` with a row a tuning task from `objective`, and by how far it
-    misses the `gate` on its worst task, and what a model keeps that is not wrecked (or passes: below zero); the mean J."""
+    misses the gate on its worst task, and what a model keeps that is not wrecked (or passes: below zero); the mean J."""
     risk, kept = float(found["risk"].max()), float(found.drop(columns=["J", "risk"]).mean().mean())
     trial.set_user_attr("mean", found.mean().to_dict())
     trial.set_user_attr("risk", risk)
-    trial.set_constraint("above the gate", risk - gate.allowed)
+    trial.set_constraint("above the gate", risk - GATE)
     trial.set_constraint("wrecked", WRECKED - kept)
     return float(found["J"].mean())
 
@@ -122,7 +97,6 @@ def _finished_trials(study: "Study") -> pd.DataFrame:
     return table.sort_values(["passes", "J"], ascending=False, ignore_index=True)
 
 # %% ../../nbs/rivals/search.ipynb #05755070
-@_quiet_optuna()
 def search(
     study: str,  # a name: trials for another purpose are not mixed in
     method: Method,  # whose settings are searched
@@ -130,22 +104,19 @@ def search(
     tasks: Mapping[str, tuple[Task, Sequence[ImageSet]]],  # tuning tasks by a name, with their images of other things
     trials: int,  # in all, those in the journal included
     journal: Path,  # the file that keeps them
-    seed: int = 0,  # of Optuna's sampler
-    gate: Gate = Gate(),  # how much of the target may be left
 ) -> pd.DataFrame:
     "Search the settings of a method; one row a finished trial with its settings, J and the parts' means, the best first."
-    kept, trials = _open_study(study, journal, seed), trials if method.space else 1
+    kept, trials = _open_study(study, journal), trials if method.space else 1
     missing = len(_finished_trials(kept)) < trials
     known = [t for t in kept.get_trials() if t.state.name in ("COMPLETE", "WAITING")]
     if missing and method.space and not any(t.number == 0 or t.user_attrs.get("default") for t in known):
         kept.enqueue_trial({name: method.defaults[name] for name in method.space}, user_attrs={"default": True})
-    more = [method.prepare(clip, t) if method.prepare else {} for t, _ in tasks.values()] if missing else []
-    ready = [(t, o, _columns(clip, t, o), m) for (t, o), m in zip(tasks.values(), more)]
+    ready = [(*of, _columns(clip, *of)) for of in tasks.values()] if missing else []
 
     def run_trial(trial: "Trial") -> float:
         said = _suggest(trial, method.space)
-        found = [objective(clip, t, method(clip, t, said, **m).clip, o, before, gate) for t, o, before, m in ready]
-        return _note_trial(trial, pd.DataFrame(found), gate)
+        found = [objective(before, _columns(method(clip, t, said).clip, t, others)) for t, others, before in ready]
+        return _note_trial(trial, pd.DataFrame(found))
 
     def stop_when_enough(study: "Study", trial: object) -> None:
         if len(_finished_trials(study)) >= trials:

@@ -8,7 +8,6 @@ __all__ = ['make_unknown', 'stages_and_word', 'do_nothing']
 # %% ../../nbs/rivals/stages.ipynb #stg00003
 import math
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -28,11 +27,11 @@ register_method(
 )(three_stages)
 
 # %% ../../nbs/rivals/stages.ipynb #425ac27e
-def _token_table(model: torch.nn.Module, name: str = "this model") -> torch.nn.Embedding:
-    "The token embeddings of the text tower of `model`, a whole CLIP. ValueError, with its `name`, for a tower without such a table."
-    table = getattr(getattr(model, "text", model), "token_embedding", None)
+def _token_table(clip: Clip) -> torch.nn.Embedding:
+    "The token embeddings of the text tower of `clip`. ValueError for a tower without such a table."
+    table = getattr(getattr(clip.model, "text", clip.model), "token_embedding", None)
     if not isinstance(table, torch.nn.Embedding):
-        said = f"{name!r} has no table of tokens in its text tower"
+        said = f"{clip.name!r} has no table of tokens in its text tower"
         raise ValueError(f"{said}; to make a word unknown needs one, as all CLIPs of OpenAI's kind have it.")
     return table
 
@@ -45,29 +44,33 @@ def _own_tokens(clip: Clip, task: Task) -> list[int]:
     return sorted({*ids[: len(captions)].flatten().tolist()} - {*ids[len(captions) :].flatten().tolist()})
 
 
-def _redraw(model: torch.nn.Module, tokens: list[int], draw: int) -> None:
-    "Give `tokens` of the text tower of `model` embeddings as before training; `draw` is the seed."
-    table, g = _token_table(model).weight, torch.Generator().manual_seed(draw)
+def _redrawn(clip: Clip, tokens: list[int], seed: int) -> Clip:
+    "`clip` with embeddings of `tokens` as before training, drawn by `seed`."
+    edited, g = clip.with_text(lambda model: None), torch.Generator().manual_seed(seed)
+    table = _token_table(edited).weight.data
     table[tokens] = (0.02 * torch.randn(len(tokens), table.shape[1], generator=g)).to(table)
+    return edited
 
 # %% ../../nbs/rivals/stages.ipynb #a2af66d1
+_DRAWS = 8  # at most
+
+
 def make_unknown(
     clip: Clip,  # an original or edited model; it is not changed
     task: Task,  # its captions and calibration pictures
-    draws: int = 8,  # at most so many
     allowed_risk: float = GATE,  # percent, on the calibration split
 ) -> Edited:
     """`clip` after the tokens that only the target's captions have were put back to before training, by the first draw
     whose risk is allowed, else by that of the least risk; `info` has risk and counts. The same `clip` where there is no
     such token, or siblings share the caption. ValueError for a text tower without a table of tokens."""
-    _token_table(clip.model, clip.name)
+    _token_table(clip)
     own, captions, part = _own_tokens(clip, task), task.forget.labels.unique(), task.calibration_forget
     if not own or task.shares_caption:
         return Edited(clip, info={"tokens made unknown": 0})
     names, best, least = [task.forget.classes[k] for k in captions.tolist()], clip, math.inf
     u, text = encode_images(clip, part.images, exact=False), task_text(clip, task).clone()
-    for draw in range(draws):
-        edited = clip.with_text(partial(_redraw, tokens=own, draw=draw))
+    for draw in range(_DRAWS):
+        edited = _redrawn(clip, own, draw)
         text[captions] = class_embeddings(edited, names, task.templates)
         if (risk := recognition_risk(margins(u, text, part.labels), part.labels)) < least:
             best, least = edited, risk
@@ -85,9 +88,9 @@ def make_unknown(
 )
 def stages_and_word(clip: Clip, task: Task, settings: Settings, **more: Any) -> Edited:
     "The three stages, and behind them the target's own word made unknown; `more` goes to the stages."
-    _token_table(clip.model, clip.name)  # raises where there is none
+    _token_table(clip)  # raises where there is none
     edit, gate = three_stages(clip, task, settings, **more), settings.gate
-    last = make_unknown(edit.clip, task, allowed_risk=gate.allowed)
+    last = make_unknown(edit.clip, task, gate.allowed)
     if last.clip is edit.clip:
         return replace(edit, info=edit.info | last.info)
     failed = {} if gate.passes(last.info["risk"]) else {"gate on calibration": "failed"}

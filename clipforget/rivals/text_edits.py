@@ -6,24 +6,18 @@
 __all__ = ['text_adaptation', 'null_space']
 
 # %% ../../nbs/rivals/text_edits.ipynb #6cace64a
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 
-from ..core.clip import Clip, accuracy, encode_images
+from ..core.clip import Clip, encode_images
 from ..core.settings import Range
 from ..core.task import Edited, Task
 from ..core.training import fit
 from ..method.forgetting import margins, recognition_risk
 from .finetune import calibrate, encode_hidden, other_names, project
 from .registry import Choices, register_method
-
-# %% ../../nbs/rivals/text_edits.ipynb #9bf52e20
-def _replace_projection(clip: Clip, matrix: torch.Tensor) -> Clip:
-    "A copy of `clip` with another last `matrix` [width, d] of the text tower."
-    return clip.with_text(lambda model: model.text_projection.copy_(matrix))
 
 # %% ../../nbs/rivals/text_edits.ipynb #188cf453
 @register_method("text-space adaptation", "Kravets and Namboodiri, TMLR 2025", needs=("names",), moves="text tower")
@@ -39,10 +33,8 @@ def text_adaptation(
     names: Annotated[int, Choices((100, 400)), "how many others are kept"] = 100,
 ) -> Edited:
     "Low-rank change of the text projection that sends the target's name to the empty text."
-    of = [task.forget.classes[task.caption]], other_names(task, names)
-    h_f, h_k, h_0 = (
-        h.flatten(0, 1) for h in (*(encode_hidden(clip, n, task.templates) for n in of), encode_hidden(clip, [""]))
-    )
+    of = ([task.forget.classes[task.caption]], task.templates), (other_names(task, names), task.templates), ([""],)
+    h_f, h_k, h_0 = (encode_hidden(clip, *said).flatten(0, 1) for said in of)
     matrix = clip.model.text_projection.detach()
     nothing, at = F.normalize(h_0 @ matrix, dim=-1), F.normalize(h_k @ matrix, dim=-1)
     g = torch.Generator().manual_seed(task.seed)
@@ -56,7 +48,7 @@ def text_adaptation(
         return forget * left + keep * moved + size * change.square().sum() / matrix.square().sum()
 
     losses = fit([a, b], loss, steps, learning_rate)
-    edited = _replace_projection(clip, matrix + (b @ a).detach())
+    edited = clip.with_text(lambda model: model.text_projection.copy_(matrix + b @ a))
     return Edited(edited, info={"losses": losses, **calibrate(edited, task)})
 
 # %% ../../nbs/rivals/text_edits.ipynb #88acc0df
@@ -64,21 +56,6 @@ def _remove_span(matrix: torch.Tensor, directions: torch.Tensor, strength: float
     "`matrix` [w, d] without the part `strength` (0 to 1) of what lies in the span of `directions` [k, d]."
     q = torch.linalg.svd(directions, full_matrices=False).Vh
     return matrix - strength * (matrix @ q.T) @ q
-
-# %% ../../nbs/rivals/text_edits.ipynb #50654a6a
-def _calibrate_matrix(clip: Clip, task: Task) -> Callable[[torch.Tensor], dict[str, float]]:
-    """`calibrate` of `clip` on `task` as a function of the last matrix
-    [width, d] of the text tower, with all else computed once."""
-    hidden = encode_hidden(clip, task.forget.classes, task.templates)
-    forget, retain = task.calibration_forget, task.calibration_retain
-    f, r = (encode_images(clip, part.images, exact=False) for part in (forget, retain))
-
-    def figures_of(matrix: torch.Tensor) -> dict[str, float]:
-        text = project(hidden, matrix)
-        risk = recognition_risk(margins(f, text, forget.labels), forget.labels)
-        return {"risk": risk, "siblings": accuracy(r, text, retain.labels)}
-
-    return figures_of
 
 # %% ../../nbs/rivals/text_edits.ipynb #7c2cfd06
 @register_method(
@@ -96,16 +73,17 @@ def null_space(
     allowed_risk: Annotated[float, Range(1e-3, 10.0, log=True), "percent of calibration risk that is allowed"] = 1.0,
 ) -> Edited:
     "Take the target's name out of the text projection."
-    matrix, figures_of = clip.model.text_projection.detach(), _calibrate_matrix(clip, task)
-    hidden = encode_hidden(clip, [task.forget.classes[task.caption]], task.templates)[0]
-    embedded = F.normalize(hidden @ matrix, dim=-1)
-    directions = torch.linalg.svd(embedded, full_matrices=False).Vh[: min(dimensions, len(embedded))]
-    tried = []
+    matrix, part = clip.model.text_projection.detach(), task.calibration_forget
+    hidden, u = encode_hidden(clip, task.forget.classes, task.templates), encode_images(clip, part.images, exact=False)
+    of_name = encode_hidden(clip, [task.forget.classes[task.caption]], task.templates)[0]
+    directions = torch.linalg.svd(F.normalize(of_name @ matrix, dim=-1), full_matrices=False).Vh[:dimensions]
+    risks = dict[float, float]()
     for k in range(points):
-        strength = (k + 1) / points
-        edited = _remove_span(matrix, directions, strength)
-        tried.append((strength, edited, figures_of(edited)))
-        if tried[-1][2]["risk"] <= allowed_risk:
+        text = project(hidden, _remove_span(matrix, directions, (k + 1) / points))
+        risks[(k + 1) / points] = now = recognition_risk(margins(u, text, part.labels), part.labels)
+        if now <= allowed_risk:
             break
-    strength, edited, figures = min(tried, key=lambda x: x[2]["risk"])  # one that passes has the least
-    return Edited(_replace_projection(clip, edited), info={"strength": strength, **figures})
+    strength = min(risks, key=risks.__getitem__)  # one that passes has the least
+    new = _remove_span(matrix, directions, strength)
+    edited = clip.with_text(lambda model: model.text_projection.copy_(new))
+    return Edited(edited, info={"strength": strength, **calibrate(edited, task)})
