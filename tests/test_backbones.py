@@ -22,11 +22,11 @@ from clipforget.core.activations import encode_above, features_above, frozen_act
 from clipforget.core.activations import layers, tower_parts
 from clipforget.method import forgetting, reminding
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.core.clip import class_embeddings, encode_images, image_features, normalise
-from clipforget.core.clip import tokenizer_of, truncated_text_features
+from clipforget.core.clip import class_embeddings, encode_images, image_features, normalise, tokenizer_of
+from clipforget.core.clip import truncated_text_features
 from clipforget.report.edit import Edit, apply_patch
 from clipforget.exchange.loading import load_clip
-from clipforget.exchange.open_clip import build_model, read_preparation, save_local_dir
+from clipforget.exchange.open_clip import build_model, from_open_clip, read_preparation, save_local_dir
 from clipforget.method.three_stages import three_stages
 from clipforget.core.task import ImageSet, Task
 from clipforget.core.settings import Settings
@@ -79,6 +79,10 @@ def pictures(clip):
 
 @pytest.fixture(scope="module")
 def task(clip):
+    return noise_task(clip)
+
+
+def noise_task(clip):
     """Two pictures a part, of noise, of which no two are alike."""
     g, names = torch.Generator().manual_seed(3), ("lemon", "lime", "orange")
 
@@ -116,6 +120,10 @@ def test_photographs_are_prepared_and_told_as_by_open_clip(clip):
     assert torch.allclose(ours, theirs, atol=2e-5)
     said = ours @ class_embeddings(clip, ["lemon", "lime"], ("a {}",)).T
     assert torch.equal(said.argmax(1), logits.argmax(1))  # a sigmoid's scale and bias move no answer
+
+
+def clip_input(clip, photos):
+    return torch.cat([normalise(clip, part) for part in photos.split(8)]).contiguous()
 
 
 @pytest.mark.long
@@ -193,6 +201,7 @@ def test_a_huge_tower_by_its_shapes():
 KINDS = "RN50 ViT-L-14 ViT-B-16-SigLIP2-384 EVA01-g-14 EVA02-L-14-336 PE-Core-B-16 convnext_large_d MobileCLIP2-B MobileCLIP2-S4 ViTamin-S vit_medium_patch16_gap_256 swin_base_patch4_window7_224 coca_ViT-L-14 coca_base"
 
 
+@pytest.mark.filterwarnings("ignore:The parts of a Swin")
 @pytest.mark.parametrize("name", KINDS.split())
 def test_the_parts_of_every_kind_make_its_feature(name):
     config = open_clip.get_model_config(name)
@@ -200,6 +209,66 @@ def test_the_parts_of_every_kind_make_its_feature(name):
     x = torch.empty(2, 3, config["vision_cfg"]["image_size"], config["vision_cfg"]["image_size"], device="meta")
     assert features_above(visual, x, 0).shape == (2, config["embed_dim"])
     assert (len(tower_parts(visual)) == 1) == name.startswith("swin")
+
+
+TRUNKS = {  # of timm's, none of them in open_clip's list: the way of pooling and projecting, the number of parts
+    "tf_efficientnet_lite0": ("avg", "linear", 9),
+    "mobilenetv3_small_050": ("avg", "", 8),
+    "resnet10t": ("avg", "mlp", 6),
+    "regnetx_002": ("avg", "linear", 6),
+    "convnext_atto": ("avg", "linear", 6),
+    "repvgg_a0": ("avg", "linear", 6),
+    "eca_nfnet_l0": ("avg", "linear", 6),
+    "vit_tiny_patch16_224": ("token", "linear", 14),
+    "densenet121": ("avg", "linear", 1),
+}
+
+
+def trunk_clip(name):
+    """A CLIP with fresh weights around timm's trunk `name`, and the configuration that it was made by."""
+    pool, last, _ = TRUNKS[name]
+    words = {"timm_model_name": name, "timm_model_pretrained": False, "timm_pool": pool, "timm_proj": last}
+    vision = words | {"timm_proj_bias": False, "image_size": 224 if name.startswith("vit") else 64}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
+    prepare = image_transform_v2(PreprocessCfg(size=vision["image_size"]), is_train=False)
+    return from_open_clip(build_model(config, "cpu"), prepare, device=CPU), config
+
+
+@pytest.mark.filterwarnings("ignore:The parts of a DenseNet")
+@pytest.mark.parametrize("name", TRUNKS)
+def test_any_trunk_of_timm_is_read_loaded_and_cut(name, tmp_path):
+    """To the bit: a model in memory, its directory, plain open_clip, and the tower in two pieces wherever it is cut."""
+    clip, config = trunk_clip(name)
+    assert clip.config == config
+    pictures = torch.rand(2, 3, clip.size, clip.size, generator=torch.Generator().manual_seed(0))
+    whole = encode_images(clip, pictures)
+    folder = save_local_dir(clip, tmp_path)
+    assert torch.equal(encode_images(load_clip(f"local-dir:{folder}", CPU), pictures), whole)
+    plain = open_clip.create_model(f"local-dir:{folder}").eval()
+    with torch.no_grad():
+        assert torch.equal(F.normalize(plain.encode_image(normalise(clip, pictures)), dim=-1), whole)
+    parts = tower_parts(clip.model.visual)
+    assert len(parts) == TRUNKS[name][-1]
+    for depth in range(len(parts)):
+        below = frozen_activations(clip, pictures, depth, exact=True)
+        assert torch.equal(encode_above(clip.model.visual, below, depth), whole)
+
+
+def test_an_edit_of_an_efficientnet_adapts_no_depthwise_convolution():
+    clip, _ = trunk_clip("tf_efficientnet_lite0")
+    edited = three_stages(clip, noise_task(clip), replace(SMALLEST, layers=6))
+    found = layers(clip.model.visual)
+    chosen, whole = edited.stages[0].info["layers"], edited.stages[-1].visual
+    assert all(found[name][0].weight.shape[1] > 1 for name in chosen) and 0 < frozen_depth(whole) < 9
+    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(encode_images(edited.clip, pictures), encode_images(clip, pictures, whole), atol=1e-5)
+    assert not torch.allclose(encode_images(edited.clip, pictures), encode_images(clip, pictures), atol=1e-3)
+
+
+def test_a_tower_of_unknown_parts_says_what_it_costs():
+    with pytest.warns(UserWarning, match="DenseNet are not known.*every step of training runs the whole"):
+        tower_parts(trunk_clip("densenet121")[0].model.visual)
 
 
 def test_random_weights_are_always_the_same(monkeypatch):

@@ -9,6 +9,7 @@ __all__ = ['layers', 'tower_parts', 'part_of', 'frozen_depth', 'frozen_activatio
 # %% ../../nbs/core/activations.ipynb #act00003
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,14 @@ def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], t
     if isinstance(visual, VisionTransformer) and visual.transformer.batch_first:
         blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
         return [("conv1", visual._embeds), *blocks, ("proj", lambda x: _project(visual, x))]
+    return _one_part(visual)
+
+
+def _one_part(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
+    "The whole tower `visual`, with a warning that says what it costs."
+    trunk = type(getattr(visual, "trunk", visual)).__name__
+    said = f"The parts of a {trunk} are not known, so nothing of it is computed once and kept"
+    warnings.warn(f"{said}: every step of training runs the whole image tower, several times as long.", stacklevel=1)
     return [("", visual)]
 
 
@@ -72,27 +81,44 @@ def _project(visual: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
     return pooled if visual.proj is None else pooled @ visual.proj
 
 # %% ../../nbs/core/activations.ipynb #da9c4a09
+_CHAINS = {  # what timm's trunks do one after the other: the stem, a sequence of stages or several, what is before the head
+    timm.models.ByobNet.forward_features: ("stem", "stages", "final_conv"),
+    timm.models.ConvNeXt.forward_features: ("stem", "stages", "norm_pre"),
+    timm.models.EfficientNet.forward_features: ("conv_stem bn1", "blocks", "conv_head bn2"),
+    timm.models.FastVit.forward_features: ("stem", "stages", "final_conv"),
+    timm.models.MobileNetV3.forward_features: ("conv_stem bn1", "blocks", ""),
+    timm.models.NormFreeNet.forward_features: ("stem", "stages", "final_conv final_act"),
+    timm.models.RegNet.forward_features: ("stem", "s1 s2 s3 s4", "final_conv"),
+    timm.models.ResNet.forward_features: ("conv1 bn1 act1 maxpool", "layer1 layer2 layer3 layer4", ""),
+    timm.models.VisionTransformer.forward_features: ("patch_embed _pos_embed patch_drop norm_pre", "blocks", "norm"),
+}
+
+
+def _after(trunk: nn.Module, names: str, x: torch.Tensor) -> torch.Tensor:
+    "What the parts of `trunk` with these `names` make of `x`, one after the other."
+    for name in names.split():
+        x = getattr(trunk, name)(x)
+    return x
+
+
 def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The parts of a `visual` that open_clip has from timm: its stem, its blocks or stages, and all that comes behind."
     trunk: Any = visual.trunk
-    parts: Any = [trunk]
-    name = "trunk.stages"
-    if isinstance(trunk, timm.models.VisionTransformer):
-        start = lambda x: trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(x))))
-        parts, end, name = trunk.blocks, trunk.norm, "trunk.blocks"
-    elif isinstance(trunk, timm.models.Eva):
+    if isinstance(trunk, timm.models.Eva):
+        first, last = "patch_embed", "norm"
         start = lambda x: trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(x))[0])
-        parts = [partial(_turned, trunk, k) for k in range(len(trunk.blocks))]
-        end, name = trunk.norm, "trunk.blocks"
-    elif isinstance(trunk, timm.models.ConvNeXt):
-        start, parts, end = trunk.stem, trunk.stages, trunk.norm_pre
-    elif isinstance(trunk, timm.models.FastVit):
-        start, parts, end = trunk.stem, trunk.stages, trunk.final_conv
+        stages = [(f"trunk.blocks.{k}.", partial(_turned, trunk, k)) for k in range(len(trunk.blocks))]
+    elif chain := _CHAINS.get(type(trunk).forward_features):
+        stem, names, last = chain
+        first, start = stem.split()[0], partial(_after, trunk, stem)
+        found = {name: getattr(trunk, name) for name in names.split()}
+        if len(found) == 1:
+            found = {f"{names}.{k}": part for k, part in enumerate(found[names])}
+        stages = [(f"trunk.{name}.", part) for name, part in found.items()]
     else:
-        return [("", visual)]
-    stages = [(f"{name}.{k}.", part) for k, part in enumerate(parts)]
-    first = "trunk.stem" if name == "trunk.stages" else "trunk.patch_embed"
-    return [(first, start), *stages, ("", lambda x: visual.head(trunk.forward_head(end(x))))]
+        return _one_part(visual)
+    end = lambda x: visual.head(trunk.forward_head(_after(trunk, last, x)))
+    return [(f"trunk.{first}", start), *stages, ("", end)]
 
 
 def _turned(trunk: Any, k: int, x: torch.Tensor) -> torch.Tensor:

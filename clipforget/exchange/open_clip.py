@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import timm
 import torch
 from open_clip import CLIP, CoCa, CustomTextCLIP
 from open_clip.modified_resnet import ModifiedResNet
@@ -81,6 +82,7 @@ def build_model(config: Mapping[str, Any], device: str = "meta") -> nn.Module:
     own = deepcopy(dict(config))
     foreign = "hf_model_name" in own["text_cfg"]
     own["text_cfg"] |= {"hf_model_pretrained": False} if foreign else {}
+    own["vision_cfg"] |= {"timm_model_pretrained": False} if "timm_model_name" in own["vision_cfg"] else {}
     custom = own.pop("custom_text", False) or foreign
     kind: Any = (CoCa if "multimodal_cfg" in own else CustomTextCLIP) if custom else CLIP
     with torch.random.fork_rng(devices=[]), torch.device(device):
@@ -123,11 +125,16 @@ def _check_config(file: Path, weights: Sequence[Path]) -> dict[str, Any]:
         said = f"{file} gives its tokenizer {given}, by which foreign code could run. Allowed in tokenizer_kwargs:"
         raise ValueError(f"{said} {allowed}. Take the others out of the file.")
     read_preparation(f"local-dir:{file.parent}", config.get("preprocess_cfg") or {})
-    for tower, key in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):  # what is fetched or built
-        known = [None, *(open_clip.get_model_config(name)[tower].get(key) for name in open_clip.list_models())]
-        if (name := model[tower].get(key)) not in known:
-            said = f"{file} has the {key} {name!r}, which no model of open_clip's list has."
-            raise ValueError(f"{said} Use one of these.")
+    trunk, words = model["vision_cfg"].get("timm_model_name"), text.get("hf_model_name")  # what is built or fetched
+    if trunk is not None and not (isinstance(trunk, str) and timm.is_model(trunk)):
+        said = f"{file} has the timm_model_name {trunk!r}, which timm does not know."
+        raise ValueError(f"{said} Use one of timm.list_models().")
+    if words not in (
+        None,
+        *(open_clip.get_model_config(k)["text_cfg"].get("hf_model_name") for k in open_clip.list_models()),
+    ):
+        said = f"{file} has the hf_model_name {words!r}, which no model of open_clip's list has."
+        raise ValueError(f"{said} Use one of these.")
     try:
         check_sizes(file, model, weights)
     except (TypeError, AttributeError, AssertionError, KeyError, RuntimeError) as error:
@@ -202,10 +209,17 @@ def _read_transform(preprocess: object) -> dict[str, Any]:
 
 # %% ../../nbs/exchange/open_clip.ipynb #897b57b7
 def _read_config(model: CLIP) -> dict[str, Any]:
-    "open_clip's configuration of `model`, one of its own ResNets and Vision Transformers, as far as its modules tell."
+    "open_clip's configuration of `model`, with one of its own towers or one of timm's, as far as its modules tell."
     visual: Any = model.visual
-    vision: dict[str, Any] = {"image_size": visual.image_size}
-    if isinstance(visual, ModifiedResNet):
+    vision: dict[str, Any] = {"image_size": to_2tuple(visual.image_size)[0]}
+    if isinstance(visual, TimmModel):
+        trunk, head = visual.trunk, visual.head
+        pool = getattr(trunk, "global_pool", None) or trunk.head.global_pool
+        last = next((kind for kind, name in (("linear", "proj"), ("mlp", "mlp")) if hasattr(head, name)), "")
+        vision |= {"timm_model_name": trunk.pretrained_cfg["architecture"], "timm_model_pretrained": False}
+        vision |= {"timm_pool": getattr(pool, "pool_type", pool), "timm_proj": last}
+        vision |= {"timm_proj_bias": last == "linear" and head.proj.bias is not None}
+    elif isinstance(visual, ModifiedResNet):
         width, heads = 2 * visual.conv1.out_channels, visual.attnpool.num_heads
         stages = [len(getattr(visual, f"layer{k}")) for k in range(1, 5)]
         vision |= {"layers": stages, "width": width, "head_width": 32 * width // heads}
@@ -224,8 +238,8 @@ def _candidates(model: nn.Module) -> Iterator[dict[str, Any]]:
     """Configurations that may be of `model`: what its modules tell, then open_clip's of its class, its input size and, where
     it is timm's, its trunk."""
     visual: Any = model.visual
-    if isinstance(model, CLIP) and isinstance(visual, ModifiedResNet | VisionTransformer):
-        with suppress(AttributeError, TypeError):  # a part that OpenAI's models do not have
+    if isinstance(model, CLIP) and isinstance(visual, ModifiedResNet | VisionTransformer | TimmModel):
+        with suppress(AttributeError, TypeError):  # a part that has no word
             yield _read_config(model)
     trunk = visual.trunk.pretrained_cfg["architecture"] if isinstance(visual, TimmModel) else ""
     for config in map(open_clip.get_model_config, open_clip.list_models()):

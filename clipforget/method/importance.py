@@ -67,10 +67,12 @@ def candidates(
     ranking: pd.DataFrame,  # from `relative_fisher`
     lowest_part: int | None = None,  # the upper two fifths if None
 ) -> pd.DataFrame:
-    "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one."
+    "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one; no depthwise convolutions."
     prefixes = [prefix for prefix, _ in tower_parts(clip.model.visual)]
     lowest = min(round(0.6 * len(prefixes)) if lowest_part is None else lowest_part, len(prefixes) - 1)
-    return ranking[ranking["layer"].map(lambda name: part_of(name, prefixes)) >= lowest].reset_index(drop=True)
+    wide = {name for name, (m, p) in layers(clip.model.visual).items() if getattr(m, p).shape[1] > 1}
+    fits = lambda name: name in wide and part_of(name, prefixes) >= lowest
+    return ranking[ranking["layer"].map(fits)].reset_index(drop=True)
 
 # %% ../../nbs/method/importance.ipynb #d3c35a3d
 def adapted_layers(
