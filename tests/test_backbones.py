@@ -122,10 +122,6 @@ def test_photographs_are_prepared_and_told_as_by_open_clip(clip):
     assert torch.equal(said.argmax(1), logits.argmax(1))  # a sigmoid's scale and bias move no answer
 
 
-def clip_input(clip, photos):
-    return torch.cat([normalise(clip, part) for part in photos.split(8)]).contiguous()
-
-
 @pytest.mark.long
 def test_three_stages_patch_and_directory(clip, task, tmp_path):
     before = {k: v.clone() for k, v in clip.model.state_dict().items()}
