@@ -8,7 +8,8 @@
     print(edit.verdict(), edit.evaluate(), sep="\\n")
     edit.save("turtle-less")                      # an ordinary open_clip directory
 
-Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `style_task`.
+Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `monkeys_task`,
+`style_task`.
 Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
 Every module below has a page of its own in nbs/.
 """
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from .data.emoji import emoji_task as emoji_task
     from .data.registry import list_datasets as list_datasets
     from .data.tasks import cifar10_task as cifar10_task, cifar100_task as cifar100_task, folder_task as folder_task
-    from .data.tasks import grocery_task as grocery_task, imagenet_task as imagenet_task, style_task as style_task
+    from .data.tasks import grocery_task as grocery_task, imagenet_task as imagenet_task
+    from .data.tasks import monkeys_task as monkeys_task, style_task as style_task
     from .exchange.loading import load_clip as load_clip
     from .exchange.open_clip import from_open_clip as from_open_clip
     from .exchange.transformers import from_transformers as from_transformers
@@ -37,7 +39,10 @@ _ROOMS = {
     "exchange.open_clip": ("from_open_clip",),
     "exchange.transformers": ("from_transformers",),
     "data.emoji": ("emoji_task",),
-    "data.tasks": ("folder_task", "imagenet_task", "cifar10_task", "cifar100_task", "grocery_task", "style_task"),
+    "data.tasks": (
+        *("folder_task", "imagenet_task", "cifar10_task", "cifar100_task", "grocery_task", "monkeys_task"),
+        "style_task",
+    ),
     "core.settings": ("Settings",),
     "report.forget": ("forget",),
     "report.edit": ("Edit", "apply_patch"),

@@ -167,6 +167,15 @@ _SHIPPED = (
         example="granny smith",
     ),
     DataSet(
+        "monkeys",
+        f"{_IN}.listings:list_monkeys",
+        f"{_IN}.subgroups:prepare_monkeys",
+        "monkeys/train/SPECIES/*.jpg and monkeys/test/SPECIES/*.jpg, or training/ and validation/ of 10 Monkey Species",
+        target="marmoset",
+        backbone="imagenet-lite",
+        example="marmoset",
+    ),
+    DataSet(
         "style",
         f"{_IN}.listings:list_styles",
         f"{_IN}.subgroups:prepare_style",
