@@ -49,7 +49,8 @@ def plot_stages(rows: pd.DataFrame) -> Figure:
     left.tick_params(axis="x", rotation=30)
     label(left, "after the stage", "accuracy (%)", "Target: what is left")
     for k, ((stage, colour), mark) in enumerate(zip(assign_colours(kept.index).items(), cycle("osD^vPX*"))):
-        right.plot(kept.loc[stage], [y + 0.2 * k for y in columns], mark, ms=5, color=colour, label=stage)
+        beside = 0.2 * (k - (len(kept) - 1) / 2)  # so that marks of one column do not hide each other
+        right.plot(kept.loc[stage], [y + beside for y in columns], mark, ms=5, color=colour, label=stage)
     right.axvline(100, color=COLOURS["bound"], ls="--", lw=1)
     right.set_yticks(columns, [named[c] for c in kept])
     right.invert_yaxis()
