@@ -44,14 +44,13 @@ def tower_parts(visual: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], t
     "The image tower `visual` as a chain of (prefix of layer names, function); one part if its structure is not known."
     if isinstance(visual, ModifiedResNet):
         stages = [(f"layer{k}", getattr(visual, f"layer{k}")) for k in range(1, 5)]
-        pool = visual.attnpool
-        ends = [("attnpool.", lambda x: _attend(pool, x)), ("attnpool.c_proj", pool.c_proj)]
+        ends = [("attnpool.", partial(_attend, visual.attnpool)), ("attnpool.c_proj", visual.attnpool.c_proj)]
         return [("conv", visual.stem), *stages, *ends]
     if isinstance(visual, TimmModel):
         return _timm_parts(visual)
     if isinstance(visual, VisionTransformer) and visual.transformer.batch_first:
         blocks = [(f"transformer.resblocks.{k}.", block) for k, block in enumerate(visual.transformer.resblocks)]
-        return [("conv1", visual._embeds), *blocks, ("proj", lambda x: _project(visual, x))]
+        return [("conv1", visual._embeds), *blocks, ("proj", partial(_project, visual))]
     return _one_part(visual)
 
 
@@ -146,13 +145,10 @@ def frozen_depth(visual: nn.Module) -> int:
 # %% ../../nbs/core/activations.ipynb #e60e37f4
 @torch.no_grad()
 def frozen_activations(
-    clip: Clip,  # the original model
-    images: Images,  # [n, 3, h, w], uint8 or 0 to 1
-    depth: int,  # from `frozen_depth`
-    exact: bool = False,  # float32; bfloat16 where the device is fast at it if False
-    room: Callable[..., torch.Tensor] = torch.empty,  # makes the tensor that is filled, from shape, dtype and device
+    clip: Clip, images: Images, depth: int, exact: bool = False, room: Callable[..., torch.Tensor] = torch.empty
 ) -> torch.Tensor:
-    "What the first `depth` parts of the image tower make of `images`, in the precision that was computed."
+    """What the first `depth` parts of the original `clip`'s image tower make of `images`: in float32 if `exact`, else in
+    bfloat16 where the device is fast at it. `room` makes the tensor that is filled, of a shape, dtype and device."""
     visual = clip.model.visual if exact else fast_copy(clip.model.visual, clip.device)
     parts, filled, out = tower_parts(visual)[:depth], 0, None
     for x in images.split(clip.batch_size):
@@ -191,11 +187,8 @@ def encode_above(visual: nn.Module, activations: torch.Tensor, depth: int, batch
 class ActivationCache:
     "What the frozen part of a tower makes of sets of pictures, each computed once in the life of the cache."
 
-    def __init__(
-        self,
-        gigabytes: float = 4.0,  # so much is kept in memory, the rest in files
-        folder: Path | None = None,  # where the files go while they are needed; the system's if None
-    ) -> None:
+    def __init__(self, gigabytes: float = 4.0, folder: Path | None = None) -> None:
+        "So many `gigabytes` are kept in memory, the rest in files in `folder` (the system's if None) while they are needed."
         if gigabytes < 0:
             raise ValueError(f"A cache of {gigabytes} GB makes no sense; give 0 (everything in files) or more.")
         self.free, self.folder = int(gigabytes * 1e9), folder
@@ -204,8 +197,7 @@ class ActivationCache:
 
     def room(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         "A tensor of this `shape` and `dtype` to be filled, on the `device` if there is room, else mapped from a file."
-        count = math.prod(shape)
-        size = count * dtype.itemsize
+        size = (count := math.prod(shape)) * dtype.itemsize
         if size <= self.free:
             self.free -= size
             return torch.empty(shape, dtype=dtype, device=device)
@@ -219,6 +211,6 @@ class ActivationCache:
         "`frozen_activations(clip, images, depth, exact)`, computed at the first call with this very object `images`."
         key = (id(clip.model.visual), id(images), depth, exact)
         if key not in self.kept:
-            made = frozen_activations(clip, images, depth, exact, self.room)
-            self.kept[key] = (clip.model.visual, images, made)
+            found = frozen_activations(clip, images, depth, exact, self.room)
+            self.kept[key] = (clip.model.visual, images, found)
         return self.kept[key][2]

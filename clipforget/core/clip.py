@@ -48,19 +48,27 @@ class Frame(int):
 
     words: dict[str, Any]
 
-    def __new__(
-        cls, size: int, resize_mode: str = "shortest", interpolation: str = "bicubic", fill_color: int = 0
-    ) -> Self:
+    def __new__(cls, size: int, **words: Any) -> Self:
         found = super().__new__(cls, size)
-        found.words = {"resize_mode": resize_mode, "interpolation": interpolation, "fill_color": fill_color}
+        found.words = {"resize_mode": "shortest", "interpolation": "bicubic", "fill_color": 0} | words
         return found
 
-# %% ../../nbs/core/clip.ipynb #e35d78a8
-class _Seen:
-    "What a CLIP is shown: how large, how many at once, where."
+# %% ../../nbs/core/clip.ipynb #27ed624d
+@dataclass
+class Clip:
+    "An open_clip model with its tokenizer, the way its pictures are prepared and the hash of its weights."
 
-    model: Any
-    resize: Mapping[str, Any]
+    name: str  # what the user calls it
+    model: Any  # a CLIP of open_clip's in eval mode
+    config: dict  # open_clip's model configuration
+    mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
+    std: tuple[float, ...]  # standard deviation of each, likewise
+    held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
+    spared: bool = False  # whether its pre-training left out the images that a listing marks as spared
+    texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
+    tokenizer: Callable[[Sequence[str]], torch.Tensor] | str | None = field(default=None, repr=False)
+    "What makes token ids of texts, or the name that open_clip makes it by; CLIP's own if None."
+    resize: Mapping[str, Any] = field(default_factory=dict)  # how photographs become square, where not as for `Frame`
 
     @property
     def size(self) -> int:
@@ -81,23 +89,6 @@ class _Seen:
     def device(self) -> torch.device:
         "Where the weights are."
         return next(self.model.parameters()).device
-
-# %% ../../nbs/core/clip.ipynb #27ed624d
-@dataclass
-class Clip(_Seen):
-    "An open_clip model with its tokenizer, the way its pictures are prepared and the hash of its weights."
-
-    name: str  # what the user calls it
-    model: CLIP  # in eval mode
-    config: dict  # open_clip's model configuration
-    mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
-    std: tuple[float, ...]  # standard deviation of each, likewise
-    held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
-    spared: bool = False  # whether its pre-training left out the images that a listing marks as spared
-    texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
-    tokenizer: Callable[[Sequence[str]], torch.Tensor] | str | None = field(default=None, repr=False)
-    "What makes token ids of texts, or the name that open_clip makes it by; CLIP's own if None."
-    resize: Mapping[str, Any] = field(default_factory=dict)  # how photographs become square, where not as for `Frame`
 
     def with_visual(self, visual: nn.Module) -> "Clip":
         "The same CLIP with the image tower `visual`; text tower, tokenizer and cached text are shared."
@@ -152,13 +143,9 @@ class LazyImages(Protocol):
 
     @property
     def size(self) -> int: ...
-
     def __len__(self) -> int: ...
-
     def __getitem__(self, which: Any, /) -> Self: ...
-
     def split(self, batch: int, /) -> Iterator[torch.Tensor]: ...
-
     def keys(self) -> list[str]: ...
 
 

@@ -32,12 +32,9 @@ PACKAGE = Path(next(iter(find_spec("clipforget").submodule_search_locations)))  
 def project_root(start: Path | None = None) -> Path:
     "The nearest folder at or above `start` (the current one by default) that holds clipforget's settings.ini, else `start` itself."
     start = Path(start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        settings = folder / "settings.ini"
-        text = settings.read_text(encoding="utf-8", errors="ignore") if settings.is_file() else ""
-        if re.search(r"(?m)^lib_name\s*=\s*clipforget\s*$", text):
-            return folder
-    return start
+    said = lambda file: file.read_text(encoding="utf-8", errors="ignore") if file.is_file() else ""
+    ours = lambda folder: re.search(r"(?m)^lib_name\s*=\s*clipforget\s*$", said(folder / "settings.ini"))
+    return next(filter(ours, (start, *start.parents)), start)
 
 
 def data_folder(data_root: str = "") -> Path:
@@ -68,11 +65,11 @@ _R = TypeVar("_R")
 
 def check_keywords(name: str, given: Iterable[str], known: Iterable[str]) -> None:
     "TypeError, with the nearest that there is, for a keyword among `given` that is not `known` to what is called `name`."
-    for keyword in set(given) - set(known):
-        try:
+    try:
+        for keyword in given:
             choose(f"keyword of {name}", keyword, known)
-        except ValueError as error:
-            raise TypeError(str(error)) from None
+    except ValueError as error:
+        raise TypeError(str(error)) from None
 
 
 def spelled(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -35,7 +35,7 @@ def _typed(text: str, kinds: set[object]) -> Any:
         return None
     truths = ("true", "false", "yes", "no", "on", "off")[: 6 if bool in kinds else 0 if str in kinds else 2]
     if text.lower() in truths:
-        return text.lower() in ("true", "yes", "on")
+        return truths.index(text.lower()) % 2 == 0
     for kind in (int, float) if str not in kinds else ():  # papermill's guess
         with suppress(ValueError):
             return kind(text)

@@ -55,10 +55,9 @@ def _check_apart(splits: Sequence[ImageSet]) -> None:
     "ValueError if an image is in two of the `splits`."
     seen: dict[str, int] = {}
     for k, part in enumerate(splits):
-        for key in part.keys:
-            if seen.setdefault(key, k) != k:
-                both = f"{splits[seen[key]].name!r} is also in {part.name!r}"
-                raise ValueError(f"An image of {both}; every split needs images of its own.")
+        if other := next((splits[seen[key]] for key in part.keys if seen.setdefault(key, k) != k), None):
+            both = f"{other.name!r} is also in {part.name!r}"
+            raise ValueError(f"An image of {both}; every split needs images of its own.")
 
 # %% ../../nbs/core/task.ipynb #03e6be59
 @dataclass(frozen=True)

@@ -23,13 +23,12 @@ from ..core.settings import Settings
 
 # %% ../../nbs/method/alignment.ipynb #a2a2f7c0
 _Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of every channel
-_Norm = nn.BatchNorm2d | nn.LayerNorm
 
 
-def _norm_layers(visual: nn.Module) -> list[_Norm]:
+def _norm_layers(visual: nn.Module) -> list[Any]:
     "The BatchNorm layers of the image tower `visual` or, where there are none, its LayerNorm layers."
-    found: list[_Norm] = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
-    return found or [m for m in visual.modules() if isinstance(m, nn.LayerNorm)]
+    of = lambda kind: [m for m in visual.modules() if isinstance(m, kind)]
+    return of(nn.BatchNorm2d) or of(nn.LayerNorm)
 
 # %% ../../nbs/method/alignment.ipynb #moments1
 class _ChannelMoments(torch.autograd.Function):
@@ -57,7 +56,7 @@ class _ChannelMoments(torch.autograd.Function):
         return torch.native_batch_norm(x, h / deviation / n, g / n, mean, one, False, 0.0, 0.0)[0], None
 
 
-def _moments(layer: _Norm, x: torch.Tensor) -> _Moments:
+def _moments(layer: Any, x: torch.Tensor) -> _Moments:
     """Mean and deviation of the input `x` of a norm layer by channel:
     [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."""
     if not isinstance(layer, nn.BatchNorm2d):
@@ -72,13 +71,11 @@ class NormStatistics:
     def __init__(self, visual: nn.Module, aims: list[_Moments] | None = None) -> None:
         self.layers = _norm_layers(visual)
         if aims is None and not any(isinstance(m, nn.BatchNorm2d) for m in self.layers):
-            raise ValueError(
-                "This image tower has no BatchNorm layer, so its pre-training statistics are unknown: "
-                "name reference images, or set align_steps=0."
-            )
-        if aims is None:  # what a BatchNorm layer keeps of all of pre-training
-            aims = [(m.get_buffer("running_mean"), (m.get_buffer("running_var") + m.eps).sqrt()) for m in self.layers]
-        self.aims = aims
+            said = "This image tower has no BatchNorm layer, so its pre-training statistics are unknown:"
+            raise ValueError(f"{said} name reference images, or set align_steps=0.")
+        # what a BatchNorm layer keeps of all of pre-training
+        kept = lambda: [(m.running_mean, (m.running_var + m.eps).sqrt()) for m in self.layers]
+        self.aims = kept() if aims is None else aims
         self.inputs: dict[nn.Module, torch.Tensor] = {}
 
     def __enter__(self) -> Self:
@@ -99,18 +96,18 @@ class NormStatistics:
         return total
 
 # %% ../../nbs/method/alignment.ipynb #969d66a1
+_RATE, _CAP = 0.02, 0.3  # of Adam on rho; the largest |rho| of a pixel. Both in units of pixel values 0 to 1
+
+
 def align(
     clip: Clip,  # the original model, whose running statistics are the aim
     images: torch.Tensor,  # float in 0 to 1, [n, 3, h, w]
     steps: int = 20,  # of Adam on rho
-    learning_rate: float = 0.02,  # in units of pixel values 0 to 1
-    cap: float = 0.3,  # largest |rho| of a pixel
-    batch: int = 160,  # images whose statistics are matched together; fewer of large ones
     aims: list[_Moments] | None = None,  # from `_reference_moments`, for a tower without BatchNorm
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     "x + rho in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
     aligned, history = torch.empty_like(images), []
-    some = min(batch, max(16, 16 * 224**2 // clip.size**2))
+    some = min(160, max(16, 16 * 224**2 // clip.size**2))  # images whose statistics are matched together
     for k, (x, out) in enumerate(zip(images.split(some), aligned.split(some))):
         x = x.to(clip.device)  # all steps are there
         rho = torch.zeros_like(x, requires_grad=True)
@@ -125,23 +122,20 @@ def align(
                         break
                 return statistics.loss()
 
-        cut = lambda step, rho=rho: rho.data.clamp_(-cap, cap).numel() == 0
-        losses = fit([rho], loss, steps, learning_rate, after=cut)
+        cut = lambda step, rho=rho: rho.data.clamp_(-_CAP, _CAP).numel() == 0
+        losses = fit([rho], loss, steps, _RATE, after=cut)
         history += [{"batch": k, "step": step, "alignment loss": value} for step, value in enumerate(losses)]
         out.copy_((x + rho.detach()).clamp(0, 1))
     return aligned, pd.DataFrame(history)
 
 # %% ../../nbs/method/alignment.ipynb #a2f5d0f0
-_NOTHING: list[_Moments] = []  # no alignment is possible
-
-
 @torch.no_grad()
 def _reference_moments(clip: Clip, images: Images) -> list[_Moments]:
     """Mean and deviation of every LayerNorm input of `clip`'s
     image tower over the reference `images`, channel by channel."""
     sums: list[list[torch.Tensor]] = []
     for x in images.split(clip.batch_size):
-        with NormStatistics(clip.model.visual, _NOTHING) as seen:
+        with NormStatistics(clip.model.visual, []) as seen:
             clip.model.visual(normalise(clip, x))
         parts = [seen.inputs[m].float().flatten(0, -2) for m in seen.layers]
         sums.append([torch.stack([torch.full_like(p[0], len(p)), p.sum(0), p.square().sum(0)]) for p in parts])
@@ -151,15 +145,15 @@ def _reference_moments(clip: Clip, images: Images) -> list[_Moments]:
 
 def _alignment_aims(clip: Clip, reference: Images | None) -> tuple[str, list[_Moments] | None]:
     """What the retain images are aligned to with the tower of `clip` and `reference` images (or None), in words
-    and as moments; None stands for BatchNorm's own, _NOTHING (with a warning) for no alignment."""
+    and as moments; None stands for BatchNorm's own, an empty list (with a warning) for no alignment."""
     if any(isinstance(m, nn.BatchNorm2d) for m in clip.model.visual.modules()):
         return "running statistics of BatchNorm, as in the paper", None
     if reference is None or not len(reference):
         said = "none: this image tower has no BatchNorm, and no reference images were named"
         warnings.warn(f"Alignment: {said}. Name some with reference=..., or set align_steps=0.", stacklevel=2)
-        return said, _NOTHING
-    said = f"LayerNorm inputs over {len(reference)} reference images; this is not the paper's alignment, for the tower has no BatchNorm"
-    return said, _reference_moments(clip, reference)
+        return said, []
+    said = f"LayerNorm inputs over {len(reference)} reference images; this is not the paper's alignment"
+    return f"{said}, for the tower has no BatchNorm", _reference_moments(clip, reference)
 
 # %% ../../nbs/method/alignment.ipynb #c98aa6dc
 def _cutmix_images(images: Sequence[torch.Tensor], count: int, generator: torch.Generator) -> torch.Tensor:
@@ -207,7 +201,7 @@ def make_pools(
     info: dict = {"alignment": "none: align_steps is 0"}
     if settings.align_steps:
         info["alignment"], aims = _alignment_aims(clip, reference)
-        if aims is not _NOTHING:
+        if aims != []:
             aligned, losses = align(clip, plain, settings.align_steps, aims=aims)
             info |= {"alignment loss": losses["alignment loss"].iloc[[0, -1]].round(2).tolist()}
             made.append(aligned)

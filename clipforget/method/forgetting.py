@@ -56,11 +56,10 @@ def forget(
     settings: Settings = Settings(),  # of stage 1
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
     cache: ActivationCache | None = None,  # keeps the frozen part's activations for the next stage
-    text: torch.Tensor | None = None,  # `task_text`, where it was made before
 ) -> Stage:
     "Stage 1: adapters on the k layers of highest relative Fisher information, until the loss of a batch is zero."
-    V = task_text(clip, task) if text is None else text
-    chosen, ranking = adapted_layers(clip, task, settings, ranking, V)
+    V = task_text(clip, task)
+    chosen, ranking = adapted_layers(clip, task, settings, ranking)
     g, history = torch.Generator().manual_seed(task.seed), list[dict]()
     visual = add_adapters(clip.model.visual, chosen, settings.rank, g)
     depth = frozen_depth(visual)

@@ -37,26 +37,18 @@ def relative_fisher(
     clip: Clip,  # the original model
     task: Task,  # forget and retain images with their captions
     count: int = 32,  # images of each side; the cost is one backward pass an image
-    resamples: int = 500,  # bootstrap samples for the interval
-    text: torch.Tensor | None = None,  # `task_text`, where it was made before
 ) -> pd.DataFrame:
     """I_l of every layer (paper, stage 1), highest first: columns layer,
     ratio, low, high (95 % bootstrap), forget, retain, parameters."""
-    text = task_text(clip, task) if text is None else text
+    text = task_text(clip, task)
     parts = [p.sample(count, task.seed) for p in (task.forget, task.retain)]
     f, r = (_squared_gradients(clip, p.images, text[p.labels]) for p in parts)
     g = torch.Generator().manual_seed(task.seed)
-    draws = [x[torch.randint(len(x), (resamples, len(x)), generator=g)].mean(1) for x in (f, r)]
+    draws = [x[torch.randint(len(x), (500, len(x)), generator=g)].mean(1) for x in (f, r)]
     low, high = (draws[0] / draws[1]).quantile(torch.tensor([0.025, 0.975]), dim=0)
     found, forget, retain = layers(clip.model.visual), f.mean(0), r.mean(0)
-    columns = {
-        "layer": list(found),
-        "ratio": forget / retain,
-        "low": low,
-        "high": high,
-        "forget": forget,
-        "retain": retain,
-    }
+    columns = {"layer": list(found), "ratio": forget / retain, "low": low, "high": high}
+    columns |= {"forget": forget, "retain": retain}
     table = pd.DataFrame(columns | {"parameters": [getattr(m, p).numel() for m, p in found.values()]})
     table.attrs["n"] = [len(f), len(r)]
     return table.sort_values("ratio", ascending=False, ignore_index=True)
@@ -80,7 +72,6 @@ def adapted_layers(
     task: Task,  # its target and seed draw the random layers
     settings: Settings = Settings(),  # how many layers, chosen how, from which part on
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
-    text: torch.Tensor | None = None,  # `task_text`, where it was made before
 ) -> tuple[list[str], pd.DataFrame | None]:
     """The layers that get adapters, and the ranking that they were chosen by: those of highest relative Fisher
     information or, for comparison and without a ranking, the last or random ones. ValueError if there are not so many."""
@@ -88,11 +79,9 @@ def adapted_layers(
     if settings.layer_choice == "last":
         return names[-count:], None
     if settings.layer_choice == "random":
-        drawn = int(short_hash([task.target, task.seed]), 16)
-        return candidates(clip, pd.DataFrame({"layer": names}))["layer"].sample(
-            count, random_state=drawn
-        ).tolist(), None
-    ranking = relative_fisher(clip, task, text=text) if ranking is None else ranking
+        drawn, upper = int(short_hash([task.target, task.seed]), 16), candidates(clip, pd.DataFrame({"layer": names}))
+        return upper["layer"].sample(count, random_state=drawn).tolist(), None
+    ranking = relative_fisher(clip, task) if ranking is None else ranking
     within = candidates(clip, ranking, settings.lowest_part)["layer"]
     if count > len(within):
         raise ValueError(f"layers={count} cannot be adapted; this image tower has 1 to {len(within)}.")

@@ -6,7 +6,7 @@
 __all__ = ['contrastive_loss', 'answer_divergence', 'remind']
 
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -97,10 +97,11 @@ def _margin(task: Task, u_0: torch.Tensor, V: torch.Tensor, settings: Settings) 
 
 
 def _make_lesson(
-    clip: Clip, task: Task, pools: Pools, depth: int, settings: Settings, cache: ActivationCache, text: torch.Tensor
+    clip: Clip, task: Task, pools: Pools, depth: int, settings: Settings, cache: ActivationCache
 ) -> _Lesson:
     """The activations below part `depth` of the forget images and the `pools`, and what the original `clip` makes
-    of the pools; the `cache` has the forget images' activations from the first stage, `text` is `task_text`."""
+    of the pools; the `cache` has the forget images' activations from the first stage."""
+    text = task_text(clip, task)
     kinds = [cache(clip, p, depth) for p in (task.forget.images, *pools.images)]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
     captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
@@ -123,19 +124,11 @@ def _running_average(weights: nn.ParameterList) -> AveragedModel:
 _RATE = 0.002  # of Adam, at its peak
 
 
+@torch.no_grad()
 def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> None:
     "Copy `values` into `weights`."
-    with torch.no_grad():
-        for w, value in zip(weights, values):
-            w.copy_(value)
-
-
-def _train_round(weights: nn.ParameterList, losses: Callable, settings: Settings, told: str) -> None:
-    "Adam on `weights` for `remind_steps` steps of `losses`, shown as `told`; then they are their own running average."
-    average = _running_average(weights)
-    follow = lambda step: average.update_parameters(weights)
-    fit(weights, losses, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
-    _set_weights(weights, average.module.parameters())
+    for w, value in zip(weights, values):
+        w.copy_(value)
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
 _LOOKED_AT = 128  # at most so many pictures
@@ -163,29 +156,6 @@ def _undone(clip: Clip, task: Task, visual: nn.Module, steps: int, text: torch.T
         shares.append(100 * torch.isin(answers, captions).float().mean().item())
     return round(max(shares[0] - shares[1], 0.0), 1)
 
-# %% ../../nbs/method/reminding.ipynb #99cd7f20
-def _lesson_losses(
-    visual: nn.Module,
-    depth: int,
-    lesson: _Lesson,
-    weight: Mapping[str, float],
-    picks: list[torch.Tensor],
-    most: int,
-    seen: dict[str, float],
-) -> Iterator[torch.Tensor]:
-    """Weighted losses of `visual` on the images `picks` of each kind of `lesson`; kind by kind where
-    they are more than `most`. `seen` gets them unweighted."""
-    order, batch = list(range(len(picks))), len(picks[0])
-    for turn in [order] if len(picks) * batch <= most else [[k] for k in order]:
-        with fast(lesson.text.device):
-            u = features_above(
-                visual, torch.cat([lesson.kinds[k][picks[k]].to(lesson.text.device) for k in turn]), depth
-            )
-        losses = [pair for k, part in zip(turn, u.split(batch)) for pair in lesson.losses(k, part, picks[k]).items()]
-        for name, value in losses:
-            seen[name] += value.item()
-        yield sum((weight[name] * value for name, value in losses), torch.zeros(()))
-
 # %% ../../nbs/method/reminding.ipynb #1581c2dd
 class _Tried(NamedTuple):
     "A round after which the target was gone."
@@ -203,30 +173,40 @@ def remind(
     pools: Pools | None = None,  # from `make_pools`; made if None
     reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     cache: ActivationCache | None = None,  # shared with the first stage
-    text: torch.Tensor | None = None,  # `task_text`, where it was made before
 ) -> Stage:
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
     visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
-    cache, text = cache or ActivationCache(), task_text(clip, task) if text is None else text
+    cache, text = cache or ActivationCache(), task_text(clip, task)
     history, tried, g = list[dict](), list[_Tried](), torch.Generator().manual_seed(task.seed + 2)
-    lesson = _make_lesson(clip, task, pools, depth, settings, cache, text)
+    lesson = _make_lesson(clip, task, pools, depth, settings, cache)
     asked = task.calibration_forget.sample(_LOOKED_AT, task.seed)
-    below = cache(clip, asked.images, depth, True)
+    calibration = cache(clip, asked.images, depth, True)
     info, asks = dict(pools.info), settings.undo_steps > 0 and not task.shares_caption
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
     weight["forget"] = settings.forget_weight
 
     def losses(step: int) -> Iterator[torch.Tensor]:
-        "Of one step; they are noted in the history."
+        "Of one step, weighted; kind by kind where all are too many at once. The history has them unweighted."
         history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
         picks = [torch.randint(len(p), (BATCH,), generator=g) for p in lesson.kinds]
-        return _lesson_losses(visual, depth, lesson, weight, picks, clip.batch_size, history[-1])
+        order = list(range(len(picks)))
+        for part in [order] if len(order) * BATCH <= clip.batch_size else [[k] for k in order]:
+            below = torch.cat([lesson.kinds[k][picks[k]].to(text.device) for k in part])
+            with fast(text.device):
+                u = features_above(visual, below, depth).split(BATCH)
+            found = [pair for k, seen in zip(part, u) for pair in lesson.losses(k, seen, picks[k]).items()]
+            for name, value in found:
+                history[-1][name] += value.item()
+            yield sum((weight[name] * value for name, value in found), torch.zeros(()))
 
     for turn in range(settings.rounds):
-        _train_round(weights, losses, settings, f"reminding, round {turn + 1}")
-        gone = _calibration_risk(asked, below, visual, depth, text) <= _ENOUGH * settings.gate.allowed
+        average, told = _running_average(weights), f"reminding, round {turn + 1}"
+        follow = lambda step, average=average: average.update_parameters(weights)
+        fit(weights, losses, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
+        _set_weights(weights, average.module.parameters())
+        gone = _calibration_risk(asked, calibration, visual, depth, text) <= _ENOUGH * settings.gate.allowed
         if gone and asks:
             undone = _undone(clip, task, visual, settings.undo_steps, text)
             tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))

@@ -9,7 +9,6 @@ __all__ = ['FACTORS', 'choose_scale', 'certify', 'restore']
 import math
 
 import pandas as pd
-import torch
 from scipy import stats
 from torch import nn
 
@@ -22,17 +21,11 @@ from ..core.settings import Gate, Settings
 
 # %% ../../nbs/method/restoring.ipynb #72c3bdfd
 def _soup_curve(
-    clip: Clip,
-    task: Task,
-    visual: nn.Module,
-    grid: list[float],
-    cache: ActivationCache | None = None,
-    text: torch.Tensor | None = None,
+    clip: Clip, task: Task, visual: nn.Module, grid: list[float], cache: ActivationCache | None = None
 ) -> pd.DataFrame:
     """What the tower `visual` is at each factor a of `grid`, on `task`'s calibration split, a row an a: accuracy of
     target and siblings (percent), the risk, and the siblings' mean cosine to the features of the original `clip`."""
-    text = task_text(clip, task) if text is None else text
-    forget, retain = task.calibration_forget, task.calibration_retain
+    text, forget, retain = task_text(clip, task), task.calibration_forget, task.calibration_retain
     depth, rows = frozen_depth(visual), []
     below = [(cache or frozen_activations)(clip, part.images, depth, True) for part in (forget, retain)]
     before = encode_above(clip.model.visual, below[1], depth)
@@ -71,17 +64,12 @@ def certify(n: int, hits: int, risk: float, gate: Gate) -> str:
 
 # %% ../../nbs/method/restoring.ipynb #c510720c
 def restore(
-    clip: Clip,
-    task: Task,
-    before: Stage,
-    settings: Settings = Settings(),
-    cache: ActivationCache | None = None,  # keeps what lies below the adapters, in files where it is full
-    text: torch.Tensor | None = None,  # `task_text`, where it was made before
+    clip: Clip, task: Task, before: Stage, settings: Settings = Settings(), cache: ActivationCache | None = None
 ) -> Stage:
     """Stage 3 (paper: restoring) of the original `clip`, `before` being the stage before: a = 1 or, with the soup of
     `settings`, the smallest a whose estimated risk on the calibration split of `task` is allowed. `history` is the whole
     curve; `info` says which a, and whether the gate was passed."""
-    curve, gate = _soup_curve(clip, task, before.visual, FACTORS, cache, text), settings.gate
+    curve, gate = _soup_curve(clip, task, before.visual, FACTORS, cache), settings.gate
     a, risk = choose_scale(curve if settings.soup else curve.tail(1), _SAFE * gate.allowed)
     n, left = len(task.calibration_forget), curve.set_index("a").loc[a, "target"]
     info = {"a": a, "risk": risk, "gate on calibration": "passed" if gate.passes(risk) else "failed"}

@@ -23,7 +23,7 @@ from ..core.clip import Clip, Images, weights_hash
 from .forgetting import forget
 from .reminding import remind
 from .restoring import restore
-from ..core.task import Edited, Stage, Task, image_keys, task_text
+from ..core.task import Edited, Stage, Task, image_keys
 from ..core.files import code_hash, short_hash
 from ..core.settings import Settings
 
@@ -73,12 +73,12 @@ def three_stages(
 ) -> Edited:
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
     key = "" if folder is None else _stage_key(clip, task, settings, reference, *(pools.images if pools else ()))
-    cache, text = cache or ActivationCache(folder=folder), task_text(clip, task)
+    cache = cache or ActivationCache(folder=folder)
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
-    first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache, text=text))
-    second = stage("2-reminding", lambda: remind(clip, task, first, settings, pools, reference, cache, text))
-    third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache, text))
+    first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
+    second = stage("2-reminding", lambda: remind(clip, task, first, settings, pools, reference, cache))
+    third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache))
     chosen = {name: value for name, value in (second.info | third.info).items() if name in _TOLD}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))
     return Edited(edited, [first, second, third], chosen)
