@@ -172,7 +172,7 @@ _SHIPPED = (
         f"{_IN}.subgroups:prepare_monkeys",
         "monkeys/train/SPECIES/*.jpg and monkeys/test/SPECIES/*.jpg, or training/ and validation/ of 10 Monkey Species",
         target="marmoset",
-        backbone="imagenet-lite",
+        backbone="RN50-quickgelu/openai",
         example="marmoset",
     ),
     DataSet(
