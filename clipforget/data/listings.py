@@ -206,14 +206,14 @@ def list_monkeys(root: Path, unnamed: bool = True) -> Collection:
     root, called = Path(root), {key: row for row in _MONKEYS for key in row[:2]}
     names, found = Counter(row[2] for row in _MONKEYS), list[tuple[Path, str, bool]]()
     for home, *parts in _MONKEY_HOMES:
-        folders = [(root / home / p if (root / home / p).is_dir() else root / p, p) for p in parts]
+        folders = [(root / home / p, p) for p in parts]
         if not found and all(folder.is_dir() for folder, _ in folders):
             for folder, part in folders:
                 inner = folder / part if (folder / part).is_dir() else folder  # the archive has validation/validation
-                for name, paths in class_folders(inner, _MONKEY_LAYOUT).items():
+                for name, files in class_folders(inner, _MONKEY_LAYOUT).items():
                     species = called[choose(f"species in {inner}", to_words(name), called)]
-                    held = [part != parts[0] or in_part(f"{species[1]}/{p.name}", 3) for p in paths]
-                    found += [(p, species[1], h) for p, h in zip(paths, held)]
+                    held = [part != parts[0] or in_part(f"{species[1]}/{p.name}", 3) for p in files]
+                    found += [(p, species[1], h) for p, h in zip(files, held)]
     if not found:
         raise FileNotFoundError(f"There are no monkeys in {root}. Wanted: {_MONKEY_LAYOUT}.")
     paths, species, held_out = zip(*(row for row in found if unnamed or called[row[1]][2]))
