@@ -193,7 +193,7 @@ _MONKEYS = (  # the archive's folder, the species as folders call it, its name i
     ("n8", "black headed night monkey", ""),
     ("n9", "nilgiri langur", "langur"),
 )
-_MONKEY_HOMES = (("monkeys", "train", "test"), ("training", "training", "validation"), (".", "train", "test"))
+_MONKEY_HOMES = (("monkeys", "train", "test"), (".", "train", "test"), (".", "training", "validation"))
 _MONKEY_LAYOUT = (
     "monkeys/train/SPECIES/*.jpg and monkeys/test/SPECIES/*.jpg, or training/ and validation/ of 10 Monkey Species"
 )
