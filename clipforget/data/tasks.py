@@ -72,7 +72,7 @@ def folder_task(
     limit: int = 0,
     proposal: _Root = "",
 ) -> Task:
-    """Forget one kind of images of your own: `root` has forget/NAME/*.jpg and keep/NAME/*.jpg; with `target` COARSE/FINE/*.jpg."""
+    """Forget one kind of images of your own: `root` has folders `forget/NAME` and `keep/NAME`; with `target` it is a tree `COARSE/FINE`."""
     asked = locals() | {"proposal": str(proposal)}
     return _task_of("folder", **asked | ({"pool": str(root), "root": ""} if proposal else {}))
 
@@ -153,7 +153,7 @@ def monkeys_task(
 def style_task(
     clip: Clip, root: _Root, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 0
 ) -> Task:
-    """Forget a class in one style, and keep it in the others: `root` is or has a tree STYLE/CLASS/*.jpg, such as PACS."""
+    """Forget a class in one style, and keep it in the others: `root` is or has a tree `STYLE/CLASS`, such as PACS."""
     return _task_of("style", clip, root, target=target, styles=style, seed=seed, limit=limit)
 
 # %% ../../nbs/data/tasks.ipynb #cb40b58d
