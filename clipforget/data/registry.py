@@ -120,7 +120,7 @@ def list_datasets(pattern: str = "*") -> list[str]:
     return fnmatch.filter(DATASETS, pattern)
 
 # %% ../../nbs/data/registry.ipynb #e1e74fa3
-_SHIPPED = (
+_BY_NAME = (
     DataSet(
         "emoji",
         prepared_by=f"{_IN}.emoji:prepare_emoji",
@@ -175,6 +175,11 @@ _SHIPPED = (
         backbone="RN50-quickgelu/openai",
         example="marmoset",
     ),
+)
+
+# %% ../../nbs/data/registry.ipynb #split002
+_SHIPPED = (
+    *_BY_NAME,
     DataSet(
         "style",
         f"{_IN}.listings:list_styles",

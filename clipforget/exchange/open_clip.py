@@ -108,7 +108,7 @@ def check_sizes(file: Path, model: Mapping[str, Any], weights: Sequence[Path]) -
     if wanted > 1.1 * sum(sizes) + 1000:
         raise ValueError(f"{file} asks for {wanted:,} numbers, but the weights beside it hold {sum(sizes):,}.")
 
-
+# %% ../../nbs/exchange/open_clip.ipynb #split004
 def _check_config(file: Path, weights: Sequence[Path]) -> dict[str, Any]:
     """open_clip's model configuration in `file`. ValueError if it is none, lets its tokenizer run code, names parts that
     are not open_clip's, or does not fit the files of `weights`."""

@@ -164,7 +164,7 @@ class _Tried(NamedTuple):
     margin: float  # m
     weights: list[torch.Tensor]  # as the round left them
 
-
+# %% ../../nbs/method/reminding.ipynb #split006
 def remind(
     clip: Clip,  # the original model: the teacher
     task: Task,  # retain and forget images
