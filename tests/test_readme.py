@@ -29,7 +29,9 @@ def text(path):
 
 
 def test_readme_is_made_from_the_index(tmp_path):
-    recipe = subprocess.run(["make", "-n", "readme"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    recipe = subprocess.run(
+        ["make", "--no-print-directory", "-n", "readme"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     words = shlex.split(recipe[recipe.index("nbconvert") :].replace("\\\n", " "))
     nbconvert = [sys.executable, "-m", *words, "--output-dir", str(tmp_path)]
     subprocess.run(nbconvert, check=True, capture_output=True, cwd=ROOT)
