@@ -140,4 +140,4 @@ def test_an_audit_beside_a_single_oracle():
 )
 def test_pretraining_refuses_nonsense(wrong, said):
     with pytest.raises(ValueError, match=said):
-        executed("pretrain", wrong, "check_parameters(globals())")
+        executed("pretrain_emoji", wrong, "check_parameters(globals())")

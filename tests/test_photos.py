@@ -32,7 +32,7 @@ def tree(tmp_path_factory):
 @pytest.mark.long
 def test_pretraining_learns_and_is_found_by_name(tmp_path):
     few = {"dataset": "emoji", "steps": 12, "batch": 64, "limit": 60, "name": NAME}
-    done = papermill("experiments/pretrain", tmp_path / "pretrain.ipynb", results=tmp_path, **few)
+    done = papermill("experiments/pretrain_emoji", tmp_path / "pretrain.ipynb", results=tmp_path, **few)
     assert done.returncode == 0, done.stderr[-3000:]
     try:
         report, clip = pd.read_csv(tmp_path / "zero_shot.csv"), load_clip(f"pretrained:{NAME}")

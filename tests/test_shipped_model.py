@@ -148,9 +148,9 @@ def test_weights_are_shown_their_own_pictures(backbone, mode, interpolation):
 
 def test_a_missing_model_is_told_with_the_command_that_makes_it():
     command = str(_missing_model("my own")).partition("Make it: ")[2].rstrip(".")
-    page = json.loads((ROOT / "nbs" / "experiments" / "pretrain.ipynb").read_text(encoding="utf-8"))
+    page = json.loads((ROOT / "nbs" / "experiments" / "pretrain_emoji.ipynb").read_text(encoding="utf-8"))
     words = shlex.split(command)
-    assert words == ["papermill", "nbs/pretrain.ipynb", "-p", "steps", "5000", "-p", "name", "my own"]
+    assert words == ["papermill", "nbs/experiments/pretrain_emoji.ipynb", "-p", "steps", "5000", "-p", "name", "my own"]
     (given,) = [c["source"] for c in page["cells"] if "parameters" in c["metadata"].get("tags", [])]
     assert {"steps", "name"} <= {line.partition(":")[0] for line in given}
     assert {d.backbone for d in DATASETS.values()} <= {*shipped_models(), "RN50-quickgelu/openai"}

@@ -57,7 +57,7 @@ def _model_folders() -> tuple[Path, Path]:
 
 
 def pretrained_folder(name: str, new: bool = False) -> Path:
-    """The folder of the pre-trained model `name`: results/models/NAME in the project, where pretrain.ipynb
+    """The folder of the pre-trained model `name`: results/models/NAME in the project, where pretrain_emoji.ipynb
     writes a `new` one, or the committed nbs/experiments/models/NAME if there is no other."""
     made, committed = (top / slug(name) for top in _model_folders())
     return committed if committed.is_dir() and not made.is_dir() and not new else made
@@ -67,7 +67,7 @@ def _missing_model(name: str) -> FileNotFoundError:
     "What to say where there is no model `pretrained:name`: which there are, and the command that makes it."
     places = " or ".join(map(short_path, _model_folders()))
     there = ", ".join(sorted({p.name for top in _model_folders() for p in top.glob("*/")})) or "none"
-    command = f"papermill nbs/pretrain.ipynb -p steps 5000 -p name {shlex.quote(name)}"
+    command = f"papermill nbs/experiments/pretrain_emoji.ipynb -p steps 5000 -p name {shlex.quote(name)}"
     return FileNotFoundError(
         f"There is no pre-trained model {name!r} in {places}; there are: {there}. Make it: {command}."
     )
@@ -105,7 +105,7 @@ def load_clip(backbone: str = "emoji-rn", device: torch.device | str | None = No
     Parameters
     ----------
     backbone : str
-        A model that ships here (``emoji-rn``, ``photos``), ``pretrained:NAME`` from pretrain.ipynb, a directory of
+        A model that ships here (``imagenet-lite``, ``emoji-rn``), ``pretrained:NAME`` that a page has made, a directory of
         open_clip's as ``local-dir:PATH`` or of transformers' as ``hf-dir:PATH``, or open_clip's ``NAME/TAG``
         (``RN50-quickgelu/openai``; the tag ``random`` gives fresh weights).
     device : torch.device or str, optional
