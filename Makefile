@@ -7,7 +7,7 @@
 
 comma := ,
 PYTHON  ?= python3
-PARAMS  ?=
+PARAMS  ?= -p dataset grocery -p labels coarse
 PIP_ARGS ?=
 LAB_ARGS ?=
 PAGES    ?=
@@ -50,8 +50,8 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m ipykernel install --sys-prefix --name clipforget --display-name clipforget
 	@touch $@
 
-run: $(STAMP) ## forget one subgroup: nbs/run.ipynb on the emoji, results in results/
-	$(BIN)/papermill nbs/run.ipynb -p dataset emoji $(PARAMS)
+run: $(STAMP) ## forget Granny Smith among apples: nbs/run.ipynb, results in results/
+	$(BIN)/papermill nbs/run.ipynb $(PARAMS)
 
 # tests/ holds the two checks of the sources as well: an export that changes nothing, clean notebooks.
 # What they run leaves its results in one temporary folder (tests/conftest.py), where a finished edit is found again:

@@ -42,7 +42,7 @@ class DataSet:
     layout: str = ""  # where it lies below `data_root`
     takes: tuple[str, ...] = ("target", "labels", "siblings")  # the fields of a `TaskRequest` that it may be asked
     target: str = ""  # what is forgotten if nobody says
-    backbone: str = "photos"  # of which model
+    backbone: str = "imagenet-lite"  # of which model
     style: str = ""  # in which style, where a class is forgotten in one
     reads: bool = True  # images below `data_root`: its own, and the zero-shot sets
     suites: tuple[str, ...] = ()  # the zero-shot sets of other names that hold its own images
@@ -136,7 +136,6 @@ _BY_NAME = (
         f"{_IN}.subgroups:prepare_imagenet",
         "imagenet/val/CLASS/*.jpg and imagenet/train, or tiny-imagenet-200 as it is unpacked",
         target="marmoset",
-        backbone="RN50-quickgelu/openai",
         suites=("tiny-imagenet",),
         example="marmoset",
     ),
@@ -172,7 +171,6 @@ _BY_NAME = (
         f"{_IN}.subgroups:prepare_monkeys",
         "monkeys/train/SPECIES/*.jpg and monkeys/test/SPECIES/*.jpg, or training/ and validation/ of 10 Monkey Species",
         target="marmoset",
-        backbone="RN50-quickgelu/openai",
         example="marmoset",
     ),
 )
@@ -240,7 +238,7 @@ class TaskRequest(Declared):
     siblings: str = setting("", "names to keep, separated by semicolons; by the documented rule if empty")
     data_root: str = setting("", "where photographs lie; the variable CLIPFORGET_DATA or data/ in the project if empty")
     download: bool = setting(False, "cifar10, cifar100: have torchvision fetch it, and compare checksums")
-    limit: int = setting(0, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0)
+    limit: int = setting(2000, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0)
     subgroup: str = setting("airbus", 'cifar10: a noun, number of a cluster, "query: TEXT" or "file: PATH"')
     clusters: int = setting(0, "cifar10: how many clusters a class has; as many as suit its features best if 0", 0)
     pool: str = setting("", "folder: a heap of unlabelled images, which the original CLIP sorts")
