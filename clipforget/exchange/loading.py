@@ -105,7 +105,7 @@ def load_clip(backbone: str = "emoji-rn", device: torch.device | str | None = No
     Parameters
     ----------
     backbone : str
-        A model that ships here (``emoji-rn``, ``photos``), ``pretrained:NAME`` from pretrain.ipynb, a directory of
+        A model that ships here (such as ``emoji-rn``), ``pretrained:NAME`` from pretrain.ipynb, a directory of
         open_clip's as ``local-dir:PATH`` or of transformers' as ``hf-dir:PATH``, or open_clip's ``NAME/TAG``
         (``RN50-quickgelu/openai``; the tag ``random`` gives fresh weights).
     device : torch.device or str, optional
