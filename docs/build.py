@@ -32,16 +32,10 @@ PARTS: dict[str, list[str | Listing]] = {
     "Tasks": [
         "guide/own_images",
         "tour",
-        "experiments/_executed/run-grocery",
-        "experiments/_executed/run-style",
         (
             "More tasks",
             "Other data sets, several targets, poor siblings, many runs.",
-            [
-                *("experiments/_executed/run-cifar10", "experiments/_executed/run-cifar100"),
-                *("experiments/_executed/run-tiny-imagenet", "guide/imagenet"),
-                *("experiments/continual", "experiments/siblings", "experiments/sweep"),
-            ],
+            ["guide/imagenet", "experiments/continual", "experiments/siblings", "experiments/sweep"],
         ),
     ],
     "Concepts": [
@@ -54,11 +48,7 @@ PARTS: dict[str, list[str | Listing]] = {
             ],
         ),
         "guide/judging",
-        (
-            "Experiments",
-            "What was measured, and what it says.",
-            ["experiments/photos", "experiments/rivals", "experiments/"],
-        ),
+        ("Experiments", "What was measured, and what it says.", ["experiments/rivals", "experiments/"]),
     ],
     "Reference": [
         ("Library: core", "CLIP, tasks, images, settings.", ["core/clip", "core/task", "core/"]),
@@ -71,13 +61,6 @@ PARTS: dict[str, list[str | Listing]] = {
 }
 ROOMS = ("core", "data", "method", "judging", "rivals", "exchange", "report", "run")
 FOLDED = ("experiments", "guide", *ROOMS)  # folders where code that does not teach is folded
-TASKS = {  # an executed copy of the main job is called by what it does
-    "run-grocery": "Forget a product",
-    "run-style": "Forget a class in one style",
-    "run-cifar10": "Forget one kind of plane",
-    "run-cifar100": "Forget one of five kinds that share a caption",
-    "run-tiny-imagenet": "Forget one of ImageNet's classes",
-}
 
 
 def title_of(notebook: dict) -> str:
@@ -310,11 +293,6 @@ def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = cleaned(notebook, path.parent.name if path.parent.name in FOLDED else "")
-    if path.parent.name == "_executed":  # copies of nbs/run.ipynb, two folders deeper than it
-        first = notebook["cells"][0]
-        first["source"] = "".join(first["source"]).replace(title_of(notebook), TASKS[path.stem], 1)
-        for cell in pages["cells"]:
-            cell["source"] = re.sub(r"\]\(([\w/]+\.ipynb)\)", r"](../../\1)", "".join(cell["source"]))
     if module:
         text = f"Parameters, results and errors, function by function: [clipforget.{module}](../../api/{module}.md)."
         pages["cells"].append({"cell_type": "markdown", "id": "reference", "metadata": {}, "source": text})

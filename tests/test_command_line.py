@@ -3,20 +3,16 @@
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 import termios
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import pytest
 
-from clipforget.core.files import code_hash
-from clipforget.judging.rows import read_rows
 from clipforget.run.request import run_folder
-from parameters import ROOT, run_page, write_notebook, write_project
+from parameters import run_page, write_notebook, write_project
 
 SEARCHED = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 ENVIRONMENT = {**os.environ, "PATH": SEARCHED, "TERM": "xterm", "CLIPFORGET_RESULTS": ""}
@@ -156,39 +152,10 @@ def test_values_are_what_the_notebook_says(project, words, seen):
 @pytest.mark.parametrize(
     "name, given, answer",
     [
-        ("ablation", {"variants": "one rond"}, "Unknown variant 'one rond'. Did you mean 'one round'"),
+        ("rivals", {"kinds": "corase"}, "Unknown kind of subgroup 'corase'. Did you mean 'coarse'"),
         ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(name, given, answer):
     with pytest.raises(Exception, match=re.escape(answer)):
         run_page(name, given)
-
-
-def test_publishing_keeps_the_rows_of_other_sets(tmp_path, monkeypatch):
-    (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = clipforget\n")
-    monkeypatch.chdir(tmp_path)
-    measured = Path("nbs") / "experiments" / "measured"
-    measured.mkdir(parents=True)
-    for name in ("photos.csv", "targets.csv"):
-        shutil.copy(ROOT / measured / name, measured)
-    kept = read_rows(measured / "photos.csv")
-    row = {"stage": "edited", "seed": 0, "value": 1.0, "n": 9, "seconds": 1.0}
-    made = f"pd.DataFrame([{row} | dict(set=of, target=target, labels=kind, method=m, column=c)"
-    made += " for c in ('target', 'siblings', *(f'siblings at {level} %' for level in LEVELS))"
-    made += " for m in ([method, FORECAST] if method == BORDER else [method])])"
-    head = "def one_run(of: str, target: str, kind: str, seed: int, method: str) -> pd.DataFrame:"
-    run_page(
-        "photos",
-        {"make": True, "publish": True, "sets": "pacs", "results": str(tmp_path / "results")},
-        after={head: f"one_run = lambda of, target, kind, seed, method: {made}"},
-    )
-    written = read_rows(measured / "photos.csv")
-    default = ("clipforget", "do nothing", "linear border", "forecast")  # methods that are made where none is named
-    mine = lambda rows: (rows["set"] == "pacs") & (rows["seed"] == 0) & rows["method"].isin(default)
-    rest = lambda rows: rows.loc[~mine(rows), list(kept)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(rest(written), rest(kept))
-    pacs = written[mine(written)]
-    assert len(pacs) == 4 * 4 * 7 and set(pacs["value"]) == {1.0}  # targets, methods and the forecast, columns
-    assert set(pacs["code"]) == {code_hash("method.three_stages")}  # by which code it was made
-    assert pacs[["model", "settings"]].notna().all(axis=None)

@@ -94,7 +94,7 @@ def test_round_trip_changes_no_prediction(tmp_path, pictures):
 
 
 def test_a_shipped_model_as_onnx_changes_no_prediction(tmp_path):
-    clip = load_clip("photos", CPU)
+    clip = load_clip(device=CPU)
     g = torch.Generator().manual_seed(3)
     noise = (255 * F.interpolate(torch.rand(1000, 3, 8, 8, generator=g), size=clip.size)).to(torch.uint8)
     tower = clip.with_visual(OnnxTower(save_onnx(clip, tmp_path, int8=False) / "visual.onnx"))

@@ -82,7 +82,6 @@ def test_rivals_meet_on_other_data(tmp_path, tree, nothing_published):
 
 WAYS = "one after another, with replay; all at once"
 ON_OTHER_DATA = {
-    "ablation": ({"variants": "whole; stage 1 alone; no CutMix"}, "4 runs; their files are in"),
     "siblings": ({"cases": "few; target among them; no images"}, "5 runs; their files are in"),
     "continual": ({"judge": "turtle, drawn; violin, painted", "ways": WAYS}, "2 runs; their files are in"),
 }
@@ -103,14 +102,14 @@ def test_other_data_by_a_parameter(page, tmp_path, tree, nothing_published):
 @pytest.mark.parametrize(
     "page, judge, error",
     [
-        ("ablation", {"judge": "dog, cartoon; horse, photo"}, r"-p make true and .*targets with -p judge"),
+        ("siblings", {"judge": "dog, cartoon; horse, photo"}, r"-p make true and .*targets with -p judge"),
         ("rivals", {"judge": "turtle, drawn"}, "-p judge and others with -p tune_on"),
         ("rivals", {"judge": "turtle, drawn", "tune_on": "turtle, drawn"}, "-p judge and others with -p tune_on"),
     ],
 )
 def test_other_data_need_targets_and_are_not_published(page, judge, error):
     with pytest.raises(ValueError, match=error):
-        executed(page, {"dataset": "style", **judge}, " named_targets(" if page == "ablation" else "on_photos")
+        executed(page, {"dataset": "style", **judge}, "on_photos")
 
 
 @pytest.mark.parametrize("page, more", [("siblings", {}), ("rivals", {"tune_on": "violin, painted"})])

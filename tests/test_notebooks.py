@@ -24,9 +24,8 @@ from parameters import parameters_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [*pages(ROOT), ROOT / "nbs" / "index.ipynb"]
-EXECUTED = sorted((ROOT / "nbs" / "experiments" / "_executed").glob("*.ipynb"))
 MODULES = sorted(p for p in (ROOT / "clipforget").rglob("*.py") if not p.name.startswith("_"))
-every_page = pytest.mark.parametrize("path", [*NOTEBOOKS, *EXECUTED], ids=lambda path: path.stem)
+every_page = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 SOURCES = ("settings.ini", "pyproject.toml", "index.ipynb", "nbs", "clipforget/*.py")
 
 

@@ -1,4 +1,4 @@
-"""docs/execute.py and docs/keep_run.py, which write the pages' outputs: what they keep, and what a page that fails leaves behind; docs/age_of_results.py."""
+"""docs/execute.py, which writes the pages' outputs: what it keeps, and what a page that fails leaves behind; docs/age_of_results.py."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def script(name):
     return module
 
 
-pages, keep_run = script("execute"), script("keep_run")
+pages = script("execute")
 
 
 def write(path, *sources):
@@ -55,30 +55,6 @@ def test_only_pages_are_executed():
         [sys.executable, str(ROOT / "docs" / "execute.py"), "../index"], capture_output=True, text=True
     )
     assert done.returncode == 1 and "Unknown notebook of nbs/" in done.stderr
-
-
-def test_a_kept_run_has_its_figures_and_no_photographs(monkeypatch):
-    monkeypatch.setenv("CLIPFORGET_DATA", "/home/somebody/pictures")
-    monkeypatch.setenv("CLIPFORGET_RESULTS", "/home/somebody/runs")
-    kinds = ("image/png", "image/svg+xml", "image/jpeg")
-    shows = [nbformat.v4.new_output("display_data", {kind: "data"}) for kind in kinds]
-    bar = nbformat.v4.new_output("stream", name="stderr", text="50 %")
-    told = "not found below /home/somebody/pictures; see /home/somebody/runs/emoji"
-    where = nbformat.v4.new_output("stream", name="stdout", text=told)
-    metadata = {"papermill": {}, "tags": ["parameters"]}
-    cell = nbformat.v4.new_code_cell("show()", outputs=[*shows, bar, where], metadata=metadata)
-    kept = keep_run.without_photographs(nbformat.v4.new_notebook(cells=[cell]), "PACS").cells[0]
-    figure, told, line = kept.outputs
-    assert told.text == "not found below data; see results/emoji"
-    assert figure.data == {"image/svg+xml": "data"} and "Photographs of PACS" in line.text
-    assert kept.metadata == {"tags": ["parameters"]}
-
-
-@pytest.mark.parametrize("path", sorted(keep_run.EXECUTED.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_the_committed_runs_have_figures_that_scale(path):
-    outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
-    kinds = {kind for o in outputs for kind in o.get("data", {})}
-    assert "image/svg+xml" in kinds and not {"image/png", "image/jpeg"} & kinds
 
 
 def test_what_is_folded_on_the_site_says_what_it_is():

@@ -112,7 +112,7 @@ def test_notes_stand_in_the_margin_of_their_code(pages):
 def test_sentences_wrap_and_columns_do_not(pages):
     printed = lambda name, words: next(p for p in pages[name].select("div.cell_output pre") if words in p.text)
     assert printed("nbs/experiments/audit", "is forgotten by name").find_parent(class_="tag_prose")
-    assert not printed("nbs/method/alignment", "no alignment").find_parent(class_="tag_prose")
+    assert not printed("nbs/judging/scores", "EMMN").find_parent(class_="tag_prose")
 
 
 def test_a_table_has_no_line_for_its_rows_name_alone(pages):
