@@ -35,7 +35,6 @@ class Collection:
     held_out: torch.Tensor  # bool [n], kept for the evaluation
     classes: tuple[str, ...]  # the captions that labels index
     templates: tuple[str, ...] = TEMPLATES  # prompts, with braces for a caption
-    spared: torch.Tensor | None = None  # bool [n], not held out and never pre-trained on; None where nobody knows
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     finer: tuple[str, ...] = ()  # [n], a name below the caption, where there is one; else empty
     coarser: tuple[str, ...] = ()  # [n], a name above the group
@@ -43,15 +42,6 @@ class Collection:
 
     def __len__(self) -> int:
         return len(self.groups)
-
-    @property
-    def unseen(self) -> torch.Tensor:
-        "bool [n]: neither held out nor pre-trained on, as far as anybody knows."
-        return ~self.held_out if self.spared is None else self.spared
-
-    def seen_by(self, clip: Clip) -> "Collection":
-        "The collection, in which images are spared only if the pre-training of `clip` spared them."
-        return self if clip.spared else replace(self, spared=None)
 
     def where(self, groups: Sequence[str]) -> torch.Tensor:
         "Positions of the images of `groups`, ascending."
@@ -69,7 +59,7 @@ def make_collection(name: str, source: Sequence, captions: Sequence[str], **more
     tuples. Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is held out."""
     fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
     place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
-    fields |= {k: torch.tensor(fields[k]) for k in ("held_out", "spared") if k in fields}
+    fields["held_out"] = torch.tensor(fields["held_out"])
     return Collection(name, source, torch.tensor([place[c] for c in captions]), **fields)
 
 # %% ../../nbs/data/collections.ipynb #23dbac12
@@ -77,25 +67,19 @@ def _shuffled(index: torch.Tensor, seed: int) -> torch.Tensor:
     return index[torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))]
 
 
-def _split(collection: Collection, group: str, seed: int, learned: bool) -> tuple[torch.Tensor, ...]:
-    """Positions, long, of a subgroup to train on, to calibrate with and to evaluate on;
-    those that pre-training saw train if `learned`. ValueError where there are too few."""
+def _split(collection: Collection, group: str, seed: int) -> tuple[torch.Tensor, ...]:
+    "Positions, long, of a subgroup to train on, to calibrate with and to evaluate on. ValueError where there are too few."
     mine = collection.where([group])
-    held, free = collection.held_out[mine], collection.unseen[mine]
-    evaluation, rest, seen = mine[held], mine[free], mine[~held & ~free]
+    held = collection.held_out[mine]
+    evaluation, rest = mine[held], mine[~held]
     if not len(evaluation) or not len(rest):
         order, cut = _shuffled(mine, 9_000), round(0.4 * len(mine))
-        evaluation, rest, seen = order[:cut].sort().values, order[cut:], order[:0]
-    seen = _shuffled(seen, 12_000 + seed) if learned else seen[:0]
-    if len(rest) < Collection.fewest:  # seen pictures help to calibrate
-        more = max(Collection.fewest, round(0.25 * len(seen))) - len(rest)
-        rest, seen = torch.cat([rest, seen[:more]]), seen[more:]
+        evaluation, rest = order[:cut].sort().values, order[cut:].sort().values
     if len(mine) < Collection.fewest or len(rest) < 4:
         has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
         raise ValueError(f"{has}; at least {Collection.fewest} are needed, some to calibrate with and to evaluate on.")
-    order = _shuffled(rest.sort().values, 10_000 + seed)
-    cut = len(rest) if len(seen) >= len(rest) else max(2, round(0.25 * len(rest)))  # all, where enough others train
-    return torch.cat([order[cut:], seen]), order[:cut], evaluation
+    order, cut = _shuffled(rest, 10_000 + seed), max(2, round(0.25 * len(rest)))
+    return order[cut:], order[:cut], evaluation
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194
 def _check_own(collection: Collection, size: int) -> None:
@@ -182,11 +166,10 @@ def photo_task(
     labels: str = "fine",  # goes into the results
     seed: int = 0,  # of training and calibration images
     most: tuple[int, int] = (1024, 4096),  # at most so many forget images, and retain images in all
-    learned: bool = False,  # train on images that pre-training saw, too, where it is known which
 ) -> Task:
     "A task on photographs. ValueError for an unknown subgroup, no siblings, too few images, damaged or equal files."
     keep = _checked_siblings(collection, target, [s for part in siblings.values() for s in part])
-    parts = {s: _split(collection, s, seed, learned) for s in (target, *keep)}
+    parts = {s: _split(collection, s, seed) for s in (target, *keep)}
     share = max(1, most[1] // len(keep))
     training = {
         "forget": parts[target][0][: most[0]],
