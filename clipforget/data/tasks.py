@@ -29,6 +29,15 @@ def _files(part: ImageSet) -> list[Path]:
     return [Path(source[k]) for k in part.images.index] if isinstance(source[0], str | Path) else []
 
 
+def _left_out(task: Task) -> list[str]:
+    "A line about the pictures that take no part in a `task`, if there are any."
+    copies = sum(bool(of) for *_, of in task.left_out)
+    counts = {"copies": copies, "damaged pictures": len(task.left_out) - copies}
+    said = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+    all_of = "All are listed in left_out.csv of a run, and in `left_out` of the task."
+    return [f"Left out: {said}, such as {task.left_out[0][0]}. {all_of}"] if said else []
+
+
 def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     """The task that a `request` describes, for the original model `clip`, and lines about what was left out. ValueError
     with the allowed names for an unknown one, and for a file of the suite that is no image."""
@@ -43,7 +52,7 @@ def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     few = {name: limit_set(part, request.limit) for name, part in (task.suite | suite).items()}
     check_headers([file for part, _ in few.values() for file in _files(part)])
     fewer = [line for _, line in few.values() if line]
-    return replace(task, suite={n: part for n, (part, _) in few.items()}), [*lines, *fewer, *absent]
+    return replace(task, suite={n: part for n, (part, _) in few.items()}), [*_left_out(task), *lines, *fewer, *absent]
 
 # %% ../../nbs/data/tasks.ipynb #d1eba981
 _Root = Path | str
