@@ -134,6 +134,15 @@ def test_a_run_leaves_the_list(clip, own, tmp_path_factory):
     assert table["copy_of"][0].endswith("boxer/00.png") and "left_out.csv" in report.read_text()
 
 
+@pytest.mark.parametrize(
+    "captions, said", [(("dog face", "cat face"), 0), (("cat face", "dog face"), 1), (("animal",) * 2, 0)]
+)
+def test_names_that_mean_nothing_to_the_model_are_told(clip, own, captions, said):
+    (own / "names.csv").write_text("folder,caption\nboxer,{}\npug,{}\n".format(*captions))
+    lines = [x for x in make_task(clip, TaskRequest("folder", data_root=str(own)))[1] if x.startswith("Of 2 names")]
+    assert len(lines) == said and all("chance is 50 %. What it does not recognise" in line for line in lines)
+
+
 def test_files_that_are_no_pictures_are_counted(clip, own):
     (own / "keep" / "pug" / "00.png").rename(own / "keep" / "pug" / "00.jfif")  # what is in it is what counts
     write_views(own / "others" / "lamp", "violin", 1)
