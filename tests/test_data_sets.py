@@ -1,13 +1,11 @@
 """Small copies of CIFAR-10 with its nouns, CIFAR-100, Tiny-ImageNet, the groceries and PACS in one folder: each is found as it comes, judged beside the others, and said in a sentence where it is damaged or mislaid."""
 
 import json
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
-from clipforget.data.listings import list_cifar10
 from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
@@ -178,9 +176,3 @@ def test_a_data_set_of_another_package_is_one_entry(tmp_path):
     assert folder.name.startswith("ball-emoji-rn-0-coarse")
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings"} <= set(rows["column"]) and set(rows["target"]) == {"ball"}
-
-
-def test_no_display_name_decides_what_pretraining_spared(clip, data):
-    photos, found = load_clip("photos", torch.device("cpu")), list_cifar10(data)
-    assert found.seen_by(replace(photos, name="mine")).spared.any()
-    assert found.seen_by(replace(clip, name="photos of mine")).spared is None  # emoji-rn saw none

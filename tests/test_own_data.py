@@ -1,18 +1,21 @@
 """Folders and tables as people really have them: what is wrong is said in a sentence, before anything slow, and nothing is silently taken for something else."""
 
+from pathlib import Path
+
 import nbformat
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
+import clipforget as cf
 from clipforget.exchange.loading import load_clip
 from clipforget.data.own import _proposal_collection
 from clipforget.data.registry import TaskRequest
 from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
 from clipforget.core.settings import Settings
-from clipforget.core.photos import image_files, open_rgb
+from clipforget.core.photos import Photos, image_files, open_rgb, pixels
 from clipforget.report.report import _pick_examples, plot_embedding, plot_history, plot_stages
 from parameters import main_job
 from views import write_views
@@ -62,25 +65,82 @@ def test_hidden_copies_are_not_seen(clip, own):
     assert len(image_files(own / "forget")) == 12
 
 
+def names(task):
+    return {
+        tuple(Path(f).parent.name + "/" + Path(f).name if f else "" for f in (file, of))
+        for file, _, of in task.left_out
+    }
+
+
 def test_other_things_are_looked_at_before_the_stages(clip, own):
     write_views(own / "others" / "lamp", "violin")
-    of(clip, own)
+    assert not of(clip, own).left_out
     (own / "others" / "lamp" / "05.png").write_bytes(b"nope")
-    with pytest.raises(ValueError, match=r"lamp/05\.png cannot be used"):
+    (own / "others" / "lamp" / "06.png").write_bytes((own / "keep" / "pug" / "03.png").read_bytes())
+    task = of(clip, own)
+    assert names(task) == {("lamp/05.png", ""), ("lamp/06.png", "pug/03.png"), ("pug/03.png", "lamp/06.png")}
+    assert "no picture in a known format" in " ".join(why for _, why, _ in task.left_out)
+    assert not {Path(k).name for k in task.suite["folder, others"].keys} & {"05.png", "06.png"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_same_picture_under_two_names_has_none(clip, own, seed):
+    for k, place in enumerate(("keep/pug", "keep/pug", "forget/boxer")):  # other bytes, the same picture
+        Image.open(own / "forget" / "boxer" / "04.png").save(own / place / f"again{k}.bmp")
+    task = of(clip, own, seed=seed)
+    assert {a for a, _ in names(task)} == {"boxer/04.png", "boxer/again2.bmp", "pug/again0.bmp", "pug/again1.bmp"}
+    assert all(a.split("/")[0] != b.split("/")[0] for a, b in names(task))  # each beside one of the other name
+    used = (*task.evaluation.values(), task.calibration_forget, task.calibration_retain, task.retain)
+    boxer = pixels(Photos.of([own / "forget" / "boxer" / "04.png"], clip.frame))
+    assert not any((pixels(part.images) == boxer).flatten(1).all(1).any() for part in (*used, task.forget))
+
+
+def test_a_folder_with_copies_and_damaged_pictures_is_used(clip, own):
+    whole = of(clip, own)
+    files = [p for part in ("forget/boxer", "keep/pug") for p in sorted((own / part).iterdir())]
+    for k in range(70):
+        file = files[k % len(files)]
+        (file.parent / f"z{k}.png").write_bytes(file.read_bytes())
+    for k in range(3):
+        (files[0].parent / f"zz{k}.png").write_bytes(files[0].read_bytes()[: 50 * (k + 1)])
+    task, lines = make_task(clip, TaskRequest("folder", data_root=str(own)))
+    assert len(task.left_out) == 73 and lines[0].startswith("Left out: 70 copies and 3 damaged pictures, such as ")
+    assert task.evaluation["target"].keys == whole.evaluation["target"].keys  # as without them
+    assert torch.equal(task.forget.images, whole.forget.images)
+    with pytest.warns(UserWarning, match="Left out: 70 copies and 3 damaged"):
+        cf.folder_task(clip, own)
+
+
+def test_a_folder_with_many_damaged_pictures_is_refused(clip, own):
+    for k in range(5):
+        (own / "keep" / "pug" / f"0{k}.png").write_bytes(b"nope")
+    with pytest.raises(ValueError, match=r"^5 of 24 pictures cannot be used.*pug/00.png: no picture in.*02.png"):
         of(clip, own)
-    (own / "others" / "lamp" / "05.png").write_bytes((own / "keep" / "pug" / "03.png").read_bytes())
-    with pytest.raises(ValueError, match=r"lamp/05\.png and .*pug/03\.png are the same picture"):
+
+
+def test_too_few_are_left_where_copies_contradict(clip, own):
+    for file in (own / "forget" / "boxer").iterdir():
+        (own / "keep" / "pug" / f"again-{file.name}").write_bytes(file.read_bytes())
+    with pytest.raises(ValueError, match=r"'boxer' has 0 pictures.*left out as damaged or copies: 24"):
         of(clip, own)
+
+
+def test_a_run_leaves_the_list(clip, own, tmp_path_factory):
+    (own / "forget" / "boxer" / "copy.png").write_bytes((own / "forget" / "boxer" / "00.png").read_bytes())
+    folder, few = tmp_path_factory.mktemp("results"), Settings(forget_steps=1, remind_steps=1, align_steps=0)
+    report = cf.forget(clip, of(clip, own), few).report(folder)
+    table = pd.read_csv(folder / "left_out.csv")
+    assert table["reason"].tolist() == ["a copy"] and table["file"][0].endswith("boxer/copy.png")
+    assert table["copy_of"][0].endswith("boxer/00.png") and "left_out.csv" in report.read_text()
 
 
 @pytest.mark.parametrize(
-    "first, second, seed",
-    [("forget/boxer", "forget/boxer", 0), ("forget/boxer", "keep/pug", 1), ("forget/boxer", "keep/pug", 2)],
+    "captions, said", [(("dog face", "cat face"), 0), (("cat face", "dog face"), 1), (("animal",) * 2, 0)]
 )
-def test_the_same_picture_twice_is_named_whatever_the_seed(clip, own, first, second, seed):
-    Image.open(own / first / "04.png").save(own / second / "again.bmp")  # other bytes, the same picture
-    with pytest.raises(ValueError, match=r"04\.png and .*again\.bmp|again\.bmp and .*04\.png"):
-        of(clip, own, seed=seed)
+def test_names_that_mean_nothing_to_the_model_are_told(clip, own, captions, said):
+    (own / "names.csv").write_text("folder,caption\nboxer,{}\npug,{}\n".format(*captions))
+    lines = [x for x in make_task(clip, TaskRequest("folder", data_root=str(own)))[1] if x.startswith("Of 2 names")]
+    assert len(lines) == said and all("chance is 50 %. What it does not recognise" in line for line in lines)
 
 
 def test_files_that_are_no_pictures_are_counted(clip, own):

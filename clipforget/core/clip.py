@@ -64,7 +64,6 @@ class Clip:
     mean: tuple[float, ...]  # of the three channels, of pixels from 0 to 1
     std: tuple[float, ...]  # standard deviation of each, likewise
     held_out: tuple[str, ...] = ()  # names that its pre-training never saw, where known
-    spared: bool = False  # whether its pre-training left out the images that a listing marks as spared
     texts: EncodedTexts = field(default_factory=EncodedTexts, repr=False)  # shared by all edits of the image tower
     tokenizer: Callable[[Sequence[str]], torch.Tensor] | str | None = field(default=None, repr=False)
     "What makes token ids of texts, or the name that open_clip makes it by; CLIP's own if None."

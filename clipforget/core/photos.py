@@ -11,10 +11,11 @@ import os
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -119,6 +120,17 @@ def _load_squares(source: Sequence, size: int, positions: Sequence[int]) -> torc
     "The squares of the items of `source` at `positions`, uint8 [n, 3, size, size]; worker processes call it."
     return torch.stack([_to_square(load_item(source, k), size) for k in positions])
 
+
+def _mark_squares(source: Sequence, size: int, positions: Sequence[int]) -> list[str | ValueError]:
+    "Of each item at `positions` a hash of its square, or the error of one that cannot be used; worker processes call it."
+    found = list[str | ValueError]()
+    for k in positions:
+        try:
+            found.append(sha256(_load_squares(source, size, [k]).numpy().tobytes()).hexdigest())
+        except ValueError as error:
+            found.append(error)
+    return found
+
 # %% ../../nbs/core/photos.ipynb #1b967531
 @dataclass(frozen=True)
 class Photos:
@@ -148,12 +160,19 @@ class Photos:
 
     def split(self, batch: int) -> Iterator[torch.Tensor]:
         "Batches of `batch` images (the last may have fewer), uint8 [b, 3, size, size], in order, decoded ahead by workers if there are many."
-        workers = self.workers if self.workers is not None else _WORKERS if len(self) >= 1024 else 0
         try:
-            load = partial(_load_squares, self.source, self.size)
-            yield from DataLoader(self.index, batch, num_workers=workers, collate_fn=load)  # type: ignore[arg-type]
+            yield from self._load(_load_squares, batch)
         except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
             raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
+
+    def marks(self) -> list[str | ValueError]:
+        "Of each image a hash of its pixels, or the error that `split` would raise."
+        return [mark for batch in self._load(_mark_squares, 64) for mark in batch]
+
+    def _load(self, load: Callable, batch: int) -> DataLoader:
+        workers = self.workers if self.workers is not None else _WORKERS if len(self) >= 1024 else 0
+        load = partial(load, self.source, self.size)
+        return DataLoader(self.index, batch, num_workers=workers, collate_fn=load)  # type: ignore[arg-type]
 
     def keys(self) -> list[str]:
         "What tells two images apart: the file's path, or the source's name and the position."

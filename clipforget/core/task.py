@@ -79,6 +79,7 @@ class Task:
     groups: tuple[str, ...] = ()  # the sibling that each retain picture was drawn from, where its caption does not tell
     things: tuple[str, ...] = ()  # what the target shows, by the names of the data set
     styles: tuple[str, ...] = ()  # in which styles it is to be forgotten, where there are several
+    left_out: tuple[tuple[str, str, str], ...] = ()  # pictures that take no part: which, why, and whose copy
 
     @property
     def caption(self) -> int:

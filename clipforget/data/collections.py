@@ -6,7 +6,6 @@
 __all__ = ['Collection', 'make_collection', 'photo_views', 'photo_task']
 
 # %% ../../nbs/data/collections.ipynb #3856c0fd
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -35,33 +34,27 @@ class Collection:
     held_out: torch.Tensor  # bool [n], kept for the evaluation
     classes: tuple[str, ...]  # the captions that labels index
     templates: tuple[str, ...] = TEMPLATES  # prompts, with braces for a caption
-    spared: torch.Tensor | None = None  # bool [n], not held out and never pre-trained on; None where nobody knows
     styles: tuple[str, ...] = ()  # [n], in which style, where there are several
     finer: tuple[str, ...] = ()  # [n], a name below the caption, where there is one; else empty
     coarser: tuple[str, ...] = ()  # [n], a name above the group
     own: bool = False  # sorted by a user: every file is looked at before there is a task
+    left_out: tuple[tuple[str, str, str], ...] = ()  # images without a group: which, why, and whose copy
 
     def __len__(self) -> int:
         return len(self.groups)
-
-    @property
-    def unseen(self) -> torch.Tensor:
-        "bool [n]: neither held out nor pre-trained on, as far as anybody knows."
-        return ~self.held_out if self.spared is None else self.spared
-
-    def seen_by(self, clip: Clip) -> "Collection":
-        "The collection, in which images are spared only if the pre-training of `clip` spared them."
-        return self if clip.spared else replace(self, spared=None)
 
     def where(self, groups: Sequence[str]) -> torch.Tensor:
         "Positions of the images of `groups`, ascending."
         return torch.from_numpy(np.isin(self.groups, list(groups))).nonzero()[:, 0]
 
+    def photos(self, index: Sequence[int], size: int = 0) -> Photos:
+        "The images at `index`, `size` pixels a side."
+        kind = "" if isinstance(self.source[0] if len(self.source) else "", str | Path) else self.name
+        return Photos(self.source, tuple(index), size, kind)
+
     def part(self, name: str, index: torch.Tensor, size: int) -> ImageSet:
         "The images at `index`, long [k], as an `ImageSet` called `name`, `size` pixels a side."
-        kind = "" if isinstance(self.source[0] if len(self.source) else "", str | Path) else self.name
-        photos = Photos(self.source, tuple(index.tolist()), size, kind)
-        return ImageSet(name, photos, self.labels[index], self.classes, self.templates)
+        return ImageSet(name, self.photos(index.tolist(), size), self.labels[index], self.classes, self.templates)
 
 # %% ../../nbs/data/collections.ipynb #collect0
 def make_collection(name: str, source: Sequence, captions: Sequence[str], **more: Any) -> Collection:
@@ -69,7 +62,7 @@ def make_collection(name: str, source: Sequence, captions: Sequence[str], **more
     tuples. Unless they say something else, the `captions` are the groups, and sorted the classes, and nothing is held out."""
     fields: dict[str, Any] = {"groups": tuple(captions), "held_out": [False] * len(captions)} | more
     place = {c: k for k, c in enumerate(fields.setdefault("classes", tuple(sorted({*captions}))))}
-    fields |= {k: torch.tensor(fields[k]) for k in ("held_out", "spared") if k in fields}
+    fields["held_out"] = torch.tensor(fields["held_out"])
     return Collection(name, source, torch.tensor([place[c] for c in captions]), **fields)
 
 # %% ../../nbs/data/collections.ipynb #23dbac12
@@ -77,43 +70,48 @@ def _shuffled(index: torch.Tensor, seed: int) -> torch.Tensor:
     return index[torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))]
 
 
-def _split(collection: Collection, group: str, seed: int, learned: bool) -> tuple[torch.Tensor, ...]:
-    """Positions, long, of a subgroup to train on, to calibrate with and to evaluate on;
-    those that pre-training saw train if `learned`. ValueError where there are too few."""
+def _split(collection: Collection, group: str, seed: int) -> tuple[torch.Tensor, ...]:
+    "Positions, long, of a subgroup to train on, to calibrate with and to evaluate on. ValueError where there are too few."
     mine = collection.where([group])
-    held, free = collection.held_out[mine], collection.unseen[mine]
-    evaluation, rest, seen = mine[held], mine[free], mine[~held & ~free]
+    held = collection.held_out[mine]
+    evaluation, rest = mine[held], mine[~held]
     if not len(evaluation) or not len(rest):
         order, cut = _shuffled(mine, 9_000), round(0.4 * len(mine))
-        evaluation, rest, seen = order[:cut].sort().values, order[cut:], order[:0]
-    seen = _shuffled(seen, 12_000 + seed) if learned else seen[:0]
-    if len(rest) < Collection.fewest:  # seen pictures help to calibrate
-        more = max(Collection.fewest, round(0.25 * len(seen))) - len(rest)
-        rest, seen = torch.cat([rest, seen[:more]]), seen[more:]
+        evaluation, rest = order[:cut].sort().values, order[cut:].sort().values
     if len(mine) < Collection.fewest or len(rest) < 4:
         has = f"The subgroup {group!r} has {len(mine)} picture{'s' * (len(mine) != 1)}, {len(rest)} of them to train on"
+        has += f" (left out as damaged or copies: {len(collection.left_out)})" * bool(collection.left_out)
         raise ValueError(f"{has}; at least {Collection.fewest} are needed, some to calibrate with and to evaluate on.")
-    order = _shuffled(rest.sort().values, 10_000 + seed)
-    cut = len(rest) if len(seen) >= len(rest) else max(2, round(0.25 * len(rest)))  # all, where enough others train
-    return torch.cat([order[cut:], seen]), order[:cut], evaluation
+    order, cut = _shuffled(rest, 10_000 + seed), max(2, round(0.25 * len(rest)))
+    return order[cut:], order[:cut], evaluation
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194
-def _check_own(collection: Collection, size: int) -> None:
-    "ValueError for a damaged image in a collection of files, and for two that are the same at `size` pixels a side."
-    first: dict[str, Path] = {}
-    squares = (square for batch in Photos.of(collection.source, size).split(256) for square in batch)
-    marks = ((Path(p), sha256(x.numpy().tobytes()).hexdigest()) for p, x in zip(collection.source, squares))
-    copies = [(file, first[mark]) for file, mark in marks if first.setdefault(mark, file) != file]
-    if copies:
-        more = f" So are {len(copies) - 1} more pairs." if len(copies) > 1 else ""
-        raise ValueError(f"{copies[0][0]} and {copies[0][1]} are the same picture.{more} Keep one of each.")
+def _usable(collection: Collection, size: int) -> Collection:
+    """The `collection`, in which damaged images have no group, and neither have copies at `size` pixels a side: all but
+    the first in one group, all in several. ValueError if more than a tenth is damaged."""
+    photos, groups, same = collection.photos(range(len(collection)), size), collection.groups, dict[str, list[int]]()
+    files, marks = photos.keys(), photos.marks()
+    reason = lambda error: str(error).rpartition(" cannot be used: ")[2]
+    left = {k: (files[k], reason(m), "") for k, m in enumerate(marks) if isinstance(m, ValueError)}
+    if len(left) > len(files) / 10:
+        some = "; ".join(f"{file}: {why}" for file, why, _ in list(left.values())[:3])
+        raise ValueError(f"{len(left)} of {len(files)} pictures cannot be used, which is more than a tenth. {some}")
+    for k, mark in enumerate(marks):
+        same.setdefault(str(mark), []).append(k)  # an error names its file, and is alone
+    for places in same.values():
+        several = len({groups[k] for k in places}) > 1
+        for k in places if several else places[1:]:
+            other = next((j for j in places if groups[j] != groups[k]), places[0])
+            left[k] = (files[k], "under another name, too" if several else "a copy", files[other])
+    named = tuple("" if k in left else g for k, g in enumerate(groups))
+    return replace(collection, groups=named, left_out=tuple(left[k] for k in sorted(left)))
 
 
 def _without_copies(
     collection: Collection, training: Mapping[str, torch.Tensor], judged: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """The positions in `training`, by part, without images that are `judged`, too, or in a later part. A warning counts
-    what is left out. ValueError for a file at the positions `judged` that cannot be opened."""
+) -> tuple[dict[str, torch.Tensor], tuple[tuple[str, str, str], ...]]:
+    """The positions in `training`, by part, without images that are `judged`, too, or in a later part, and what was left
+    out. ValueError for a file at the positions `judged` that cannot be opened."""
 
     def mark(k: int) -> bytes:
         file = collection.source[k]
@@ -122,16 +120,15 @@ def _without_copies(
 
     for k in judged.tolist():
         load_item(collection.source, k)
-    seen, found = set(map(mark, judged.tolist())), {}
-    for name, index in reversed(list(training.items())):
-        marks = list(map(mark, index.tolist()))
-        found[name] = index[[m not in seen for m in marks]]
-        seen |= set(marks)
-    if left := sum(map(len, training.values())) - sum(map(len, found.values())):
-        warnings.warn(
-            f"{left} pictures of {collection.name} are copies of some that judge or calibrate: left out.", stacklevel=3
-        )
-    return {name: found[name] for name in training}
+    seen, found, copies = dict[bytes, int](), dict(training), dict[int, int]()
+    for name, index in (("judged", judged), *reversed([*training.items()])):
+        marks = {k: mark(k) for k in index.tolist()}
+        copies |= {k: seen[m] for k, m in marks.items() if m in seen}
+        found[name] = index[[k not in copies for k in marks]]
+        seen = {m: k for k, m in marks.items()} | seen
+    file = lambda k: collection.photos([k]).keys()[0]
+    left = tuple((file(k), "a copy of one that judges or calibrates", file(of)) for k, of in sorted(copies.items()))
+    return {name: found[name] for name in training}, left
 
 # %% ../../nbs/data/collections.ipynb #af03fae3
 def photo_views(images: torch.Tensor, count: int, generator: torch.Generator, jitter: float) -> torch.Tensor:
@@ -182,11 +179,11 @@ def photo_task(
     labels: str = "fine",  # goes into the results
     seed: int = 0,  # of training and calibration images
     most: tuple[int, int] = (1024, 4096),  # at most so many forget images, and retain images in all
-    learned: bool = False,  # train on images that pre-training saw, too, where it is known which
 ) -> Task:
-    "A task on photographs. ValueError for an unknown subgroup, no siblings, too few images, damaged or equal files."
+    "A task on photographs. ValueError for an unknown subgroup, no siblings, too few images, and damaged files."
     keep = _checked_siblings(collection, target, [s for part in siblings.values() for s in part])
-    parts = {s: _split(collection, s, seed, learned) for s in (target, *keep)}
+    collection = _usable(collection, clip.frame) if collection.own else collection
+    parts = {s: _split(collection, s, seed) for s in (target, *keep)}
     share = max(1, most[1] // len(keep))
     training = {
         "forget": parts[target][0][: most[0]],
@@ -195,11 +192,10 @@ def photo_task(
         "calibration, retain": torch.cat([parts[s][1][: max(2, share // 3)] for s in keep]),
     }
     judged = {"target": parts[target][2]} | {n: torch.cat([parts[s][2] for s in of]) for n, of in siblings.items()}
-    if collection.own:
-        _check_own(collection, clip.frame)
-    else:
-        training = _without_copies(collection, training, torch.cat([*judged.values()]))
-    rest = collection.where(sorted({*collection.groups} - {target, *keep}))
+    left_out = collection.left_out
+    if not collection.own:
+        training, left_out = _without_copies(collection, training, torch.cat([*judged.values()]))
+    rest = collection.where(sorted({*collection.groups} - {target, *keep, ""}))
     held, name = rest[collection.held_out[rest]], f"{collection.name}, others"
     index = training | judged | {name: held if len(held) else rest}
     photos = {n: collection.part(n, k, clip.frame) for n, k in index.items()}
@@ -207,4 +203,4 @@ def photo_task(
     evaluation, suite = {n: photos[n] for n in judged}, {name: photos[name]} if len(rest) else {}
     groups = tuple(collection.groups[k] for k in training["retain"].tolist())
     told = (collection.name, target, tuple(keep), labels, seed, _add_views(forget, 256, seed), kept)
-    return Task(*told, checks[0], checks[1], evaluation, suite, collection.templates, groups)
+    return Task(*told, checks[0], checks[1], evaluation, suite, collection.templates, groups, left_out=left_out)

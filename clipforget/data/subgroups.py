@@ -81,8 +81,8 @@ def sample_near_border(clip: Clip, task: Task) -> Task:
 # %% ../../nbs/data/subgroups.ipynb #a15a1654
 def list_imagenet(root: Path, wanted: Sequence[Synset] = ()) -> Collection:
     """The validation images of ImageNet, or of Tiny-ImageNet, below `root`, and the training images of the classes `wanted`
-    (all if there are none) where there is a train folder. Of Tiny-ImageNet a tenth of these are held out, too, and a fifth of
-    the rest is spared. Errors as `imagenet_folders`."""
+    (all if there are none) where there is a train folder. Of Tiny-ImageNet a tenth of these are held out, too. Errors as
+    `imagenet_folders`."""
     judged, trained = imagenet_folders(root, "val"), imagenet_folders(root, "train", required=False)
     of = {c.wnid: c for c in imagenet_names(root)}
     rows = [(p, i, True) for i, paths in judged.items() for p in paths]
@@ -92,9 +92,7 @@ def list_imagenet(root: Path, wanted: Sequence[Synset] = ()) -> Collection:
     told |= {"held_out": held, "coarser": tuple(of[i].kind for i in ids)}
     is_tiny = len(of) < len(imagenet_classes())
     if is_tiny:
-        marks = [f"photo/{i}/{p.name}" for p, i in zip(source, ids)]
-        told["held_out"] = [h or in_part(mark, 10) for h, mark in zip(held, marks)]
-        told["spared"] = [not h and in_part(mark, 5) for h, mark in zip(told["held_out"], marks)]
+        told["held_out"] = [h or in_part(f"photo/{i}/{p.name}", 10) for p, i, h in rows]
     return make_collection("Tiny-ImageNet" if is_tiny else "ImageNet", source, [of[i].name for i in ids], **told)
 
 # %% ../../nbs/data/subgroups.ipynb #0615e586
@@ -120,9 +118,9 @@ def _class_maker(
         raise ValueError(f"{what}. Name siblings among {some}, or take labels='fine'.")
 
     def make(clip: Clip) -> tuple[Task, list[str]]:
-        found = listed().seen_by(clip)
+        found = listed()
         found = _share_caption(found, [target, *keep], above) if request.labels == "coarse" else found
-        task = photo_task(clip, found, target, {"siblings": keep}, request.labels, request.seed, learned=True)
+        task = photo_task(clip, found, target, {"siblings": keep}, request.labels, request.seed)
         return sample_near_border(clip, task), []
 
     return make
@@ -212,8 +210,8 @@ def _clusters(clip: Clip, collection: Collection, mine: torch.Tensor, clusters: 
     if clusters and not 2 <= clusters <= most:
         what = f"{len(mine)} pictures of {collection.classes[collection.labels[mine[0]]]!r}"
         raise ValueError(f"clusters={clusters} cannot be made of {what}; 2 to {most} can, or 0 for what suits best.")
-    unseen = collection.unseen[mine].numpy()
-    seen = features[unseen] if unseen.any() else features
+    free = ~collection.held_out[mine].numpy()
+    seen = features[free] if free.any() else features
     tried = [clusters] if clusters else range(2, min(8, len(seen) // collection.fewest) + 1)
     if not tried:
         raise ValueError(f"{len(seen)} pictures are too few for two clusters of at least {collection.fewest}.")
@@ -226,8 +224,8 @@ def _fit_query(clip: Clip, collection: Collection, mine: torch.Tensor, query: st
     "1 for the `share` of the images at `mine` that fits `query` best, compared with their class's name, else 0."
     features, name = _features(clip, collection, mine), collection.classes[collection.labels[mine[0]]]
     text = class_embeddings(clip, [name], collection.templates)[0]
-    gain, unseen = features @ encode_texts(clip, [query])[0] - features @ text, collection.unseen[mine]
-    return (gain >= (gain[unseen] if unseen.any() else gain).quantile(1 - share)).long().tolist()
+    gain, free = features @ encode_texts(clip, [query])[0] - features @ text, ~collection.held_out[mine]
+    return (gain >= (gain[free] if free.any() else gain).quantile(1 - share)).long().tolist()
 
 
 def _read_positions(collection: Collection, mine: torch.Tensor, path: Path) -> list[int]:
@@ -280,7 +278,7 @@ def subgroup_task(
     named = {k: f"{target}/{n}" for k, n in zip(mine.tolist(), found)}
     groups, goal = tuple(named.get(k, g) for k, g in enumerate(collection.groups)), f"{target}/{number}"
     of = {"siblings": sorted({*named.values()} - {goal})}
-    return photo_task(clip, replace(collection, groups=groups), goal, of, "coarse", seed, _MOST, learned=True)
+    return photo_task(clip, replace(collection, groups=groups), goal, of, "coarse", seed, _MOST)
 
 # %% ../../nbs/data/subgroups.ipynb #6c00b1ac
 def prepare_cifar10(request: TaskRequest) -> Maker:
@@ -298,7 +296,7 @@ def prepare_cifar10(request: TaskRequest) -> Maker:
 
     def make(clip: Clip) -> tuple[Task, list[str]]:
         told = (goal, request.subgroup, request.clusters, request.seed)
-        return sample_near_border(clip, subgroup_task(clip, found.seen_by(clip), *told)), []
+        return sample_near_border(clip, subgroup_task(clip, found, *told)), []
 
     return make
 
@@ -313,7 +311,7 @@ def prepare_style(request: TaskRequest) -> Maker:
     style = choose("style", to_words(named[0]), set(found.styles))
 
     def make(clip: Clip) -> tuple[Task, list[str]]:
-        task = class_in_style_task(clip, found.seen_by(clip), target, style, request.seed)
+        task = class_in_style_task(clip, found, target, style, request.seed)
         return sample_near_border(clip, task), []
 
     return make

@@ -138,6 +138,5 @@ def load_clip(backbone: str = "emoji-rn", device: torch.device | str | None = No
     if not folder.is_dir():
         raise _missing_model(rest)
     model, config = _load_compact(folder)
-    own = config.get("clipforget", {})
-    told = {"held_out": tuple(own.get("held_out", ())), "spared": bool(own.get("spared", kind == "pretrained"))}
-    return make_clip(backbone, model, config["model_cfg"], config["preprocess_cfg"], device, **told)
+    held_out = tuple(config.get("clipforget", {}).get("held_out", ()))
+    return make_clip(backbone, model, config["model_cfg"], config["preprocess_cfg"], device, held_out=held_out)

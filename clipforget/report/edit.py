@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from ..core.activations import frozen_depth
 from ..core.clip import Clip
-from ..core.files import choose, read_json, slug, write_json
+from ..core.files import choose, read_json, slug, write_atomic, write_json
 from ..core.settings import Gate
 from ..core.task import Edited, Task
 from ..exchange.card import make_evaluation, write_card
@@ -118,7 +118,7 @@ _UNDONE = (
 
 def write_edit(
     edit: "Edit",
-    folder: Path,  # gets report.html, results.parquet, settings.json and the figures
+    folder: Path,  # gets report.html, results.parquet, settings.json, the figures, and left_out.csv if pictures were
     asked: Mapping[str, object] | None = None,  # beside the method's settings
     notes: Sequence[str] = (),  # further limits, such as data that was absent
     seconds: float | None = None,  # that the edit took
@@ -138,6 +138,9 @@ def write_edit(
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in edit.figures.items()}
     save_rows(edit.rows.assign(threads=record["made with"]["threads"]), folder / "results.parquet")
     write_json(folder / "settings.json", record)
+    if task.left_out:
+        with write_atomic(folder / "left_out.csv") as temporary:
+            pd.DataFrame(task.left_out, columns=["file", "reason", "copy_of"]).to_csv(temporary, index=False)
     return write_report(folder, edit.rows, task, saved, record, [*limits, *notes], bool(edit.stages), edit.gate)
 
 # %% ../../nbs/report/edit.ipynb #166f79db

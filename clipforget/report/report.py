@@ -315,7 +315,9 @@ def write_report(
         paper="" if paper is None else f"<h2>Beside the paper's figures</h2><p>{_PAPER_NOTE}</p>{_table(paper)}",
         limits="".join(f"<li>{_plain(line)}</li>" for line in limits),
         patch=_USE.format(backbone=_plain(rows["backbone"].iloc[0])) if patch else "",
-        files="results.parquet (the table), settings.json, figures/" + ", patch.safetensors (the edit)" * patch,
+        files="results.parquet (the table), settings.json, figures/"
+        + ", patch.safetensors (the edit)" * patch
+        + ", left_out.csv (pictures that took no part)" * bool(task.left_out),
         stages=_table(score_table(rows, gate)),
         folded="".join(pictures.values()),
         record=_plain(_told(record)),
