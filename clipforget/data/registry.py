@@ -160,8 +160,8 @@ _BY_NAME = (
     ),
     DataSet(
         "grocery",
-        f"{_IN}.listings:list_grocery",
-        layout="grocery/train, val and test as in the GroceryStoreDataset",
+        f"{_IN}.listings:find_grocery",
+        layout="grocery/train, val and test as in the GroceryStoreDataset; without it those that ship",
         target="granny smith",
         example="granny smith",
     ),

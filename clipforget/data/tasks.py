@@ -89,7 +89,7 @@ def folder_task(
     labels: str = "fine",
     seed: int = 0,
     siblings: _Names = (),
-    limit: int = 0,
+    limit: int = 2000,
     proposal: _Root = "",
 ) -> Task:
     """Forget one kind of images of your own: `root` has folders `forget/NAME` and `keep/NAME`; with `target` it is a tree `COARSE/FINE`."""
@@ -105,7 +105,7 @@ def imagenet_task(
     labels: str = "fine",
     seed: int = 0,
     siblings: _Names = (),
-    limit: int = 0,
+    limit: int = 2000,
 ) -> Task:
     """Forget a class of ImageNet or Tiny-ImageNet, and keep its siblings in WordNet (Zhang et al., CVPR 2025)."""
     return _task_of("imagenet", **locals())
@@ -120,7 +120,7 @@ def cifar10_task(
     seed: int = 0,
     clusters: int = 0,
     download: bool = False,
-    limit: int = 0,
+    limit: int = 2000,
 ) -> Task:
     """Forget a subgroup of a class of CIFAR-10, and keep the rest of the class."""
     return _task_of("cifar10", **locals())
@@ -135,7 +135,7 @@ def cifar100_task(
     seed: int = 0,
     siblings: _Names = (),
     download: bool = False,
-    limit: int = 0,
+    limit: int = 2000,
 ) -> Task:
     """Forget a class of CIFAR-100, and keep the others of its superclass."""
     return _task_of("cifar100", **locals())
@@ -149,7 +149,7 @@ def grocery_task(
     labels: str = "fine",
     seed: int = 0,
     siblings: _Names = (),
-    limit: int = 0,
+    limit: int = 2000,
 ) -> Task:
     """Forget one of the groceries (GroceryStoreDataset), and keep the others of its kind."""
     return _task_of("grocery", **locals())
@@ -163,7 +163,7 @@ def monkeys_task(
     labels: str = "fine",
     seed: int = 0,
     siblings: _Names = (),
-    limit: int = 0,
+    limit: int = 2000,
 ) -> Task:
     """Forget a monkey by its name in ImageNet, or a species under a name that it shares, and keep the other monkeys."""
     return _task_of("monkeys", **locals())
@@ -171,7 +171,7 @@ def monkeys_task(
 # %% ../../nbs/data/tasks.ipynb #fn-styl10
 @explained
 def style_task(
-    clip: Clip, root: _Root, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 0
+    clip: Clip, root: _Root, target: str = "dog", style: str = "cartoon", seed: int = 0, limit: int = 2000
 ) -> Task:
     """Forget a class in one style, and keep it in the others: `root` is or has a tree `STYLE/CLASS`, such as PACS."""
     return _task_of("style", clip, root, target=target, styles=style, seed=seed, limit=limit)
