@@ -16,7 +16,7 @@ from clipforget.data.tasks import make_task
 from clipforget.method.three_stages import three_stages
 from clipforget.core.settings import Settings
 from clipforget.data.suite import PROMPTS
-from clipforget.data.wordnet import find_class, wordnet_siblings
+from clipforget.data.wordnet import find_class, imagenet_siblings
 
 from parameters import main_job
 from views import write_noise
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def data_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    for c in [find_class("marmoset"), *wordnet_siblings("marmoset")[1]]:
+    for c in [find_class("marmoset"), find_class("common squirrel monkey"), *imagenet_siblings("marmoset")[1]]:
         write_noise(root / "imagenet" / "val" / c.wnid, "a", 12)
     for name in OTHERS:
         write_noise(root / "imagenet" / "val" / find_class(name).wnid, "a", 3)
@@ -48,9 +48,9 @@ def imagenet(clip, root, **asked):
 def test_the_task(data_root, clip):
     task = imagenet(clip, data_root / "imagenet", target="n02490219")
     assert task.target == "marmoset" and len(task.forget.classes) == 1000
-    assert set(task.siblings) == {c.name for c in wordnet_siblings("marmoset")[1]}
+    assert set(task.siblings) == {"titi monkey", "Geoffroy's spider monkey", "howler monkey"}  # as in Living-17
     others = task.suite["ImageNet, others"]
-    assert {others.classes[k] for k in others.labels.tolist()} == set(OTHERS)
+    assert {others.classes[k] for k in others.labels.tolist()} == {*OTHERS, "common squirrel monkey"}
     # each in eight views
     assert len(task.forget) // 8 + len(task.calibration_forget) + len(task.evaluation["target"]) == 12
 

@@ -24,7 +24,7 @@ from .listings import cifar10_nouns, in_part
 from .registry import Maker, TaskRequest, split_names
 from ..core.photos import pixels, to_words
 from .suite import PROMPTS, imagenet_folders, imagenet_names
-from .wordnet import Synset, classes_below, find_class, imagenet_classes, wordnet_siblings
+from .wordnet import Synset, classes_below, find_class, imagenet_classes, imagenet_siblings
 from ..core.clip import Clip, class_embeddings, encode_images, encode_texts
 from ..core.task import Task
 from ..core.files import choose
@@ -127,12 +127,12 @@ def _class_maker(
 
 
 def prepare_imagenet(request: TaskRequest) -> Maker:
-    """What makes the task on ImageNet or Tiny-ImageNet: the siblings are those by WordNet if none are named, and with
+    """What makes the task on ImageNet or Tiny-ImageNet: the siblings are those of `imagenet_siblings` if none are named, and with
     coarse labels all have the name of the synset above them. Errors, with layout and source, if it is not there, and for
     names that are no classes."""
     root = request.root
     imagenet_folders(root, "val")
-    ancestor, found = wordnet_siblings(request.goal, among=imagenet_names(root))
+    ancestor, found = imagenet_siblings(request.goal, among=imagenet_names(root))
     goal, keep = find_class(request.goal), [find_class(s) for s in request.kept] or list(found)
     names, below = [c.name for c in keep], [c.name for c in ancestor.classes]
     return _class_maker(request, goal.name, names, ancestor.name, below, lambda: list_imagenet(root, [goal, *keep]))

@@ -107,7 +107,7 @@ def imagenet_task(
     siblings: _Names = (),
     limit: int = 2000,
 ) -> Task:
-    """Forget a class of ImageNet or Tiny-ImageNet, and keep its siblings in WordNet (Zhang et al., CVPR 2025)."""
+    """Forget a class of ImageNet or Tiny-ImageNet, and keep its siblings (Zhang et al., CVPR 2025)."""
     return _task_of("imagenet", **locals())
 
 # %% ../../nbs/data/tasks.ipynb #fn-cifa12
