@@ -1,7 +1,7 @@
 # `make run` and `make test` do everything on a fresh clone; each may come first.
 #
-#   make run                                     the main job on the default data set
-#   make run PARAMS='-p target "monkey face"'    any of papermill's options
+#   make run                                     forget Granny Smith among apples, on images that ship
+#   make run PARAMS='-p target "monkey face"'    any of papermill's options; without a data set the pictograms
 #   make test PYTHON=python3.12                  another interpreter for .venv
 #   make run PIP_ARGS='...'                      options for pip install (a mirror, say)
 

@@ -136,6 +136,7 @@ _BY_NAME = (
         f"{_IN}.subgroups:prepare_imagenet",
         "imagenet/val/CLASS/*.jpg and imagenet/train, or tiny-imagenet-200 as it is unpacked",
         target="marmoset",
+        backbone="RN50-quickgelu/openai",
         suites=("tiny-imagenet",),
         example="marmoset",
     ),
