@@ -20,9 +20,8 @@ from safetensors.torch import load_file, save_file
 from clipforget.core.photos import Photos
 from clipforget.core.activations import encode_above, features_above, frozen_activations, frozen_depth
 from clipforget.core.activations import layers, tower_parts
-from clipforget.method import forgetting, reminding
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.core.clip import class_embeddings, encode_images, image_features, normalise, tokenizer_of
+from clipforget.core.clip import Clip, Clip, class_embeddings, encode_images, image_features, normalise, tokenizer_of
 from clipforget.core.clip import truncated_text_features
 from clipforget.report.edit import Edit, apply_patch
 from clipforget.exchange.loading import load_clip
@@ -68,8 +67,7 @@ def clip(request):
 
 @pytest.fixture(autouse=True)
 def few_images_at_once(monkeypatch):
-    for stage in (forgetting, reminding):
-        monkeypatch.setattr(stage, "BATCH", 2)
+    monkeypatch.setattr(Clip, "step_images", 2)
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,11 @@ class Clip:
         return max(16, min(256, 64 * 224**2 // self.size**2))
 
     @property
+    def step_images(self) -> int:
+        "Images of each kind in a step of training: four kinds fill a batch."
+        return self.batch_size // 4
+
+    @property
     def device(self) -> torch.device:
         "Where the weights are."
         return next(self.model.parameters()).device

@@ -22,7 +22,7 @@ from .task import ImageSet
 # %% ../../nbs/core/training.ipynb #99c7545c
 def fit(
     weights: Iterable[torch.Tensor],  # what the optimiser moves, in place
-    loss: Callable[[int], torch.Tensor | Iterable[torch.Tensor] | None],  # of a step's number; None ends the training
+    loss: Callable[[int], torch.Tensor | None],  # of a step's number; None ends the training
     steps: int,  # at most
     learning_rate: float,  # of the optimiser
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,  # another of torch's
@@ -40,12 +40,9 @@ def fit(
         if found is None:
             break
         moving.zero_grad()
-        total = 0.0
-        for part in [found] if isinstance(found, torch.Tensor) else found:
-            part.backward()
-            total += part.item()
+        found.backward()
         moving.step()
-        losses.append(total)
+        losses.append(found.item())
         if rate:
             rate.step()
         if after and after(step):

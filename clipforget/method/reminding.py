@@ -6,7 +6,7 @@
 __all__ = ['contrastive_loss', 'answer_divergence', 'remind']
 
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from ..core.activations import ActivationCache, encode_above, features_above, fr
 from .adapters import merge, trainable
 from .alignment import Pools, make_pools
 from ..core.clip import TEMPLATES, Clip, Images, class_embeddings, encode_images, fast
-from .forgetting import BATCH, CONFIDENCE, forget_loss, margins, recognition_risk
+from .forgetting import CONFIDENCE, forget_loss, margins, recognition_risk
 from ..core.task import ImageSet, Stage, Task, task_text
 from ..core.training import fine_tune, fit
 from ..core.settings import Settings
@@ -187,24 +187,22 @@ def remind(
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
     weight["forget"] = settings.forget_weight
 
-    def losses(step: int) -> Iterator[torch.Tensor]:
-        "Of one step, weighted; kind by kind where all are too many at once. The history has them unweighted."
+    def loss(step: int) -> torch.Tensor:
+        "Of one step, weighted; the history has its parts unweighted."
         history.append(dict.fromkeys(weight, 0.0) | {"forget weight": weight["forget"]})
-        picks = [torch.randint(len(p), (BATCH,), generator=g) for p in lesson.kinds]
-        order = list(range(len(picks)))
-        for part in [order] if len(order) * BATCH <= clip.batch_size else [[k] for k in order]:
-            below = torch.cat([lesson.kinds[k][picks[k]].to(text.device) for k in part])
-            with fast(text.device):
-                u = features_above(visual, below, depth).split(BATCH)
-            found = [pair for k, seen in zip(part, u) for pair in lesson.losses(k, seen, picks[k]).items()]
-            for name, value in found:
-                history[-1][name] += value.item()
-            yield sum((weight[name] * value for name, value in found), torch.zeros(()))
+        picks = [torch.randint(len(p), (clip.step_images,), generator=g) for p in lesson.kinds]
+        below = torch.cat([part[k].to(text.device) for part, k in zip(lesson.kinds, picks)])
+        with fast(text.device):
+            u = features_above(visual, below, depth).split(clip.step_images)
+        found = [pair for k, seen in enumerate(u) for pair in lesson.losses(k, seen, picks[k]).items()]
+        for name, value in found:
+            history[-1][name] += value.item()
+        return sum((weight[name] * value for name, value in found), torch.zeros(()))
 
     for turn in range(settings.rounds):
         average, told = _running_average(weights), f"reminding, round {turn + 1}"
         follow = lambda step, average=average: average.update_parameters(weights)
-        fit(weights, losses, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
+        fit(weights, loss, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
         _set_weights(weights, average.module.parameters())
         gone = _calibration_risk(asked, calibration, visual, depth, text) <= _ENOUGH * settings.gate.allowed
         if gone and asks:

@@ -29,8 +29,6 @@ from ..core.clip import Clip, encode_images, fast, image_features
 from ..report.edit import Edit, write_edit
 from ..report.forget import forget
 from ..report.figures import show_images
-from ..method.alignment import MOST_ALIGNED
-from ..method.forgetting import BATCH
 from ..method.importance import candidates
 from ..exchange.loading import load_clip
 from ..method.restoring import FACTORS
@@ -73,13 +71,16 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), len(task.calibration_forget) + len(task.calibration_retain)
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
-    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, MOST_ALIGNED)
+    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, 2 * clip.batch_size)
     shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
-        "forgetting": (f, f * t["low"] + s.forget_steps * BATCH * t["training"]),
+        "forgetting": (f, f * t["low"] + s.forget_steps * clip.step_images * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
-        "reminding: training": (shown, shown * t["low"] + s.remind_steps * (1 + pools) * BATCH * t["training"]),
+        "reminding: training": (
+            shown,
+            shown * t["low"] + s.remind_steps * (1 + pools) * clip.step_images * t["training"],
+        ),
         "restoring": (held, held * (t["exact"] + len(FACTORS) * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
