@@ -21,7 +21,7 @@ from clipforget.core.photos import Photos
 from clipforget.core.activations import encode_above, features_above, frozen_activations, frozen_depth
 from clipforget.core.activations import layers, tower_parts
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
-from clipforget.core.clip import Clip, Clip, class_embeddings, encode_images, image_features, normalise, tokenizer_of
+from clipforget.core.clip import Clip, class_embeddings, encode_images, image_features, normalise, tokenizer_of
 from clipforget.core.clip import truncated_text_features
 from clipforget.report.edit import Edit, apply_patch
 from clipforget.exchange.loading import load_clip
