@@ -11,7 +11,7 @@ import os
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -116,20 +116,16 @@ def load_item(source: Sequence, position: int) -> Image.Image:
     raise ValueError(f"Item {position} of the source is a {type(item).__name__}; a path or a picture is needed.")
 
 
-def _load_squares(source: Sequence, size: int, positions: Sequence[int]) -> torch.Tensor:
-    "The squares of the items of `source` at `positions`, uint8 [n, 3, size, size]; worker processes call it."
-    return torch.stack([_to_square(load_item(source, k), size) for k in positions])
-
-
-def _mark_squares(source: Sequence, size: int, positions: Sequence[int]) -> list[str | ValueError]:
-    "Of each item at `positions` a hash of its square, or the error of one that cannot be used; worker processes call it."
-    found = list[str | ValueError]()
-    for k in positions:
+def _load_squares(source: Sequence, size: int, positions: Sequence[int]) -> tuple[torch.Tensor, dict[int, ValueError]]:
+    """The squares of the items of `source` at `positions`, uint8 [n, 3, size, size], and by its place in them the error of
+    one that cannot be used; worker processes call it."""
+    squares, errors = torch.zeros(len(positions), 3, size, size, dtype=torch.uint8), dict[int, ValueError]()
+    for place, k in enumerate(positions):
         try:
-            found.append(sha256(_load_squares(source, size, [k]).numpy().tobytes()).hexdigest())
+            squares[place] = _to_square(load_item(source, k), size)
         except ValueError as error:
-            found.append(error)
-    return found
+            errors[place] = error
+    return squares, errors
 
 # %% ../../nbs/core/photos.ipynb #1b967531
 @dataclass(frozen=True)
@@ -160,18 +156,19 @@ class Photos:
 
     def split(self, batch: int) -> Iterator[torch.Tensor]:
         "Batches of `batch` images (the last may have fewer), uint8 [b, 3, size, size], in order, decoded ahead by workers if there are many."
-        try:
-            yield from self._load(_load_squares, batch)
-        except ValueError as error:  # a worker's comes inside its traceback: the sentence is at the end
-            raise ValueError(str(error).rpartition("ValueError: ")[2].strip()) from error
+        for squares, errors in self._load(batch):
+            if errors:
+                raise next(iter(errors.values()))
+            yield squares
 
     def marks(self) -> list[str | ValueError]:
-        "Of each image a hash of its pixels, or the error that `split` would raise."
-        return [mark for batch in self._load(_mark_squares, 64) for mark in batch]
+        "Of each image a hash of its pixels, or the error that `split` raises."
+        mark = lambda square: sha256(square.numpy().tobytes()).hexdigest()
+        return [errors.get(k) or mark(x) for squares, errors in self._load(256) for k, x in enumerate(squares)]
 
-    def _load(self, load: Callable, batch: int) -> DataLoader:
+    def _load(self, batch: int) -> DataLoader:
         workers = self.workers if self.workers is not None else _WORKERS if len(self) >= 1024 else 0
-        load = partial(load, self.source, self.size)
+        load = partial(_load_squares, self.source, self.size)
         return DataLoader(self.index, batch, num_workers=workers, collate_fn=load)  # type: ignore[arg-type]
 
     def keys(self) -> list[str]:

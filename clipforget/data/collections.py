@@ -47,14 +47,11 @@ class Collection:
         "Positions of the images of `groups`, ascending."
         return torch.from_numpy(np.isin(self.groups, list(groups))).nonzero()[:, 0]
 
-    def photos(self, index: Sequence[int], size: int = 0) -> Photos:
-        "The images at `index`, `size` pixels a side."
-        kind = "" if isinstance(self.source[0] if len(self.source) else "", str | Path) else self.name
-        return Photos(self.source, tuple(index), size, kind)
-
     def part(self, name: str, index: torch.Tensor, size: int) -> ImageSet:
         "The images at `index`, long [k], as an `ImageSet` called `name`, `size` pixels a side."
-        return ImageSet(name, self.photos(index.tolist(), size), self.labels[index], self.classes, self.templates)
+        kind = "" if isinstance(self.source[0] if len(self.source) else "", str | Path) else self.name
+        photos = Photos(self.source, tuple(index.tolist()), size, kind)
+        return ImageSet(name, photos, self.labels[index], self.classes, self.templates)
 
 # %% ../../nbs/data/collections.ipynb #collect0
 def make_collection(name: str, source: Sequence, captions: Sequence[str], **more: Any) -> Collection:
@@ -87,9 +84,9 @@ def _split(collection: Collection, group: str, seed: int) -> tuple[torch.Tensor,
 
 # %% ../../nbs/data/collections.ipynb #cc8f0194
 def _usable(collection: Collection, size: int) -> Collection:
-    """The `collection`, in which damaged images have no group, and neither have copies at `size` pixels a side: all but
+    """The `collection` of files, in which damaged ones have no group, and neither have copies at `size` pixels a side: all but
     the first in one group, all in several. ValueError if more than a tenth is damaged."""
-    photos, groups, same = collection.photos(range(len(collection)), size), collection.groups, dict[str, list[int]]()
+    photos, groups, same = Photos.of(collection.source, size), collection.groups, dict[str, list[int]]()
     files, marks = photos.keys(), photos.marks()
     reason = lambda error: str(error).rpartition(" cannot be used: ")[2]
     left = {k: (files[k], reason(m), "") for k, m in enumerate(marks) if isinstance(m, ValueError)}
@@ -126,8 +123,8 @@ def _without_copies(
         copies |= {k: seen[m] for k, m in marks.items() if m in seen}
         found[name] = index[[k not in copies for k in marks]]
         seen = {m: k for k, m in marks.items()} | seen
-    file = lambda k: collection.photos([k]).keys()[0]
-    left = tuple((file(k), "a copy of one that judges or calibrates", file(of)) for k, of in sorted(copies.items()))
+    pairs = (collection.part("copies", torch.tensor(pair), 0).keys for pair in sorted(copies.items()))
+    left = tuple((file, "a copy of one that judges or calibrates", of) for file, of in pairs)
     return {name: found[name] for name in training}, left
 
 # %% ../../nbs/data/collections.ipynb #af03fae3

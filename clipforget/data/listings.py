@@ -209,21 +209,18 @@ def list_monkeys(root: Path, unnamed: bool = True) -> Collection:
     """Ten species of monkeys below `root`, by their names in ImageNet where one species has it; above the two marmosets
     is "marmoset", above the others "monkey"; without the two that have none unless `unnamed`. The test part and a third of
     the rest are held out. FileNotFoundError or ValueError with the layout if they are not there."""
-    root, called = Path(root), {key: row for row in _MONKEYS for key in row[:2]}
-    names, found = Counter(row[2] for row in _MONKEYS), list[tuple[Path, str, bool]]()
-    for home, *parts in _MONKEY_HOMES:
-        folders = [(root / home / p, p) for p in parts]
-        if not found and all(folder.is_dir() for folder, _ in folders):
-            for folder, part in folders:
-                inner = folder / part if (folder / part).is_dir() else folder  # the archive has validation/validation
-                for name, files in class_folders(inner, _MONKEY_LAYOUT).items():
-                    species = called[choose(f"species in {inner}", to_words(name), called)]
-                    held = [part != parts[0] or in_part(f"{species[1]}/{p.name}", 3) for p in files]
-                    found += [(p, species[1], h) for p, h in zip(files, held)]
+    called, names = {key: row for row in _MONKEYS for key in row[:2]}, Counter(row[2] for row in _MONKEYS)
+    homes = [[Path(root) / home / part for part in parts] for home, *parts in _MONKEY_HOMES]
+    folders, found = next((f for f in homes if all(p.is_dir() for p in f)), []), list[tuple[Path, str, bool]]()
+    for folder in folders:
+        inner = d if (d := folder / folder.name).is_dir() else folder  # the archive has validation/validation
+        for name, files in class_folders(inner, _MONKEY_LAYOUT).items():
+            _, species, _ = called[choose(f"species in {inner}", to_words(name), called)]
+            found += [(p, species, folder != folders[0] or in_part(f"{species}/{p.name}", 3)) for p in files]
     if not found:
         raise FileNotFoundError(f"There are no monkeys in {root}. Wanted: {_MONKEY_LAYOUT}.")
-    paths, species, held_out = zip(*(row for row in found if unnamed or called[row[1]][2]))
-    known = [called[s][2] for s in species]
-    groups = [name if names[name] == 1 else s for s, name in zip(species, known)]
+    paths, species_of, held_out = zip(*(row for row in found if unnamed or called[row[1]][2]))
+    known = [called[s][2] for s in species_of]
+    groups = [name if names[name] == 1 else s for s, name in zip(species_of, known)]
     coarser = tuple(name if name and names[name] > 1 else "monkey" for name in known)
     return make_collection("monkeys", paths, groups, held_out=held_out, coarser=coarser)

@@ -29,15 +29,6 @@ def _files(part: ImageSet) -> list[Path]:
     return [Path(source[k]) for k in part.images.index] if isinstance(source[0], str | Path) else []
 
 
-def _left_out(task: Task) -> list[str]:
-    "A line about the pictures that take no part in a `task`, if there are any."
-    copies = sum(bool(of) for *_, of in task.left_out)
-    counts = {"copies": copies, "damaged pictures": len(task.left_out) - copies}
-    said = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
-    all_of = "All are listed in left_out.csv of a run, and in `left_out` of the task."
-    return [f"Left out: {said}, such as {task.left_out[0][0]}. {all_of}"] if said else []
-
-
 def _unknown_names(clip: Clip, task: Task) -> list[str]:
     "A line, if the original model `clip` hardly recognises the pictures of a `task` by their names."
     part, count = join_sets("calibration", task.trained_and_calibrated[2:]).sample(512, 0), len(task.forget.classes)
@@ -59,11 +50,15 @@ def make_task(clip: Clip, request: TaskRequest) -> tuple[Task, list[str]]:
     elif entry.reads:
         how = "Say where they lie with -p data_root DIR or the variable CLIPFORGET_DATA."
         absent = [f"No zero-shot set was judged: there is no folder {root}. {how}"]
+    if task.left_out:
+        copies = sum(bool(of) for *_, of in task.left_out)
+        said = f"{copies} copies and {len(task.left_out) - copies} damaged pictures, such as {task.left_out[0][0]}"
+        lines = [f"Left out: {said}. All are in left_out.csv of a run, and in `left_out` of the task.", *lines]
     lines += _unknown_names(clip, task) if request.dataset == "folder" and not task.shares_caption else []
     few = {name: limit_set(part, request.limit) for name, part in (task.suite | suite).items()}
     check_headers([file for part, _ in few.values() for file in _files(part)])
     fewer = [line for _, line in few.values() if line]
-    return replace(task, suite={n: part for n, (part, _) in few.items()}), [*_left_out(task), *lines, *fewer, *absent]
+    return replace(task, suite={n: part for n, (part, _) in few.items()}), [*lines, *fewer, *absent]
 
 # %% ../../nbs/data/tasks.ipynb #d1eba981
 _Root = Path | str
