@@ -14,6 +14,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, Protocol, Self
 
 import open_clip
@@ -23,7 +24,10 @@ from open_clip.model import CLIP
 from open_clip.utils import to_2tuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from timm.layers import BatchNormAct2d
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 from tqdm import tqdm
 
 from .files import cache_dir, short_hash, trim_cache, write_atomic
@@ -135,11 +139,25 @@ def fast(device: torch.device, exact: bool = False):
     return torch.autocast(device.type, torch.bfloat16) if has_bfloat16(device) else nullcontext()
 
 
+def _fuse(module: nn.Module) -> nn.Module:
+    "A copy of `module` in which convolutions have done what timm's BatchNorm layers behind them do."
+    module = deepcopy(module)
+    for parent in list(module.modules()):
+        for (name, conv), (behind, norm) in pairwise(list(parent.named_children())):
+            fits = isinstance(conv, nn.Conv2d) and isinstance(norm, BatchNormAct2d) and not is_parametrized(conv)
+            if fits and norm.num_features == conv.out_channels:
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, behind, nn.Sequential(norm.drop, norm.act))
+    return module
+
+
 def fast_copy(module: nn.Module, device: torch.device) -> nn.Module:
-    """What to call under `fast` where no gradients are wanted: a bfloat16 copy of a
-    `module` with attention layers if `device` is fast at it, else the module itself."""
-    attention = any(isinstance(m, nn.MultiheadAttention) for m in module.modules())
-    return deepcopy(module).to(torch.bfloat16) if attention and has_bfloat16(device) else module
+    """What to call under `fast` where no gradients are wanted, if `device` is fast at bfloat16: a copy in it of a `module`
+    with attention layers, one without timm's BatchNorm layers where there are such; else the module itself."""
+    has = lambda kind: has_bfloat16(device) and any(isinstance(m, kind) for m in module.modules())
+    if has(nn.MultiheadAttention):
+        return deepcopy(module).to(torch.bfloat16)
+    return _fuse(module) if has(BatchNormAct2d) else module
 
 # %% ../../nbs/core/clip.ipynb #lazy0001
 class LazyImages(Protocol):
