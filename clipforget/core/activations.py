@@ -100,6 +100,12 @@ def _after(trunk: nn.Module, names: str, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def _blocks(prefix: str, stage: nn.Module) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
+    "The blocks of a `stage` whose layers' names begin with `prefix`; the stage itself where it is not a chain of them."
+    chain = dict(stage.named_children()) if isinstance(stage, nn.Sequential) else {}
+    return [(f"{prefix}{name}.", block) for name, block in chain.items()] or [(prefix, stage)]
+
+
 def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The parts of a `visual` that open_clip has from timm: its stem, its blocks or stages, and all that comes behind."
     trunk: Any = visual.trunk
@@ -113,7 +119,7 @@ def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], t
         found = {name: getattr(trunk, name) for name in names.split()}
         if len(found) == 1:
             found = {f"{names}.{k}": part for k, part in enumerate(found[names])}
-        stages = [(f"trunk.{name}.", part) for name, part in found.items()]
+        stages = [pair for name, part in found.items() for pair in _blocks(f"trunk.{name}.", part)]
     else:
         return _one_part(visual)
     end = lambda x: visual.head(trunk.forward_head(_after(trunk, last, x)))
