@@ -58,7 +58,7 @@ def trainable_tower(clip: Clip) -> tuple[nn.Module, dict[str, nn.Parameter]]:
 # %% ../../nbs/core/training.ipynb #48b3b684
 def fine_tune(
     clip: Clip,  # the model, whose image tower is trained; it stays as it is
-    part: ImageSet,  # the pictures, at most 32 of them a step
+    part: ImageSet,  # the pictures, at most 32 of them a step, fewer of large ones
     text: torch.Tensor,  # class embeddings [c, d]
     steps: int,  # of AdamW
     farther: Sequence[float] = (1.0,),  # so many times as far as the steps lead
@@ -68,7 +68,7 @@ def fine_tune(
 
     def loss(step: int) -> torch.Tensor:
         "Of some pictures of `part`."
-        k = torch.randint(len(part), (min(32, len(part)),), generator=g)
+        k = torch.randint(len(part), (min(32, clip.step_images, len(part)),), generator=g)
         with fast(clip.device):
             u = image_features(clip, pixels(part.images[k]), visual)
         return F.cross_entropy(100 * u @ text.T, part.labels[k].to(u.device))

@@ -132,7 +132,6 @@ def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> N
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
 _LOOKED_AT = 128  # at most so many pictures
-_ENOUGH = 1 / 16  # of what may be left: the risk that ends the rounds
 
 
 def _calibration_risk(part: ImageSet, below: torch.Tensor, visual: nn.Module, depth: int, text: torch.Tensor) -> float:
@@ -204,7 +203,7 @@ def remind(
         follow = lambda step, average=average: average.update_parameters(weights)
         fit(weights, loss, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
         _set_weights(weights, average.module.parameters())
-        gone = _calibration_risk(asked, calibration, visual, depth, text) <= _ENOUGH * settings.gate.allowed
+        gone = settings.gate.passes(_calibration_risk(asked, calibration, visual, depth, text))
         if gone and asks:
             undone = _undone(clip, task, visual, settings.undo_steps, text)
             tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))

@@ -29,6 +29,7 @@ from ..core.clip import Clip, encode_images, fast, image_features
 from ..report.edit import Edit, write_edit
 from ..report.forget import forget
 from ..report.figures import show_images
+from ..method.alignment import aligned_images
 from ..method.importance import candidates
 from ..exchange.loading import load_clip
 from ..method.restoring import FACTORS
@@ -71,7 +72,7 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), len(task.calibration_forget) + len(task.calibration_retain)
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
-    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, 2 * clip.batch_size)
+    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, aligned_images(clip))
     shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
