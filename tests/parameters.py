@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def parameters_cell():
     """The text of the parameters cell of run.ipynb. Nobody has said anything of a setting that is None there; the comment has its value in our method and, where it is another, in the paper's."""
-    words = {True: "yes", False: "no", None: "the upper two fifths"}
+    words = {True: "yes", False: "no", None: "the upper third"}
     show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
     lines = []
     for f in (*dataclasses.fields(Request), *dataclasses.fields(Settings)):
