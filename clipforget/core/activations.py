@@ -109,6 +109,7 @@ def _blocks(prefix: str, stage: nn.Module) -> list[tuple[str, Callable[[torch.Te
 def _timm_parts(visual: TimmModel) -> list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]:
     "The parts of a `visual` that open_clip has from timm: its stem, its blocks or stages, and all that comes behind."
     trunk: Any = visual.trunk
+    stages: list[tuple[str, Callable[[torch.Tensor], torch.Tensor]]]
     if isinstance(trunk, timm.models.Eva):
         first, last = "patch_embed", "norm"
         start = lambda x: trunk.norm_pre(trunk._pos_embed(trunk.patch_embed(x))[0])

@@ -144,10 +144,11 @@ def _fuse(module: nn.Module) -> nn.Module:
     module = deepcopy(module)
     for parent in list(module.modules()):
         for (name, conv), (behind, norm) in pairwise(list(parent.named_children())):
-            fits = isinstance(conv, nn.Conv2d) and isinstance(norm, BatchNormAct2d) and not is_parametrized(conv)
-            if fits and norm.num_features == conv.out_channels:
+            if not isinstance(conv, nn.Conv2d) or not isinstance(norm, BatchNormAct2d) or is_parametrized(conv):
+                continue
+            if norm.num_features == conv.out_channels:
                 setattr(parent, name, fuse_conv_bn_eval(conv, norm))
-                setattr(parent, behind, nn.Sequential(norm.drop, norm.act))
+                setattr(parent, behind, nn.Sequential(*[m for m in (norm.drop, norm.act) if isinstance(m, nn.Module)]))
     return module
 
 
