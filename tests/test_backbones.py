@@ -318,7 +318,9 @@ def test_pickles_and_weights_of_another_architecture_are_not_opened(local_dir):
 def test_no_model_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"open_clip_config\.json"):
         load_clip(f"local-dir:{tmp_path}", CPU)
-    with pytest.raises(FileNotFoundError, match=r"papermill nbs/experiments/pretrain_emoji\.ipynb -p steps 5000 -p name nowhere"):
+    with pytest.raises(
+        FileNotFoundError, match=r"papermill nbs/experiments/pretrain_emoji\.ipynb -p steps 5000 -p name nowhere"
+    ):
         load_clip("pretrained:nowhere", CPU)
     with pytest.raises(ValueError, match="Did you mean 'RN50'"):
         load_clip("RN5O/openai", CPU)
