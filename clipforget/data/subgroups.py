@@ -45,7 +45,8 @@ def fit_border(inside: torch.Tensor, outside: torch.Tensor, groups: Sequence[str
     return f
 
 # %% ../../nbs/data/subgroups.ipynb #5406cad7
-_VIEWS, _BLENDS = 3, 4096  # further views of each image; at most so many blends, and no more than there are images
+_VIEWS, _FULL = 3, 512  # further views of each image at most; a side that has so many images gets no more of them
+_BLENDS = 4096  # at most, and no more than there are images
 _CLEAR = 1.0  # |f| of a blend, in units of the logit
 _MOST = (4096, 4096)  # forget and retain images; a class of CIFAR-10 has 5000 to train on
 
@@ -62,7 +63,8 @@ def sample_near_border(clip: Clip, task: Task) -> Task:
     groups = [task.groups[k] for k in theirs.tolist()] if task.groups else ["siblings"] * len(theirs)
     side = fit_border(encoded(forget[mine]), encoded(retain[theirs]), groups)
     g = torch.Generator().manual_seed(13_000 + task.seed)
-    seen, kept = (photo_views(x, _VIEWS, g, jitter=0.1) for x in (forget[mine], retain[theirs]))
+    further = [min(_VIEWS, max(0, _FULL // len(x) - 1)) for x in (mine, theirs)]
+    seen, kept = (photo_views(x[k], v, g, jitter=0.1) for x, k, v in zip((forget, retain), (mine, theirs), further))
     stays, keeps = side(encoded(seen)) > 0, side(encoded(kept)) < 0
     count = min(_BLENDS, len(mine) + len(theirs))
     i, j = (torch.randint(len(x), (count,), generator=g) for x in (mine, theirs))
@@ -72,7 +74,7 @@ def sample_near_border(clip: Clip, task: Task) -> Task:
     known, f = (u @ text.T).argmax(1) == task.caption, side(u)
     is_one = lambda x: (mixed == x).flatten(1).all(1)  # an image may not be on both sides
     new, old = known & (f > _CLEAR) & ~is_one(second), known & (f < -_CLEAR) & ~is_one(first)
-    of = torch.cat([torch.arange(len(retain)), theirs.repeat(_VIEWS)[keeps], theirs[j[old]]])
+    of = torch.cat([torch.arange(len(retain)), theirs.repeat(further[1])[keeps], theirs[j[old]]])
     from_which = tuple(task.groups[k] for k in of.tolist() if task.groups)
     grown = lambda p, x: replace(p, images=x, labels=F.pad(p.labels, (0, len(x) - len(p)), value=task.caption))
     x, y = torch.cat([forget, seen[stays], mixed[new]]), torch.cat([retain, kept[keeps], mixed[old]])

@@ -54,14 +54,18 @@ def relative_fisher(
     return table.sort_values("ratio", ascending=False, ignore_index=True)
 
 # %% ../../nbs/method/importance.ipynb #68cd7075
+_PARTS = 5  # that get adapters, at most
+
+
 def candidates(
     clip: Clip,  # the original model
     ranking: pd.DataFrame,  # from `relative_fisher`
-    lowest_part: int | None = None,  # the upper third if None
+    lowest_part: int | None = None,  # the upper third if None, at most five parts
 ) -> pd.DataFrame:
     "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one; no depthwise convolutions."
     prefixes = [prefix for prefix, _ in tower_parts(clip.model.visual)]
-    lowest = min(2 * len(prefixes) // 3 if lowest_part is None else lowest_part, len(prefixes) - 1)
+    lowest = max(2 * len(prefixes) // 3, len(prefixes) - _PARTS) if lowest_part is None else lowest_part
+    lowest = min(lowest, len(prefixes) - 1)
     wide = {name for name, (m, p) in layers(clip.model.visual).items() if getattr(m, p).shape[1] > 1}
     fits = lambda name: name in wide and part_of(name, prefixes) >= lowest
     return ranking[ranking["layer"].map(fits)].reset_index(drop=True)
