@@ -6,6 +6,7 @@
 __all__ = ['contrastive_loss', 'answer_divergence', 'remind']
 
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
+import math
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -184,7 +185,7 @@ def remind(
     info, asks = dict(pools.info), settings.undo_steps > 0 and not task.shares_caption
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
-    weight["forget"] = settings.forget_weight
+    weight["forget"], risk = settings.forget_weight, math.inf
 
     def loss(step: int) -> torch.Tensor:
         "Of one step, weighted; the history has its parts unweighted."
@@ -203,12 +204,13 @@ def remind(
         follow = lambda step, average=average: average.update_parameters(weights)
         fit(weights, loss, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
         _set_weights(weights, average.module.parameters())
-        gone = settings.gate.passes(_calibration_risk(asked, calibration, visual, depth, text))
+        before, risk = risk, _calibration_risk(asked, calibration, visual, depth, text)
+        gone = settings.gate.passes(risk)
         if gone and asks:
             undone = _undone(clip, task, visual, settings.undo_steps, text)
             tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))
         lasts = settings.gate.passes(min((one.undone for one in tried), default=0.0))
-        if (gone and lasts) or turn + 1 == settings.rounds:
+        if (gone and lasts) or turn + 1 == settings.rounds or (not tried and risk >= before):
             break
         weight["forget"] *= 1 if gone else settings.weight_growth
         lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson
