@@ -234,7 +234,7 @@ accuracy after. The gate: at most {allowed:g} % of the target&#x27;s pictures ar
 """
 _USE = """<h2>Load it, undo it</h2><pre>import clipforget as cf
 clip = cf.load_clip({backbone!r})
-edited = cf.apply_patch(clip, "patch.safetensors")  # a run leaves it here, edit.save_patch writes it</pre>
+edited = cf.apply_patch(clip, "patch.safetensors")  # edit.save_patch writes it</pre>
 <p>The original is untouched. Without the patch you have it.</p>"""
 
 # %% ../../nbs/report/report.ipynb #ef51d1f1
