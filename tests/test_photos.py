@@ -52,11 +52,11 @@ def test_a_class_in_one_style(tree, tmp_path):
         pd.read_parquet(folder / "results.parquet")["column"]
     )
     told = json.loads((folder / "settings.json").read_text())
-    # the defaults, said in the record; after so few steps the gate does not hold, so the weight rises in every round
+    # the defaults, said in the record; after so few steps the gate does not hold, so a round with a heavier weight follows
     usual, asked, rounds = Settings(), told["asked"], told["came out"]["rounds"]
     assert (asked["layers"], asked["lowest_part"]) == (usual.layers, usual.lowest_part)
     last = usual.forget_weight * usual.weight_growth ** (rounds - 1)
-    assert told["came out"]["final forget weight"] == last and rounds == usual.rounds
+    assert told["came out"]["final forget weight"] == last and 1 < rounds <= usual.rounds
     assert "Not judged, since not found below" in (folder / "report.html").read_text()
 
 

@@ -231,6 +231,20 @@ def test_a_round_is_added_while_the_target_comes_back_and_the_best_one_stays(cli
     assert rounds == 1 or any(not torch.equal(a, b) for a, b in zip(seen[0], seen[1]))
 
 
+@pytest.mark.parametrize(
+    ("risks", "rounds"),
+    [([0.5], 1), ([5.0, 0.5], 2), ([5.0, 3.0, 2.0], 3), ([5.0, 5.0], 2), ([5.0, 3.0, 4.0], 3)],
+    ids=["passed", "passed later", "never passed", "did not fall", "three at most"],
+)
+def test_a_round_follows_while_the_risk_falls_to_the_gate(clip, monkeypatch, risks, rounds):
+    task, told = emoji_task(clip, "turtle", labels="coarse"), iter(risks)
+    small = Settings(remind_steps=1, align_steps=0, cutmix=0, answers=0)
+    monkeypatch.setattr(reminding, "_calibration_risk", lambda *_: next(told))
+    info = reminding.remind(clip, task, forget(clip, task, small), small).info
+    assert info["rounds"] == rounds and next(told, None) is None
+    assert info["final forget weight"] == small.forget_weight * small.weight_growth ** (rounds - 1)
+
+
 @pytest.mark.parametrize("how", ["turned off", "shared caption"])
 def test_undoing_is_not_asked_where_it_says_nothing(clip, monkeypatch, how):
     task = emoji_task(clip, "turtle", labels="fine" if how == "turned off" else "coarse")
