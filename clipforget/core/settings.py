@@ -160,9 +160,7 @@ class Settings(Declared):
     layer_choice: str = setting(
         "fisher", "how chosen: fisher (paper), last or random", in_run=False, choices=("fisher", "last", "random")
     )
-    lowest_part: int | None = setting(
-        None, "adapters from this part on; None: the upper third, at most five parts", 0, paper=0
-    )
+    lowest_part: int | None = setting(None, "adapters from this part on; None: the upper third", 0, paper=0)
     rank: int = setting(16, "r of every adapter", 1)
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     margin: float = setting(0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2)

@@ -204,13 +204,13 @@ def remind(
         follow = lambda step, average=average: average.update_parameters(weights)
         fit(weights, loss, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
         _set_weights(weights, average.module.parameters())
-        before, risk = risk, _calibration_risk(asked, calibration, visual, depth, text)
+        last, risk = risk, _calibration_risk(asked, calibration, visual, depth, text)
         gone = settings.gate.passes(risk)
         if gone and asks:
             undone = _undone(clip, task, visual, settings.undo_steps, text)
             tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))
         lasts = settings.gate.passes(min((one.undone for one in tried), default=0.0))
-        if (gone and lasts) or turn + 1 == settings.rounds or (not tried and risk >= before):
+        if (gone and lasts) or turn + 1 == settings.rounds or (not tried and risk >= last):
             break
         weight["forget"] *= 1 if gone else settings.weight_growth
         lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson
