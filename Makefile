@@ -25,8 +25,11 @@ STAMP := $(VENV)/clipforget.stamp
 # Notebooks and tests start programs by name: they must be this environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
-# PyTorch asks for large pages, which spares most page faults of training on a processor.
-export THP_MEM_ALLOC_ENABLE ?= 1
+# Memory that a step frees is kept for the next one: given back to the system, it has to be zeroed again, which took
+# a quarter to a half of a run's time (glibc's variables; elsewhere they mean nothing).
+export MALLOC_ARENA_MAX ?= 1
+export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
+export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 # Pages are executed in nbs/ and count all the same.
 export COVERAGE_FILE := $(CURDIR)/.coverage
 
