@@ -180,6 +180,9 @@ class Settings(Declared):
     undo_steps: int = setting(20, "steps on siblings that must not undo the stage; 0: none", 0, paper=0)
     soup: bool = setting(False, "the smallest a that passes the gate in the place of 1", paper=True)
     allowed_left: float = setting(GATE, "percent of the target that may be left", 0.001, 100)
+    keep_at_least: float | None = setting(
+        None, "percent of their accuracy that siblings keep at the cost of the gate; None: the gate holds", 0, 100
+    )
 
     @classmethod
     def read(cls, given: Mapping[str, object] | str | None = None, paper: bool = False) -> Self:

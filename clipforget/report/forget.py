@@ -14,6 +14,7 @@ from ..core.clip import Clip, Images
 from ..core.files import choose, spelled
 from ..core.settings import GATE, Gate, Settings
 from ..core.task import Task
+from ..judging.frontier import weigh
 from ..method.alignment import Pools
 from .edit import Edit
 from ..rivals.methods import METHODS
@@ -73,6 +74,9 @@ def forget(
         raise ValueError(f"{' and '.join(more)} mean nothing to {method!r}; they are for {those}. Leave them out.")
     resolved = chosen.resolve(settings)
     said = settings.told() if isinstance(settings, Settings) else settings or {}
-    gate = Gate(float(str(resolved.get("allowed_left", said.get("allowed_left", GATE)))))
+    gate, info = Gate(float(str(resolved.get("allowed_left", said.get("allowed_left", GATE))))), {}
+    if resolved.get("keep_at_least") is not None:
+        gate, info["gate"] = weigh(clip, task, gate, resolved["keep_at_least"])
+        settings = {**said, "allowed_left": gate.allowed}
     found = chosen(clip, task, settings, **more)
-    return Edit(found.clip, found.stages, found.info, clip, task, method, resolved, gate)
+    return Edit(found.clip, found.stages, found.info | info, clip, task, method, resolved, gate)

@@ -239,16 +239,17 @@ edited = cf.apply_patch(clip, "patch.safetensors")  # edit.save_patch writes it<
 
 # %% ../../nbs/report/report.ipynb #ef51d1f1
 def gate_sentence(rows: pd.DataFrame, stage: str, gate: Gate = Gate()) -> tuple[bool, str]:
-    """Whether `stage` of the run whose tidy `rows` these are passed the `gate`, and the figures behind it in words. An edit
-    whose Score is below doing nothing is called so first."""
+    """Whether `stage` of the run whose tidy `rows` these are passed the `gate`, and the figures behind it in words. First come
+    a Score below doing nothing and siblings that lose more than a tenth."""
     before, after = stage_accuracies(rows, "original"), stage_accuracies(rows, stage)
     s, nothing = summarise(after, before, gate), summarise(before, before, gate)
-    worse = float(s["Score"]) < float(nothing["Score"])
+    worse, kept = float(s["Score"]) < float(nothing["Score"]), float(s["retention, siblings"])
     text = (
-        f"gate: {s['gate']}{', and worse than doing nothing by the Score' * worse}. "
+        f"gate: {s['gate']}{', and worse than doing nothing by the Score' * worse}"
+        f"{f', and siblings lose {100 - kept:.0f} % of their accuracy' * (kept < 90)}. "
         f"{s['target']:.1f} % of {rows.loc[rows['column'] == 'target', 'n'].iloc[0]} held-out pictures of "
         f"the target are still recognised (at most {gate.allowed:g} % allowed). "
-        f"Siblings keep {s['retention, siblings']:.1f} % of their accuracy; the worst column, "
+        f"Siblings keep {kept:.1f} % of their accuracy; the worst column, "
         f"{s['worst column']}, keeps {s['worst retention']:.1f} %. "
         f"Score {s['Score']:.1f} (doing nothing: {nothing['Score']:.1f})."
     )
