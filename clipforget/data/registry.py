@@ -145,7 +145,7 @@ _BY_NAME = (
         f"{_IN}.listings:list_cifar10",
         f"{_IN}.subgroups:prepare_cifar10",
         "cifar10/train/CLASS/*.jpg and cifar10/test/CLASS/*.jpg, or torchvision's files",
-        takes=("target", "download", "subgroup", "clusters"),
+        takes=("target", "download", "subgroup"),
         target="airplane",
         example="airplane/airbus",
         mark="/",
@@ -240,8 +240,7 @@ class TaskRequest(Declared):
     data_root: str = setting("", "where photographs lie; the variable CLIPFORGET_DATA or data/ in the project if empty")
     download: bool = setting(False, "cifar10, cifar100: have torchvision fetch it, and compare checksums")
     limit: int = setting(2000, "at most so many images a suite column, drawn by a fixed seed; 0 is all", 0)
-    subgroup: str = setting("airbus", 'cifar10: a noun, number of a cluster, "query: TEXT" or "file: PATH"')
-    clusters: int = setting(0, "cifar10: how many clusters a class has; as many as suit its features best if 0", 0)
+    subgroup: str = setting("airbus", "cifar10: a noun")
     pool: str = setting("", "folder: a heap of unlabelled images, which the original CLIP sorts")
     proposal: str = setting("", "folder: that sorting as you edited it (a CSV)")
 
@@ -253,9 +252,6 @@ class TaskRequest(Declared):
             if f.name not in (*everybody_s, *entry.takes) and value != f.default:
                 takes = ", ".join(sorted((*entry.takes, "limit")))
                 raise ValueError(f"{f.name}={value!r} means nothing for a {entry.name} data set; it takes {takes}.")
-        if self.clusters and not self.subgroup.isdecimal():
-            both = f"clusters={self.clusters!r} means nothing with subgroup={self.subgroup!r}, which makes no clusters."
-            raise ValueError(f"{both} Leave one of them out, or give the number of a cluster as subgroup.")
 
     @classmethod
     def named(cls, dataset: str, name: str, **more: Any) -> Self:
@@ -301,7 +297,7 @@ _MEANS = {  # of what the functions below take: the type, and what it is
     "clip": ("Clip", "The original model."),
     "root": ("path", "The folder that has the data set, and the zero-shot sets beside it."),
     "target": ("str", "The class to forget; of ImageNet a name, a word for it, or a WordNet id."),
-    "subgroup": ("str", 'A noun, the number of a cluster, "query: TEXT", or "file: PATH" of positions.'),
+    "subgroup": ("str", "A noun."),
     "styles": ("sequence of str", "The styles in which it is forgotten: twemoji, openmoji."),
     "style": ("str", "The style in which it is forgotten."),
     "labels": ('"fine" or "coarse"', "Whether captions are names, or target and siblings are called by their kind."),
@@ -311,7 +307,6 @@ _MEANS = {  # of what the functions below take: the type, and what it is
         "(int, int, int)",
         "In each style, of the target, of each sibling, and of the target to judge by; 0: usual.",
     ),
-    "clusters": ("int", "How many clusters the class has; as many as suit its features best if 0."),
     "download": ("bool", "Whether torchvision fetches the data set where it is not there."),
     "limit": ("int", "At most so many images a zero-shot set; 0 is all."),
     "proposal": (

@@ -113,7 +113,6 @@ def cifar10_task(
     target: str = "airplane",
     subgroup: str = "airbus",
     seed: int = 0,
-    clusters: int = 0,
     download: bool = False,
     limit: int = 2000,
 ) -> Task:

@@ -68,14 +68,14 @@ def read_request(given: Mapping[str, Any]) -> tuple[Request, Settings]:
 
 # %% ../../nbs/run/request.ipynb #6896465a
 def _part_of_name(text: str, most: int = 60) -> str:
-    """`text` as a part of a file name; with a hash where another text could have the same one: a path,
-    a question, other letters than a to z, more than `most` characters. Paths are made absolute."""
+    """`text` as a part of a file name; with a hash where another text could have the same one: a path, other letters
+    than a to z, more than `most` characters. Paths are made absolute."""
     kind, _, rest = text.partition(":")
-    if kind in ("local-dir", "hf-dir", "file"):
+    if kind in ("local-dir", "hf-dir"):
         path = Path(rest.strip()).resolve()
         return f"{kind}-{slug(path.name)[:most].strip('-')}-{short_hash(str(path))}"
     short = slug(text)
-    told = len(short) <= most and text.isascii() and kind != "query"
+    told = len(short) <= most and text.isascii()
     return short if told else f"{short[:most].strip('-')}-{short_hash(text)}"
 
 # %% ../../nbs/run/request.ipynb #57d977c9
