@@ -168,6 +168,7 @@ class Settings(Declared):
     align_steps: int = setting(5, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
     cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
+    remind_rate: float = setting(0.002, "learning rate of stage 2 (Adam's, at its peak)", 1e-8, 1)
     rounds: int = setting(3, "at most so many, while the target is there or comes back", 1, paper=1)
     contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1, in_run=False)
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)

@@ -122,9 +122,6 @@ def _running_average(weights: nn.ParameterList) -> AveragedModel:
     return average
 
 # %% ../../nbs/method/reminding.ipynb #3cbf1de2
-_RATE = 0.002  # of Adam, at its peak
-
-
 @torch.no_grad()
 def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> None:
     "Copy `values` into `weights`."
@@ -202,7 +199,7 @@ def remind(
     for turn in range(settings.rounds):
         average, told = _running_average(weights), f"reminding, round {turn + 1}"
         follow = lambda step, average=average: average.update_parameters(weights)
-        fit(weights, loss, settings.remind_steps, _RATE, cosine=True, after=follow, progress=told)
+        fit(weights, loss, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress=told)
         _set_weights(weights, average.module.parameters())
         last, risk = risk, _calibration_risk(asked, calibration, visual, depth, text)
         gone = settings.gate.passes(risk)
