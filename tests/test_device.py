@@ -21,7 +21,7 @@ from clipforget.run.job import forecast
 
 # mean cosine of features, percentage points of accuracy, Spearman's correlation
 COSINE, POINTS, RANKS = 0.98, 3.0, 0.98
-FEW = {"forget_steps": 8, "remind_steps": 5, "align_steps": 1, "cutmix": 32}
+FEW = {"forget_steps": 8, "remind_steps": 5, "align_steps": 1}
 # they move the text tower, the image tower, and both
 RIVALS = {"text-space adaptation": {"steps": 20}, "SalUn": {"steps": 3, "share": 0.3}, "CLIPErase": {"steps": 3}}
 

@@ -67,7 +67,7 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
         said, aims = _alignment_aims(clip, None)
     assert (said, aims) == ("none: this image tower has no BatchNorm, and no reference images were named", [])
     world = task.suite["ImageNet, others"].images
-    few = Settings(**SHORT, cutmix=16)  # 512 CutMix images would take a minute here
+    few = Settings(**SHORT)
     edit = three_stages(clip, task, few, reference=world)
     assert f"{len(world)} reference images" in edit.stages[1].info["alignment"]
     chosen = [re.match(r"transformer\.resblocks\.(\d+)", name) for name in edit.stages[0].info["layers"]]

@@ -90,8 +90,8 @@ class Clip:
 
     @property
     def step_images(self) -> int:
-        "Images of each kind in a step of training: 64, of larger ones fewer (8 at least), so that a step costs the same."
-        return max(8, min(64, 64**3 // self.size**2))
+        "Images of each kind in a step of training: 64, of larger ones fewer, 16 at least."
+        return max(16, min(64, 64**3 // self.size**2))
 
     @property
     def device(self) -> torch.device:

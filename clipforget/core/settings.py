@@ -165,8 +165,7 @@ class Settings(Declared):
     forget_steps: int = setting(60, "at most so many steps of stage 1", 0)
     margin: float = setting(0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2)
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-    align_steps: int = setting(5, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
-    cutmix: int = setting(512, "CutMix images of siblings to distil on", 0, paper=0)
+    align_steps: int = setting(0, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
     remind_rate: float = setting(0.002, "learning rate of stage 2 (Adam's, at its peak)", 1e-8, 1)
     rounds: int = setting(3, "at most so many, while the target is there or comes back", 1, paper=1)
@@ -174,7 +173,7 @@ class Settings(Declared):
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
-    weight_growth: float = setting(5.0, "its factor from a round at which the gate fails to the next", 1, 10)
+    weight_growth: float = setting(2.0, "its factor from a round at which the gate fails to the next", 1, 10)
     remind_margin: float | None = setting(
         None, "m of stage 2 (cosine); None: 0.15 to 0.25, by where the siblings lie", -2, 2
     )

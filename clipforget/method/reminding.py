@@ -6,7 +6,6 @@
 __all__ = ['contrastive_loss', 'answer_divergence', 'remind']
 
 # %% ../../nbs/method/reminding.ipynb #bee9d2e2
-import math
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -61,7 +60,7 @@ def _asked_captions(clip: Clip, V: torch.Tensor) -> torch.Tensor:
 # %% ../../nbs/method/reminding.ipynb #33012d29
 @dataclass(frozen=True)
 class _Lesson:
-    "What the second stage trains on, by kind of image: forget (0), retain (1), aligned, CutMix."
+    "What the second stage trains on, by kind of image: forget (0), retain (1), aligned."
 
     kinds: list[torch.Tensor]  # activations below the adapters
     teacher: list[torch.Tensor]  # the original's features of all kinds but the first
@@ -182,7 +181,7 @@ def remind(
     info, asks = dict(pools.info), settings.undo_steps > 0 and not task.shares_caption
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
-    weight["forget"], risk = settings.forget_weight, math.inf
+    weight["forget"] = settings.forget_weight
 
     def loss(step: int) -> torch.Tensor:
         "Of one step, weighted; the history has its parts unweighted."
@@ -201,13 +200,13 @@ def remind(
         follow = lambda step, average=average: average.update_parameters(weights)
         fit(weights, loss, settings.remind_steps, settings.remind_rate, cosine=True, after=follow, progress=told)
         _set_weights(weights, average.module.parameters())
-        last, risk = risk, _calibration_risk(asked, calibration, visual, depth, text)
+        risk = _calibration_risk(asked, calibration, visual, depth, text)
         gone = settings.gate.passes(risk)
         if gone and asks:
             undone = _undone(clip, task, visual, settings.undo_steps, text)
             tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))
         lasts = settings.gate.passes(min((one.undone for one in tried), default=0.0))
-        if (gone and lasts) or turn + 1 == settings.rounds or (not tried and risk >= last):
+        if (gone and lasts) or turn + 1 == settings.rounds:
             break
         weight["forget"] *= 1 if gone else settings.weight_growth
         lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson

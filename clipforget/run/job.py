@@ -72,8 +72,8 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), len(task.calibration_forget) + len(task.calibration_retain)
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
-    pools, some = 1 + bool(s.align_steps) + bool(s.cutmix), min(r, aligned_images(clip))
-    shown = f + r + some * bool(s.align_steps) + s.cutmix  # each goes once through the frozen part
+    pools, some = 1 + bool(s.align_steps), min(r, aligned_images(clip))
+    shown = f + r + some * bool(s.align_steps)  # each goes once through the frozen part
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s.forget_steps * clip.step_images * t["training"]),
