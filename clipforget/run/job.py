@@ -72,20 +72,18 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), len(task.calibration_forget) + len(task.calibration_retain)
     seen = sum(map(len, (*task.evaluation.values(), *task.suite.values())))
-    pools, some = 1 + bool(s.align_steps), min(r, aligned_images(clip))
-    shown = f + r + some * bool(s.align_steps)  # each goes once through the frozen part
+    some = min(r, aligned_images(clip)) if s.align_steps else 0
+    shown, kinds = f + r + some, 2 + (some > 0)  # each image goes once through the frozen part
     steps = {
         "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s.forget_steps * clip.step_images * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
-        "reminding: training": (
-            shown,
-            shown * t["low"] + s.remind_steps * (1 + pools) * clip.step_images * t["training"],
-        ),
+        "reminding: training": (shown, shown * t["low"] + s.remind_steps * kinds * clip.step_images * t["training"]),
         "restoring": (held, held * (t["exact"] + len(FACTORS) * t["above"])),
         "evaluation": (seen, seen * (t["exact"] + (towers - 1) * t["above"])),
     }
-    return pd.DataFrame.from_dict(steps, "index", columns=["images", "seconds"]).rename_axis("step")
+    table = pd.DataFrame.from_dict(steps, "index", columns=["images", "seconds"]).rename_axis("step")
+    return table[table["images"] > 0]
 
 # %% ../../nbs/run/job.ipynb #b054cd9e
 def _beside_the_clock(expected: pd.DataFrame, edit: Edit) -> pd.DataFrame:
