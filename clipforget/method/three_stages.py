@@ -18,7 +18,6 @@ import torch
 
 from ..core.activations import ActivationCache
 from .adapters import load_patch, merge, read_notes, save_patch
-from .alignment import Pools
 from ..core.clip import Clip, Images, weights_hash
 from .forgetting import forget
 from .reminding import remind
@@ -47,12 +46,12 @@ def _finished_stage(path: Path | None, clip: Clip, make: Callable[[], Stage]) ->
     return stage
 
 
-def _stage_key(clip: Clip, task: Task, settings: Settings, *seen: Images | None) -> str:
-    "A hash of all that decides the stages: `clip`, `task`, `settings`, further images `seen`, and the code."
+def _stage_key(clip: Clip, task: Task, settings: Settings, reference: Images | None) -> str:
+    "A hash of all that decides the stages: `clip`, `task`, `settings`, `reference` images, and the code."
     what = [task.target, task.siblings, task.labels, task.seed, task.forget.classes, task.templates]
     what += [task.forget.labels.tolist(), task.retain.labels.tolist()]
     images = [list(p.keys) for p in task.trained_and_calibrated]
-    images += [image_keys(part) for part in seen if part is not None]
+    images += [image_keys(reference)] if reference is not None else []
     stages = ("importance", "forgetting", "alignment", "reminding", "restoring")
     code = code_hash(*(f"method.{name}" for name in stages))
     return short_hash([asdict(settings), what, images, weights_hash(clip.model), code])
@@ -68,16 +67,15 @@ def three_stages(
     settings: Settings = Settings(),  # of the stages
     folder: Path | None = None,  # finished stages are kept here
     reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
-    pools: Pools | None = None,  # from `make_pools`, to spare several edits the same alignment
     cache: ActivationCache | None = None,  # shared with other edits of this model on this very task; its own if None
 ) -> Edited:
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
-    key = "" if folder is None else _stage_key(clip, task, settings, reference, *(pools.images if pools else ()))
+    key = "" if folder is None else _stage_key(clip, task, settings, reference)
     cache = cache or ActivationCache(folder=folder)
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
     first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
-    second = stage("2-reminding", lambda: remind(clip, task, first, settings, pools, reference, cache))
+    second = stage("2-reminding", lambda: remind(clip, task, first, settings, reference=reference, cache=cache))
     third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache))
     chosen = {name: value for name, value in (second.info | third.info).items() if name in _TOLD}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))

@@ -15,7 +15,6 @@ from ..core.files import choose, spelled
 from ..core.settings import GATE, Gate, Settings
 from ..core.task import Task
 from ..judging.frontier import weigh
-from ..method.alignment import Pools
 from .edit import Edit
 from ..rivals.methods import METHODS
 
@@ -28,7 +27,6 @@ def forget(
     method: str = "clipforget",
     folder: Path | str | None = None,
     reference: Images | None = None,
-    pools: Pools | None = None,
     cache: ActivationCache | None = None,
 ) -> Edit:
     """Make a CLIP forget the target of a task.
@@ -48,8 +46,6 @@ def forget(
         Finished stages are kept here, and found again after an interruption.
     reference : images, optional
         uint8 [n, 3, s, s]: what a tower without BatchNorm is aligned to.
-    pools : Pools, optional
-        From `make_pools`, to spare several edits the same alignment.
     cache : ActivationCache, optional
         Shared with other edits of this model on this very task.
 
@@ -63,11 +59,11 @@ def forget(
     TypeError
         For a misspelt keyword, with the nearest that there is.
     ValueError
-        For an unknown method, a setting that it does not have, a wrong value, and for a folder, reference, pools or cache
-        beside a method without the three stages.
+        For an unknown method, a setting that it does not have, a wrong value, and for a folder, reference or cache beside
+        a method without the three stages.
     """
     chosen = METHODS[choose("method", method, METHODS)]
-    given = {"folder": folder, "reference": reference, "pools": pools, "cache": cache}
+    given = {"folder": folder, "reference": reference, "cache": cache}
     more = {name: value for name, value in given.items() if value is not None}
     if more and not chosen.stages:
         those = ", ".join(repr(name) for name, one in METHODS.items() if one.stages)

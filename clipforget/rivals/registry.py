@@ -102,7 +102,7 @@ class Method:
     def __call__(
         self, clip: Clip, task: Task, settings: Settings | Mapping[str, Any] | None = None, **more: Any
     ) -> Edited:
-        """The edit of `clip`, the original, by `task`; `settings` as for `resolve`. `more` is for the three stages: pools,
+        """The edit of `clip`, the original, by `task`; `settings` as for `resolve`. `more` is for the three stages:
         folder, reference, cache_gb and cache."""
         resolved = self.resolve(settings)
         if self.stages:
