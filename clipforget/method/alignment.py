@@ -24,12 +24,6 @@ from ..core.settings import Settings
 # %% ../../nbs/method/alignment.ipynb #a2a2f7c0
 _Moments = tuple[torch.Tensor, torch.Tensor]  # mean and standard deviation of every channel
 
-
-def _norm_layers(visual: nn.Module) -> list[Any]:
-    "The BatchNorm layers of the image tower `visual` or, where there are none, its LayerNorm layers."
-    of = lambda kind: [m for m in visual.modules() if isinstance(m, kind)]
-    return of(nn.BatchNorm2d) or of(nn.LayerNorm)
-
 # %% ../../nbs/method/alignment.ipynb #moments1
 class _ChannelMoments(torch.autograd.Function):
     "Mean and deviation of every channel of x [n, c, h, w], in float32: BatchNorm's kernel, which reads x once, in any precision."
@@ -55,27 +49,15 @@ class _ChannelMoments(torch.autograd.Function):
         # slope (x - mean) + shift
         return torch.native_batch_norm(x, h / deviation / n, g / n, mean, one, False, 0.0, 0.0)[0], None
 
-
-def _moments(layer: Any, x: torch.Tensor) -> _Moments:
-    """Mean and deviation of the input `x` of a norm layer by channel:
-    [n, c, h, w] for BatchNorm, [n, tokens, c] or [n, c] for LayerNorm."""
-    if not isinstance(layer, nn.BatchNorm2d):
-        x = x.flatten(0, -2).T[None, :, :, None]  # every token as a pixel
-    return _ChannelMoments.apply(x, layer.eps)
-
 # %% ../../nbs/method/alignment.ipynb #22febd36
 class NormStatistics:
-    """Records the input of every norm layer of the image tower `visual`, to compare it with `aims`, a pair of
-    moments a layer (None: what BatchNorm remembers); a context manager, so that no hook stays behind."""
+    """Records the input of every BatchNorm layer of the image tower `visual`, to compare it with what the layer remembers of
+    all of pre-training; a context manager, so that no hook stays behind. ValueError for a tower without BatchNorm."""
 
-    def __init__(self, visual: nn.Module, aims: list[_Moments] | None = None) -> None:
-        self.layers = _norm_layers(visual)
-        if aims is None and not any(isinstance(m, nn.BatchNorm2d) for m in self.layers):
-            said = "This image tower has no BatchNorm layer, so its pre-training statistics are unknown:"
-            raise ValueError(f"{said} name reference images, or set align_steps=0.")
-        # what a BatchNorm layer keeps of all of pre-training
-        kept = lambda: [(m.running_mean, (m.running_var + m.eps).sqrt()) for m in self.layers]
-        self.aims = kept() if aims is None else aims
+    def __init__(self, visual: nn.Module) -> None:
+        self.layers = [m for m in visual.modules() if isinstance(m, nn.BatchNorm2d)]
+        if not self.layers:
+            raise ValueError("This image tower has no BatchNorm layer, so its pre-training statistics are unknown.")
         self.inputs: dict[nn.Module, torch.Tensor] = {}
 
     def __enter__(self) -> Self:
@@ -88,11 +70,12 @@ class NormStatistics:
             handle.remove()
 
     def loss(self) -> torch.Tensor:
-        "L_a (paper, stage 2): distance of the batch's means and deviations to the aims, summed over layers."
+        "L_a (paper, stage 2): distance of the batch's means and deviations to the remembered ones, summed over layers."
         total = torch.zeros(())
-        for layer, (mean, std) in zip(self.layers, self.aims):
-            mu, sigma = _moments(layer, self.inputs[layer])
-            total = total + (mu - mean).norm() + (sigma - std).norm()
+        for layer in self.layers:
+            mean, variance = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
+            mu, sigma = _ChannelMoments.apply(self.inputs[layer], layer.eps)
+            total = total + (mu - mean).norm() + (sigma - (variance + layer.eps).sqrt()).norm()
         return total
 
 # %% ../../nbs/method/alignment.ipynb #969d66a1
@@ -103,7 +86,6 @@ def align(
     clip: Clip,  # the original model, whose running statistics are the aim
     images: torch.Tensor,  # float in 0 to 1, [n, 3, h, w]
     steps: int = 20,  # of Adam on rho
-    aims: list[_Moments] | None = None,  # from `_reference_moments`, for a tower without BatchNorm
 ) -> tuple[torch.Tensor, pd.DataFrame]:
     "x + rho in 0 to 1 for every image (paper, stage 2, step 1), and the alignment loss by step."
     aligned, history = torch.empty_like(images), []
@@ -114,11 +96,11 @@ def align(
 
         def loss(step: int, x: torch.Tensor = x, rho: torch.Tensor = rho) -> torch.Tensor:
             "L_a of the batch x + rho."
-            with NormStatistics(clip.model.visual, aims) as statistics, fast(clip.device):
+            with NormStatistics(clip.model.visual) as statistics, fast(clip.device):
                 seen = normalise(clip, (x + rho).clamp(0, 1))
                 for _, part in tower_parts(clip.model.visual):
                     seen = part(seen)
-                    if len(statistics.inputs) == len(statistics.layers):  # what follows has no norm layer
+                    if len(statistics.inputs) == len(statistics.layers):  # what follows has no BatchNorm
                         break
                 return statistics.loss()
 
@@ -127,33 +109,6 @@ def align(
         history += [{"batch": k, "step": step, "alignment loss": value} for step, value in enumerate(losses)]
         out.copy_((x + rho.detach()).clamp(0, 1))
     return aligned, pd.DataFrame(history)
-
-# %% ../../nbs/method/alignment.ipynb #a2f5d0f0
-@torch.no_grad()
-def _reference_moments(clip: Clip, images: Images) -> list[_Moments]:
-    """Mean and deviation of every LayerNorm input of `clip`'s
-    image tower over the reference `images`, channel by channel."""
-    sums: list[list[torch.Tensor]] = []
-    for x in images.split(clip.batch_size):
-        with NormStatistics(clip.model.visual, []) as seen:
-            clip.model.visual(normalise(clip, x))
-        parts = [seen.inputs[m].float().flatten(0, -2) for m in seen.layers]
-        sums.append([torch.stack([torch.full_like(p[0], len(p)), p.sum(0), p.square().sum(0)]) for p in parts])
-    totals = zip(_norm_layers(clip.model.visual), (sum(x) for x in zip(*sums)))
-    return [(s / n, (q / n - (s / n).square()).clamp(min=0).add(m.eps).sqrt()) for m, (n, s, q) in totals]
-
-
-def _alignment_aims(clip: Clip, reference: Images | None) -> tuple[str, list[_Moments] | None]:
-    """What the retain images are aligned to with the tower of `clip` and `reference` images (or None), in words
-    and as moments; None stands for BatchNorm's own, an empty list (with a warning) for no alignment."""
-    if any(isinstance(m, nn.BatchNorm2d) for m in clip.model.visual.modules()):
-        return "running statistics of BatchNorm, as in the paper", None
-    if reference is None or not len(reference):
-        said = "none: this image tower has no BatchNorm, and no reference images were named"
-        warnings.warn(f"Alignment: {said}. Name some with reference=..., or set align_steps=0.", stacklevel=2)
-        return said, []
-    said = f"LayerNorm inputs over {len(reference)} reference images; this is not the paper's alignment"
-    return f"{said}, for the tower has no BatchNorm", _reference_moments(clip, reference)
 
 # %% ../../nbs/method/alignment.ipynb #e6cb6fa9
 @dataclass(frozen=True)
@@ -173,18 +128,17 @@ def make_pools(
     clip: Clip,  # the original model
     task: Task,  # its retain images
     settings: Settings = Settings(),  # align_steps
-    reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     most: int = 512,  # so many are aligned if they have 64 pixels a side; fewer of larger ones
 ) -> Pools:
     "The images that `remind` distils on, to be given to several remindings of one task."
     retain = task.retain.images
     if not settings.align_steps:
         return Pools([retain], {"alignment": "none: align_steps is 0"})
-    said, aims = _alignment_aims(clip, reference)
-    if aims == []:
+    if not any(isinstance(m, nn.BatchNorm2d) for m in clip.model.visual.modules()):
+        warnings.warn(f"{(said := 'none: this image tower has no BatchNorm')}. Set align_steps=0.", stacklevel=2)
         return Pools([retain], {"alignment": said})
     count = min(len(retain), aligned_images(clip, most))
     spread = torch.arange(count) * len(retain) // count  # of every sibling
-    aligned, losses = align(clip, pixels(retain[spread]).float().div(255), settings.align_steps, aims=aims)
+    aligned, losses = align(clip, pixels(retain[spread]).float().div(255), settings.align_steps)
     loss = losses["alignment loss"].iloc[[0, -1]].round(2).tolist()
-    return Pools([retain, aligned], {"alignment": said, "alignment loss": loss})
+    return Pools([retain, aligned], {"alignment": "running statistics of BatchNorm", "alignment loss": loss})

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from ..core.activations import ActivationCache, encode_above, features_above, frozen_depth
 from .adapters import merge, trainable
 from .alignment import Pools, make_pools
-from ..core.clip import TEMPLATES, Clip, Images, class_embeddings, encode_images, fast
+from ..core.clip import TEMPLATES, Clip, class_embeddings, encode_images, fast
 from .forgetting import CONFIDENCE, forget_loss, margins, recognition_risk
 from ..core.task import ImageSet, Stage, Task, task_text
 from ..core.training import fine_tune, fit
@@ -167,11 +167,10 @@ def remind(
     before: Stage,  # after stage 1
     settings: Settings = Settings(),  # of stage 2
     pools: Pools | None = None,  # from `make_pools`; made if None
-    reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     cache: ActivationCache | None = None,  # shared with the first stage
 ) -> Stage:
     "Stage 2: the retain images, aligned and mixed, are distilled on while the forget images stay forgotten."
-    visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings, reference)
+    visual, pools = deepcopy(before.visual), pools or make_pools(clip, task, settings)
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
     cache, text = cache or ActivationCache(), task_text(clip, task)
     history, tried, g = list[dict](), list[_Tried](), torch.Generator().manual_seed(task.seed + 2)

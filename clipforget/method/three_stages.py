@@ -18,11 +18,11 @@ import torch
 
 from ..core.activations import ActivationCache
 from .adapters import load_patch, merge, read_notes, save_patch
-from ..core.clip import Clip, Images, weights_hash
+from ..core.clip import Clip, weights_hash
 from .forgetting import forget
 from .reminding import remind
 from .restoring import restore
-from ..core.task import Edited, Stage, Task, image_keys
+from ..core.task import Edited, Stage, Task
 from ..core.files import code_hash, short_hash
 from ..core.settings import Settings
 
@@ -46,12 +46,11 @@ def _finished_stage(path: Path | None, clip: Clip, make: Callable[[], Stage]) ->
     return stage
 
 
-def _stage_key(clip: Clip, task: Task, settings: Settings, reference: Images | None) -> str:
-    "A hash of all that decides the stages: `clip`, `task`, `settings`, `reference` images, and the code."
+def _stage_key(clip: Clip, task: Task, settings: Settings) -> str:
+    "A hash of all that decides the stages: `clip`, `task`, `settings`, and the code."
     what = [task.target, task.siblings, task.labels, task.seed, task.forget.classes, task.templates]
     what += [task.forget.labels.tolist(), task.retain.labels.tolist()]
     images = [list(p.keys) for p in task.trained_and_calibrated]
-    images += [image_keys(reference)] if reference is not None else []
     stages = ("importance", "forgetting", "alignment", "reminding", "restoring")
     code = code_hash(*(f"method.{name}" for name in stages))
     return short_hash([asdict(settings), what, images, weights_hash(clip.model), code])
@@ -66,16 +65,15 @@ def three_stages(
     task: Task,  # what to forget and what to keep
     settings: Settings = Settings(),  # of the stages
     folder: Path | None = None,  # finished stages are kept here
-    reference: Images | None = None,  # images that a tower without BatchNorm is aligned to
     cache: ActivationCache | None = None,  # shared with other edits of this model on this very task; its own if None
 ) -> Edited:
     "Forgetting, reminding, restoring: the paper's method, with the choices of this project at the default settings."
-    key = "" if folder is None else _stage_key(clip, task, settings, reference)
+    key = "" if folder is None else _stage_key(clip, task, settings)
     cache = cache or ActivationCache(folder=folder)
     kept = lambda name: None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
     stage = lambda name, make: _finished_stage(kept(name), clip, make)
     first = stage("1-forgetting", lambda: forget(clip, task, settings, cache=cache))
-    second = stage("2-reminding", lambda: remind(clip, task, first, settings, reference=reference, cache=cache))
+    second = stage("2-reminding", lambda: remind(clip, task, first, settings, cache=cache))
     third = stage("3-restoring", lambda: restore(clip, task, second, settings, cache))
     chosen = {name: value for name, value in (second.info | third.info).items() if name in _TOLD}
     edited = clip.with_visual(merge(clip.model.visual, third.visual))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.activations import ActivationCache
-from ..core.clip import Clip, Images
+from ..core.clip import Clip
 from ..core.files import choose, spelled
 from ..core.settings import GATE, Gate, Settings
 from ..core.task import Task
@@ -26,7 +26,6 @@ def forget(
     settings: Settings | Mapping[str, object] | None = None,
     method: str = "clipforget",
     folder: Path | str | None = None,
-    reference: Images | None = None,
     cache: ActivationCache | None = None,
 ) -> Edit:
     """Make a CLIP forget the target of a task.
@@ -44,8 +43,6 @@ def forget(
         choices), "as in the paper", or a rival.
     folder : path, optional
         Finished stages are kept here, and found again after an interruption.
-    reference : images, optional
-        uint8 [n, 3, s, s]: what a tower without BatchNorm is aligned to.
     cache : ActivationCache, optional
         Shared with other edits of this model on this very task.
 
@@ -59,11 +56,11 @@ def forget(
     TypeError
         For a misspelt keyword, with the nearest that there is.
     ValueError
-        For an unknown method, a setting that it does not have, a wrong value, and for a folder, reference or cache beside
+        For an unknown method, a setting that it does not have, a wrong value, and for a folder or cache beside
         a method without the three stages.
     """
     chosen = METHODS[choose("method", method, METHODS)]
-    given = {"folder": folder, "reference": reference, "cache": cache}
+    given = {"folder": folder, "cache": cache}
     more = {name: value for name, value in given.items() if value is not None}
     if more and not chosen.stages:
         those = ", ".join(repr(name) for name, one in METHODS.items() if one.stages)

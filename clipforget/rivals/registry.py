@@ -103,7 +103,7 @@ class Method:
         self, clip: Clip, task: Task, settings: Settings | Mapping[str, Any] | None = None, **more: Any
     ) -> Edited:
         """The edit of `clip`, the original, by `task`; `settings` as for `resolve`. `more` is for the three stages:
-        folder, reference, cache_gb and cache."""
+        folder and cache."""
         resolved = self.resolve(settings)
         if self.stages:
             return self.run(clip, task, Settings(**resolved), **more)

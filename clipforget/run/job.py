@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ..core.photos import Photos, image_files, pixels
+from ..core.photos import Photos, pixels
 from ..data.own import ROLES, propose_pool, read_proposal
 from ..data.tasks import make_task
 from ..core.activations import ActivationCache, encode_above, features_above, frozen_activations
@@ -103,7 +103,6 @@ class Job(NamedTuple):
     task: Task  # what to forget, to keep, and to judge by
     folder: Path  # of the results
     lines: list[str]  # what was left out, and why
-    world: Photos | None  # images that a tower without BatchNorm is aligned to
     command: str  # that asks for this job
     threads: int  # of PyTorch, while the job works
     started: float  # of the clock
@@ -124,7 +123,7 @@ class Job(NamedTuple):
         more: dict[str, Any] = {}
         if METHODS[self.request.method].stages:
             kept = self.folder / "stages"
-            more = {"folder": kept, "reference": self.world, "cache": ActivationCache(self.request.cache_gb, kept)}
+            more = {"folder": kept, "cache": ActivationCache(self.request.cache_gb, kept)}
         with run_threads(self.threads):
             edit = forget(self.clip, self.task, self.settings, self.request.method, **more)
             edit.rows  # judged by the same threads  # noqa: B018
@@ -177,9 +176,6 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
     request, settings = read_request(given)
     choose("method", request.method, METHODS)
     request.check()
-    files = image_files(Path(request.reference)) if request.reference else []
-    if request.reference and not files:
-        raise ValueError(f"reference={request.reference!r} has no pictures. Give a folder with pictures of the world.")
     folder, clip, started = run_folder(given), load_clip(request.model), time.perf_counter()
     recorded = _recorded_threads(folder / "settings.json")
     threads, asked = choose_threads(request.threads, recorded), request
@@ -196,5 +192,4 @@ def start_job(namespace: MutableMapping[str, Any]) -> Job:
         write_json(folder / "settings.json", {"asked": asdict(request), "made with": {"threads": threads}})
     siblings = ", ".join(task.siblings)
     print(f"Forgetting {task.target!r}; keeping {siblings}. Results go to {short_path(folder)}", *lines, sep="\n")
-    world = Photos.of(files, clip.frame) if files else None
-    return Job(request, settings, clip, task, folder, lines, world, _command(given), threads, started)
+    return Job(request, settings, clip, task, folder, lines, _command(given), threads, started)

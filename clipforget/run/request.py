@@ -21,7 +21,6 @@ from ..data.registry import DATASETS, TaskRequest
 class Request(TaskRequest):
     "What is to be forgotten, of which model, and where the results go. ValueError for a value that means nothing."
 
-    reference: str = setting("", "a folder of images that a tower without BatchNorm is aligned to")
     cache_gb: float = setting(4.0, "activations beyond so many gigabytes go to files", 0)
     backbone: str = setting(
         "", "shipped model, pretrained:NAME, local-dir:PATH, hf-dir:PATH or NAME/TAG; the data set's if empty"
@@ -94,7 +93,7 @@ def run_folder(parameters: Mapping[str, object]) -> Path:
     parts = [str(given["target"]) or dataset.target, str(given["backbone"]) or dataset.backbone, str(given["seed"])]
     parts += [str(given[n]) for n in _IN_NAME if str(given[n]) != str(usual[n])]  # "0" may be a number
     parts = list(map(_part_of_name, parts))
-    for name in ("pool", "proposal", "reference"):
+    for name in ("pool", "proposal"):
         given[name] = str(Path(str(given[name])).resolve()) if given[name] else ""
     root = data_folder(str(given["data_root"])).resolve()
     given["data_root"] = str(root) if dataset.reads and root != (project_root() / "data").resolve() else ""
