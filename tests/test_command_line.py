@@ -153,7 +153,7 @@ def test_values_are_what_the_notebook_says(project, words, seen):
     "name, given, answer",
     [
         ("rivals", {"kinds": "corase"}, "Unknown kind of subgroup 'corase'. Did you mean 'coarse'"),
-        ("speed", {"parts": "evalution"}, "Unknown part 'evalution'. Did you mean 'evaluation'"),
+        ("paper_search", {"kinds": "corase"}, "Unknown kind of caption 'corase'. Did you mean 'coarse'"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(name, given, answer):
