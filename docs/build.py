@@ -34,8 +34,8 @@ PARTS: dict[str, list[str | Listing]] = {
         "tour",
         (
             "More tasks",
-            "Other data sets, several targets, poor siblings, many runs.",
-            ["guide/imagenet", "experiments/continual", "experiments/siblings", "experiments/sweep"],
+            "Other data sets, several targets, poor siblings.",
+            ["guide/imagenet", "experiments/continual", "experiments/siblings"],
         ),
     ],
     "Concepts": [
@@ -56,7 +56,7 @@ PARTS: dict[str, list[str | Listing]] = {
         ("Library: judging", "Scores, questions, verdicts.", ["judging/scores", "judging/"]),
         ("Library: rivals", "The other methods, and the registry of all.", ["rivals/finetune", "rivals/"]),
         ("Library: exchange", "Models from elsewhere, and models for others.", ["exchange/loading", "exchange/"]),
-        ("Library: report and run", "Edits, figures, reports; jobs, sweeps.", ["report/edit", "report/", "run/"]),
+        ("Library: report and run", "Edits, figures, reports; jobs.", ["report/edit", "report/", "run/"]),
     ],
 }
 ROOMS = ("core", "data", "method", "judging", "rivals", "exchange", "report", "run")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The longest first, so that no worker sits idle at the end (with pytest-xdist's --no-loadscope-reorder).
 LONGEST = (
     *("test_experiments.py", "test_whole_run.py", "test_site.py", "test_command_line.py", "test_browser.py"),
-    *("test_same_edits.py", "test_imagenet.py", "test_photos.py", "test_sweep.py", "test_backbones.py"),
+    *("test_same_edits.py", "test_imagenet.py", "test_photos.py", "test_backbones.py"),
     *("test_packaging.py", "test_notebooks.py", "test_own_data.py"),
 )
 SPENT: Counter[str] = Counter()  # seconds of processor time by test, in the process that prints them

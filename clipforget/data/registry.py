@@ -96,7 +96,7 @@ DATASETS = _Registry()
 
 
 def register_dataset(entry: DataSet) -> DataSet:
-    """Add the data set `entry`, which the main job, the checks and the sweeps then know, and return it. ValueError if
+    """Add the data set `entry`, which the main job and the checks then know, and return it. ValueError if
     another one has its name."""
     if DATASETS._entries.setdefault(entry.name, entry) != entry:
         raise ValueError(f"There is a data set {entry.name!r} already. Give yours another name.")

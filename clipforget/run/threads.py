@@ -33,7 +33,7 @@ def choose_threads(asked: int = 0, recorded: int | None = None) -> int:
 @contextmanager
 def run_threads(number: int) -> Iterator[None]:
     "PyTorch with so many threads within the block; with as many as before behind it."
-    import torch  # a sweep, which starts runs and is none, needs the functions above alone
+    import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(number)
