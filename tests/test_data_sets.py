@@ -1,12 +1,15 @@
 """Small copies of CIFAR-10 with its nouns, CIFAR-100, Tiny-ImageNet, the groceries and PACS in one folder: each is found as it comes, judged beside the others, and said in a sentence where it is damaged or mislaid."""
 
 import json
+import pkgutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
 from clipforget.data.registry import TaskRequest
+from clipforget.data.suite import ZERO_SHOT_SETS, zero_shot_suite
 from clipforget.data.tasks import make_task
 from clipforget.data.wordnet import find_class
 from clipforget.exchange.loading import load_clip
@@ -176,3 +179,15 @@ def test_a_data_set_of_another_package_is_one_entry(tmp_path):
     assert folder.name.startswith("ball-emoji-rn-0-coarse")
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings"} <= set(rows["column"]) and set(rows["target"]) == {"ball"}
+
+
+def test_absent_sets_are_named_in_one_line_that_says_where_to_look(tmp_path):
+    (line,) = zero_shot_suite(tmp_path, 32)[1]
+    assert line.startswith(f"Not judged, since not found below {tmp_path}: {', '.join(ZERO_SHOT_SETS)}. ")
+    page, place = line.rstrip(".").rpartition(": ")[2].split(", or ")
+    assert pkgutil.resolve_name(place) is ZERO_SHOT_SETS
+    cells = json.loads((Path(__file__).parents[1] / page).read_text())["cells"]
+    (table,) = [
+        "".join(o["data"]["text/html"]) for c in cells for o in c.get("outputs", []) if "text/html" in o.get("data", {})
+    ]
+    assert all(words in table for known in ZERO_SHOT_SETS.values() for words in (known.layout, known.source))

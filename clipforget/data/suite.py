@@ -8,8 +8,7 @@ __all__ = ['PROMPTS', 'TINY_HOME', 'ZERO_SHOT_SETS', 'imagenet_folders', 'imagen
 # %% ../../nbs/data/suite.ipynb #5035d713
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -21,7 +20,7 @@ from PIL import Image
 from scipy.io import loadmat
 
 from .collections import Collection
-from .formats import Made, folder_set, image_set, is_class_tree, load_packed, torchvision_set
+from .formats import Made, folder_set, image_set, torchvision_set
 from .listings import list_grocery, list_styles
 from ..core.photos import Photos, image_files, list_folders, open_rgb, to_words
 from .wordnet import Synset, find_class, imagenet_classes
@@ -96,7 +95,7 @@ def _sorted_by_list(split: Path) -> dict[str, list[Path]]:
 
 
 def _split_folder(root: Path, split: str, homes: Sequence[str]) -> Path | None:
-    return next((p for home in homes if is_class_tree(p := Path(root) / home / split)), None)
+    return next((p for home in homes if (p := Path(root) / home / split).is_dir()), None)
 
 # %% ../../nbs/data/suite.ipynb #efa79927
 def imagenet_folders(
@@ -139,17 +138,6 @@ def _imagenet_set(root: Path, size: int, name: str = "imagenet", homes: Sequence
         raise ValueError(f"{name} has pictures of {find_class(stranger)}, which is not on its list of classes.")
     photos = Photos.of([p for some in found.values() for p in some], size)
     return image_set(name, photos, [place[i] for i, some in found.items() for _ in some], [c.name for c in classes])
-
-
-def _imagenet_names(found: Sequence[str]) -> tuple[str, ...]:
-    "What this package calls the classes of a list. ValueError for a name that is not known, but in a whole list in ImageNet's order."
-    classes, known = imagenet_classes(), 0
-    for text, c in zip(found, classes):
-        with suppress(ValueError):
-            known += find_class(text) == c
-    if len(found) == len(classes) and known >= 0.9 * len(classes):
-        return tuple(c.name for c in classes)
-    return tuple(find_class(n).name for n in found)
 
 # %% ../../nbs/data/suite.ipynb #73adff87
 def _subsample(labels: torch.Tensor, limit: int, seed: int = 0) -> torch.Tensor:
@@ -203,7 +191,6 @@ class _KnownSet:
     load: Callable[[Path, int], ImageSet]  # from a root, at a size; FileNotFoundError if nothing is there
     layout: str  # where it is looked for below the root
     source: str  # how one gets it
-    packed: dict = field(default_factory=dict)  # of archives and saved sets: parts, known, naming for `load_packed`
 
 
 def _from_torchvision(name: str, folder: str, kind: type, **settings: object) -> _KnownSet:
@@ -225,8 +212,6 @@ ZERO_SHOT_SETS = {
         _imagenet_set,
         "imagenet/val, ILSVRC2012/val or val with class folders (WordNet ids or names)",
         _IMAGENET_SOURCE,
-        {"known": tuple(c.name for c in imagenet_classes()), "naming": _imagenet_names}
-        | {"parts": ("validation", "val")},  # its test images have no public labels
     ),
     "tiny-imagenet": _KnownSet(
         partial(_imagenet_set, name="tiny-imagenet", homes=(TINY_HOME,)),
@@ -271,17 +256,13 @@ def zero_shot_suite(
         wanted = f"Give the folder below which the data sets lie, such as {ZERO_SHOT_SETS[names[0]].layout}."
         raise FileNotFoundError(f"There is no data root {root}. {wanted}")
     for name in names:
-        known = ZERO_SHOT_SETS[name]
         try:
-            try:
-                part = known.load(root, size)
-            except FileNotFoundError:
-                part = load_packed(name, root / name, size, **known.packed)
-            sets[name], line = limit_set(replace(part, templates=PROMPTS[name]), limit)
+            part = replace(ZERO_SHOT_SETS[name].load(root, size), templates=PROMPTS[name])
+            sets[name], line = limit_set(part, limit)
             lines += [line] if line else []
         except FileNotFoundError:
             absent.append(name)
-        except (ValueError, ModuleNotFoundError) as error:
+        except ValueError as error:
             lines.append(f"{name}: there, but not used: {error}")
     how = "What each is and how to get it: nbs/data/suite.ipynb, or clipforget.data.suite.ZERO_SHOT_SETS."
     return sets, lines + [f"Not judged, since not found below {root}: {', '.join(absent)}. {how}"] * bool(absent)
