@@ -224,7 +224,8 @@ def test_a_proposal_is_not_silently_another_task(clip, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "dataset, given", [("emoji", {"subgroup": "airbus 2"}), ("folder", {"siblings": "pug"}), ("cifar10", {"styles": "cartoon"})]
+    "dataset, given",
+    [("emoji", {"subgroup": "airbus 2"}), ("folder", {"siblings": "pug"}), ("cifar10", {"styles": "cartoon"})],
 )
 def test_a_parameter_that_means_nothing_is_refused(dataset, given):
     with pytest.raises(ValueError, match="means nothing for"):

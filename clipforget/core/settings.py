@@ -181,7 +181,7 @@ class Settings(Declared):
     soup: bool = setting(False, "the smallest a that passes the gate in the place of 1", paper=True)
     allowed_left: float = setting(GATE, "percent of the target that may be left", 0.001, 100)
     keep_at_least: float | None = setting(
-        None, "percent of their accuracy that siblings keep at the cost of the gate; None: the gate holds", 0, 100
+        None, "percent of their accuracy siblings keep before the gate; None: the gate", 0, 100
     )
 
     @classmethod

@@ -92,4 +92,6 @@ def torchvision_set(name: str, folder: str, make: Callable[[Path], Any], root: P
     where = "" if files else f"{(root / folder).resolve()}, test"
     if not hasattr(data, "classes"):
         raise ValueError(f"{root / folder} is incomplete: the list of classes is missing")
-    return image_set(name, Photos(source, tuple(range(len(labels))), size, where), labels, tuple(map(to_words, data.classes)))
+    return image_set(
+        name, Photos(source, tuple(range(len(labels))), size, where), labels, tuple(map(to_words, data.classes))
+    )

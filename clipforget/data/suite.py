@@ -209,9 +209,7 @@ def _held_out(name: str, list_all: Callable[[Path], Collection], root: Path, siz
 # The zero-shot sets that are looked for below a data root.
 ZERO_SHOT_SETS = {
     "imagenet": _KnownSet(
-        _imagenet_set,
-        "imagenet/val, ILSVRC2012/val or val with class folders (WordNet ids or names)",
-        _IMAGENET_SOURCE,
+        _imagenet_set, "imagenet/val, ILSVRC2012/val or val with class folders (WordNet ids or names)", _IMAGENET_SOURCE
     ),
     "tiny-imagenet": _KnownSet(
         partial(_imagenet_set, name="tiny-imagenet", homes=(TINY_HOME,)),
