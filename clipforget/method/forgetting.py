@@ -56,7 +56,7 @@ def forget(
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
     cache: ActivationCache | None = None,  # keeps the frozen part's activations for the next stage
 ) -> Stage:
-    "Stage 1: adapters on the k layers of highest relative Fisher information, until the loss of a batch is zero."
+    "Stage 1: adapters on k layers, trained until the loss of a batch is zero; untrained where there are no steps."
     V = task_text(clip, task)
     chosen, ranking = adapted_layers(clip, task, settings, ranking)
     g, history = torch.Generator().manual_seed(task.seed), list[dict]()

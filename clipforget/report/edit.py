@@ -49,7 +49,7 @@ class _Judged(Edited):
     def rows(self) -> pd.DataFrame:
         "Tidy rows, computed once: the accuracy (percent) of every column before and after every stage, and how many images."
         began, (original, task) = time.perf_counter(), self.before()
-        before, towers = {"original": original.model.visual}, {stage.name: stage.visual for stage in self.stages}
+        before, towers = {"original": original.model.visual}, {s.name: s.visual for s in self.stages if len(s.history)}
         if towers:
             depth = min(map(frozen_depth, towers.values()))
             judged = evaluate(original, task, before | towers, self.method, depth)
@@ -102,9 +102,9 @@ def _paint(edit: _Judged) -> dict[str, Figure]:
         if stage.name == "restoring":
             kept = frontier(stage.history[["target", "siblings"]])["siblings"]
             figures["What could be had"] = plot_frontier({"this edit": kept}, "Walked back, on calibration pictures")
-        else:
+        elif len(stage.history):
             figures[f"{stage.name}: losses"] = plot_history(stage.history, stage.name)
-    after = {stage.name: stage.visual for stage in edit.stages} or {"edited": edit.clip.model.visual}
+    after = {s.name: s.visual for s in edit.stages if len(s.history)} or {"edited": edit.clip.model.visual}
     figures["Before and after"] = plot_examples(original, edit.clip, task)
     figures["Where the features go"] = plot_embedding(original, task, {"original": original.model.visual, **after})
     return {caption: settle(figure) for caption, figure in figures.items()}

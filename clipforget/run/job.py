@@ -67,7 +67,9 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     """Seconds that each step of `three_stages` with these `settings`, from the original `clip`, and its evaluation will take
     on this machine, with the images of `task` that it looks at. One round of the second stage is counted."""
     s, towers, prefixes = settings, 4, [prefix for prefix, _ in tower_parts(clip.model.visual)]
-    adapted = candidates(clip, pd.DataFrame({"layer": list(layers(clip.model.visual))}), s.lowest_part)["layer"]
+    names = list(layers(clip.model.visual))
+    fisher, among = s.layer_choice == "fisher", candidates(clip, pd.DataFrame({"layer": names}), s.lowest_part)["layer"]
+    adapted = names[-s.layers :] if s.layer_choice == "last" else among
     depth = min(part_of(name, prefixes) for name in adapted)
     t = _pass_times(clip, pixels(task.forget.images[: clip.batch_size // 16]), depth)
     f, r, held = len(task.forget), len(task.retain), len(task.calibration_forget) + len(task.calibration_retain)
@@ -75,7 +77,7 @@ def forecast(clip: Clip, task: Task, settings: Settings = Settings()) -> pd.Data
     some = min(r, aligned_images(clip)) if s.align_steps else 0
     shown, kinds = f + r + some, 2 + (some > 0)  # each image goes once through the frozen part
     steps = {
-        "importance": (2 * 32, 2 * 32 * 3 * t["exact"]),
+        "importance": (2 * 32 * fisher, 2 * 32 * 3 * t["exact"]),
         "forgetting": (f, f * t["low"] + s.forget_steps * clip.step_images * t["training"]),
         "reminding: alignment": (some, s.align_steps * some * t["aligning"]),
         "reminding: training": (shown, shown * t["low"] + s.remind_steps * kinds * clip.step_images * t["training"]),
