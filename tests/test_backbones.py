@@ -34,7 +34,7 @@ FAMILIES = ("RN50", "RN50x4", "ViT-B-32", "ViT-B-16-SigLIP", "ViT-B-16-SigLIP2",
 FAMILIES += ("MobileCLIP2-S0", "coca_ViT-B-32")
 OWN = ("RN50", "RN50x4", "ViT-B-32")  # whose text tower is cut behind the last word
 CPU = torch.device("cpu")
-ONE = {"forget_steps": 1, "align_steps": 1, "remind_steps": 1, "rounds": 1, "answers": 0}
+ONE = {"layer_choice": "fisher", "forget_steps": 1, "align_steps": 1, "remind_steps": 1, "rounds": 1, "answers": 0}
 # margins so that there is something to forget, whatever random weights say
 SMALLEST = Settings(layers=2, rank=2, margin=2.0, remind_margin=2.0, **ONE)
 
