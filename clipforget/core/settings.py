@@ -162,7 +162,7 @@ class Settings(Declared):
     )
     lowest_part: int | None = setting(None, "adapters from this part on; None: the upper third", 0, paper=0)
     rank: int = setting(16, "r of every adapter", 1)
-    forget_steps: int = setting(0, "at most so many steps of stage 1; 0 leaves it out", 0, paper=60)
+    forget_steps: int = setting(60, "at most so many steps of stage 1; 0 leaves it out", 0)
     margin: float = setting(0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2)
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
     align_steps: int = setting(0, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
