@@ -93,7 +93,14 @@ _Tower = tuple[nn.Module, Iterable[torch.Tensor]]  # and those of its weights th
 
 
 def descend(
-    clip: Clip, task: Task, tower: _Tower, loss: _Loss, pace: Pace, *sets: ImageSet, g: torch.Generator | None = None
+    clip: Clip,
+    task: Task,
+    tower: _Tower,
+    loss: _Loss,
+    pace: Pace,
+    *sets: ImageSet,
+    g: torch.Generator | None = None,
+    optimiser: type[torch.optim.Optimizer] = torch.optim.AdamW,
 ) -> list[float]:
     "Train a tower, in place, by a `loss` of images of each of `sets` (`g` draws them), by default the two of `task`; the losses."
     g, sets = g or torch.Generator().manual_seed(task.seed), sets or (task.forget, task.retain)
@@ -109,7 +116,7 @@ def descend(
             features = image_features(clip, images, visual).split(pace.batch)
         return loss(*(Drawn(u, part.labels[k].to(u.device), k) for u, part, k in zip(features, sets, drawn)))
 
-    return fit(weights, loss_of, pace.steps, pace.learning_rate, torch.optim.AdamW, weight_decay=0.0)
+    return fit(weights, loss_of, pace.steps, pace.learning_rate, optimiser, weight_decay=0.0)
 
 
 def train(clip: Clip, task: Task, loss: _Loss, pace: Pace, *sets: ImageSet, tower: _Tower | None = None) -> Edited:
