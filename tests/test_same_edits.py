@@ -1,6 +1,7 @@
 """Short edits give the weights that are recorded in same_edits.json: a change of the code did not change what it computes.
 
-PyTorch and the processor decide how sums are rounded, so each pair of them has its own record.
+PyTorch and the processor decide how sums are rounded, so each pair of them has its own record. Two processors with the
+same instructions may differ, too: their caches decide how products are cut.
 `python tests/test_same_edits.py record` adds this machine's: run it with code whose edits you trust.
 """
 
@@ -26,7 +27,11 @@ EDITS = {  # labels, method, settings
     "GS-LoRA": ("fine", "GS-LoRA", {}),
 }
 PRODUCTS = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
-MACHINE = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {PRODUCTS}"
+ABOUT = Path("/proc/cpuinfo")  # of Linux
+LINES = [line.split(":") for line in ABOUT.read_text().split("\n\n")[0].splitlines()] if ABOUT.exists() else []
+TOLD = {name.strip(): value.strip() for name, value, *_ in LINES}
+KIND = [TOLD.get(name, "") for name in ("vendor_id", "cpu family", "model", "stepping", "cache size")]
+MACHINE = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {PRODUCTS}, {' '.join(KIND).strip()}"
 
 
 def edit_all() -> dict[str, str]:
