@@ -31,7 +31,9 @@ ABOUT = Path("/proc/cpuinfo")  # of Linux
 LINES = [line.split(":") for line in ABOUT.read_text().split("\n\n")[0].splitlines()] if ABOUT.exists() else []
 TOLD = {name.strip(): value.strip() for name, value, *_ in LINES}
 KIND = [TOLD.get(name, "") for name in ("vendor_id", "cpu family", "model", "stepping", "cache size")]
-MACHINE = f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {PRODUCTS}, {' '.join(KIND).strip()}"
+MACHINE = (
+    f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {PRODUCTS}, {' '.join(KIND).strip()}"
+)
 
 
 def edit_all() -> dict[str, str]:
