@@ -156,7 +156,7 @@ class Settings(Declared):
         For a value of another type or out of bounds.
     """
 
-    layers: int = setting(6, "k: how many layers get adapters", 1)
+    layers: int = setting(2, "k: how many layers get adapters", 1, paper=6)
     layer_choice: str = setting(
         "last", "how chosen: last, random or fisher", choices=("last", "random", "fisher"), paper="fisher", in_run=False
     )
@@ -166,6 +166,7 @@ class Settings(Declared):
     margin: float = setting(0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2)
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
     align_steps: int = setting(0, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
+    mixtures: int = setting(256, "how many mixtures of siblings stage 2 distils on", 0, paper=0)
     remind_steps: int = setting(150, "steps of a round of stage 2", 1)
     remind_rate: float = setting(0.002, "learning rate of stage 2 (Adam's, at its peak)", 1e-8, 1)
     rounds: int = setting(3, "at most so many, while the target is there or comes back", 1, paper=1)

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..core.activations import ActivationCache, encode_above, features_above, frozen_depth
 from .adapters import merge, trainable
-from .alignment import Pools, make_pools
+from .alignment import Pools, aligned_mixtures, make_pools
 from ..core.clip import TEMPLATES, Clip, class_embeddings, encode_images, fast
 from .forgetting import CONFIDENCE, forget_loss, margins, recognition_risk
 from ..core.task import ImageSet, Stage, Task, task_text
@@ -60,7 +60,7 @@ def _asked_captions(clip: Clip, V: torch.Tensor) -> torch.Tensor:
 # %% ../../nbs/method/reminding.ipynb #33012d29
 @dataclass(frozen=True)
 class _Lesson:
-    "What the second stage trains on, by kind of image: forget (0), retain (1), aligned."
+    "What the second stage trains on, by kind of image: forget (0), retain (1), aligned and mixed."
 
     kinds: list[torch.Tensor]  # activations below the adapters
     teacher: list[torch.Tensor]  # the original's features of all kinds but the first
@@ -103,6 +103,9 @@ def _make_lesson(
     of the pools; the `cache` has the forget images' activations from the first stage."""
     text = task_text(clip, task)
     kinds = [cache(clip, p, depth) for p in (task.forget.images, *pools.images)]
+    if settings.mixtures:
+        mixed, _ = aligned_mixtures(clip, task.retain.images, depth, settings.mixtures, task.seed, cache)
+        kinds += [] if mixed is None else [mixed]
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
     captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
     asked = _asked_captions(clip, text) if settings.answers else text
