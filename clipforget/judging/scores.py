@@ -16,26 +16,32 @@ from scipy import stats
 from torch import nn
 from tqdm import tqdm
 
-from ..core.activations import encode_above, frozen_activations
+from ..core.activations import ActivationCache, encode_above, frozen_activations
 from ..core.clip import Clip, accuracy, class_embeddings
 from ..core.task import Task
 from ..core.settings import Gate
 
 # %% ../../nbs/judging/scores.ipynb #86678294
 def evaluate(
-    clip: Clip, task: Task, towers: Mapping[str, nn.Module] | None = None, method: str = "do nothing", depth: int = 0
+    clip: Clip,
+    task: Task,
+    towers: Mapping[str, nn.Module] | None = None,
+    method: str = "do nothing",
+    depth: int = 0,
+    cache: ActivationCache | None = None,
 ) -> pd.DataFrame:
     """Zero-shot top-1 accuracy (percent, float32) of every column of `task` after every stage: a tidy row each. `towers` are
-    image towers by stage (that of `clip` if None), whose first `depth` parts are those of `clip`, see `frozen_depth`."""
+    image towers by stage (that of `clip` if None), whose first `depth` parts are those of `clip`, see `frozen_depth`. A `cache`
+    keeps what these make of the pictures, for the next evaluation."""
     towers = towers or {"original": clip.model.visual}
     run = {"dataset": task.dataset, "backbone": clip.name, "target": task.target, "labels": task.labels}
     found: dict[str, list[dict]] = {stage: [] for stage in towers}
     for name, part in {**task.evaluation, **task.suite}.items():
         text = class_embeddings(clip, part.classes, part.templates or task.templates)
         features: dict[str, list[torch.Tensor]] = {stage: [] for stage in towers}
-        batches, count = part.images.split(256), -(-len(part) // 256)
+        batches, count = (part.images,) if cache else part.images.split(256), -(-len(part) // 256)
         for images in tqdm(batches, f"evaluating {name}", count, leave=False, disable=len(part) < 4096):
-            below = frozen_activations(clip, images, depth, exact=True)
+            below = (cache or frozen_activations)(clip, images, depth, exact=True)
             for stage, visual in towers.items():
                 features[stage].append(encode_above(visual, below, depth))
         for stage, u in features.items():
