@@ -156,23 +156,23 @@ class Settings(Declared):
         For a value of another type or out of bounds.
     """
 
-    layers: int = setting(2, "k: how many layers get adapters", 1, paper=6)
+    layers: int = setting(6, "k: how many layers get adapters", 1)
     layer_choice: str = setting(
         "last", "how chosen: last, random or fisher", choices=("last", "random", "fisher"), paper="fisher", in_run=False
     )
-    lowest_part: int | None = setting(None, "adapters from this part on; None: the upper third", 0, paper=0)
-    rank: int = setting(16, "r of every adapter", 1)
-    forget_steps: int = setting(60, "at most so many steps of stage 1; 0 leaves it out", 0)
-    margin: float = setting(0.05, "m: how far below the best other caption a forget image must fall (cosine)", -2, 2)
+    lowest_part: int | None = setting(None, "adapters from this part on; None: the upper third", 0)
+    rank: int = setting(16, "r of every adapter", 1, paper=9)
+    forget_steps: int = setting(60, "at most so many steps of stage 1; 0: none", 0, paper=37)
+    margin: float = setting(0.05, "m: how far below the best other caption (cosine)", -2, 2, paper=0.21)
     delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-    align_steps: int = setting(0, "steps of the distribution alignment; 0 leaves it out", 0, paper=20)
-    mixtures: int = setting(256, "how many mixtures of siblings stage 2 distils on", 0, paper=0)
-    remind_steps: int = setting(150, "steps of a round of stage 2", 1)
-    remind_rate: float = setting(0.002, "learning rate of stage 2 (Adam's, at its peak)", 1e-8, 1)
+    align_steps: int = setting(0, "steps of the alignment of pictures; 0: none", 0, paper=5)
+    mixtures: int = setting(0, "how many mixtures of siblings stage 2 distils on", 0)
+    remind_steps: int = setting(150, "steps of a round of stage 2", 1, paper=100)
+    remind_rate: float = setting(0.002, "learning rate of stage 2 (Adam's peak)", 1e-8, 1, paper=0.00017)
     rounds: int = setting(3, "at most so many, while the target is there or comes back", 1, paper=1)
-    contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.1, in_run=False)
+    contrastive: float = setting(0.0, "weight of the contrastive loss", 0, paper=0.28, in_run=False)
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
-    distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=10.0)
+    distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=1.3)
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
     weight_growth: float = setting(2.0, "its factor from a round at which the gate fails to the next", 1, 10)
     remind_margin: float | None = setting(
