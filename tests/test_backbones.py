@@ -36,7 +36,7 @@ OWN = ("RN50", "RN50x4", "ViT-B-32")  # whose text tower is cut behind the last 
 CPU = torch.device("cpu")
 ONE = {"layer_choice": "fisher", "forget_steps": 1, "align_steps": 1, "remind_steps": 1, "rounds": 1, "answers": 0}
 # margins so that there is something to forget, whatever random weights say
-SMALLEST = Settings(layers=2, rank=2, margin=2.0, remind_margin=2.0, **ONE)
+SMALLEST = Settings(layers=2, rank=2, mixtures=4, margin=2.0, remind_margin=2.0, **ONE)
 
 
 class AnyWords:
