@@ -191,7 +191,7 @@ def aligned_mixtures(
 
     def loss(step: int) -> torch.Tensor:
         "L_a of some mixtures, in the layers above."
-        x = moved(mixed[torch.randint(count, (_TOGETHER,), generator=g)])
+        x = moved(mixed[torch.randint(count, (min(count, _TOGETHER),), generator=g)])
         with NormStatistics(clip.model.visual) as statistics, fast(clip.device):
             for part in parts[start:]:
                 x = part(x)
