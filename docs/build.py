@@ -1,10 +1,11 @@
-"""Build the site: clean copies of the notebooks and an API page a module go to site/source, Sphinx makes site/html of them."""
+"""Build the site: clean copies of the notebooks that teach, and a page of reference a room, go to site/source; Sphinx makes site/html of them."""
 
 import argparse
 import ast
 import base64
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ NUMBER = re.compile(
 COLUMNS = 110  # of printed text; a longer line is a sentence
 FLAG = re.compile(r"^#\|.*\n?", re.MULTILINE)
 # The margin's four parts. A name is a page of nbs/. A listing (title, what it lists, pages) is a page that leads to others,
-# which stay folded under it; a room that ends in a slash stands for those of its pages that are named nowhere else.
+# which stay folded under it. Library pages that are not here teach nothing: the reference of their room has their docstrings.
 Listing = tuple[str, str, list[str]]
 PARTS: dict[str, list[str | Listing]] = {
     "Start": ["run", "guide/paper", "guide/explorer", "guide/glossary"],
@@ -44,22 +45,55 @@ PARTS: dict[str, list[str | Listing]] = {
             "Three stages, their parts, and what is made of them.",
             [
                 *("method/importance", "method/forgetting", "method/alignment", "method/reminding"),
-                *("method/restoring", "method/three_stages", "method/"),
+                *("method/restoring", "method/three_stages", "method/adapters"),
             ],
         ),
         "guide/judging",
-        ("Experiments", "What was measured, and what it says.", ["experiments/rivals", "experiments/"]),
+        (
+            "Experiments",
+            "What was measured, and what it says.",
+            [
+                *("experiments/photos", "experiments/paper_table", "experiments/rivals", "experiments/ablation"),
+                *(
+                    "experiments/paper_search",
+                    "experiments/audit",
+                    "experiments/pretrain",
+                    "experiments/pretrain_emoji",
+                ),
+            ],
+        ),
     ],
     "Reference": [
-        ("Library: core", "CLIP, tasks, images, settings.", ["core/clip", "core/task", "core/"]),
-        ("Library: data", "Data sets, and the tasks that are made of them.", ["data/"]),
-        ("Library: judging", "Scores, questions, verdicts.", ["judging/scores", "judging/"]),
-        ("Library: rivals", "The other methods, and the registry of all.", ["rivals/finetune", "rivals/"]),
-        ("Library: exchange", "Models from elsewhere, and models for others.", ["exchange/loading", "exchange/"]),
-        ("Library: report and run", "Edits, figures, reports; jobs.", ["report/edit", "report/", "run/"]),
+        (
+            "Models and tasks",
+            "CLIP, tasks, settings, and what images are asked about.",
+            ["core/clip", "core/task", "core/settings", "data/own", "data/subgroups", "data/suite", "data/pictograms"],
+        ),
+        (
+            "How edits are judged",
+            "Scores, forecasts, the questions of the audit and its verdict.",
+            ["judging/scores", "judging/frontier", "judging/outside", "judging/inside", "judging/verdict"],
+        ),
+        (
+            "Rivals",
+            "The other methods by family, and the registry of all.",
+            [
+                *("rivals/methods", "rivals/finetune", "rivals/ascent", "rivals/regularised", "rivals/noise"),
+                *("rivals/saliency", "rivals/text_edits"),
+            ],
+        ),
     ],
 }
-ROOMS = ("core", "data", "method", "judging", "rivals", "exchange", "report", "run")
+ROOMS = {
+    "core": "What everything stands on",
+    "data": "Data sets and their tasks",
+    "method": "The three stages",
+    "judging": "Scores, audit, verdict",
+    "rivals": "The other methods",
+    "exchange": "Models from elsewhere, and models for others",
+    "report": "Edits, figures, reports",
+    "run": "Parameters and jobs",
+}
 FOLDED = ("experiments", "guide", *ROOMS)  # folders where code that does not teach is folded
 
 
@@ -288,24 +322,40 @@ def cleaned(notebook: dict, place: str = "") -> dict:
     return {**notebook, "cells": with_its_answer(cells)}
 
 
-def copy_notebook(path: Path, target: Path, module: str | None = None) -> str:
-    """Write the clean copy, with a link to the reference of the module that it exports, and return the page's title."""
+def to_reference(text: str, folder: str, modules: dict[str, str]) -> str:
+    """The markdown `text` of a page in `folder`, its links to pages of `modules`, which the site does not show, led to the reference."""
+
+    def led(found: re.Match[str]) -> str:
+        page = os.path.normpath(os.path.join(folder, found[1]))
+        if page not in modules:
+            return found[0]
+        room, _, name = modules[page].partition(".")
+        return f"]({os.path.relpath(f'api/{room}.md', folder or '.')}#clipforget-{room}-{name.replace('_', '-')})"
+
+    return re.sub(r"\]\(([^)#\s:]+)\.ipynb(?:#[^)]*)?\)", led, text)
+
+
+def copy_notebook(path: Path, target: Path, folder: str, modules: dict[str, str], module: str = "") -> None:
+    """Write the clean copy of a page in `folder`, with a link to the reference of the module that it exports, if there is one."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     pages = cleaned(notebook, path.parent.name if path.parent.name in FOLDED else "")
     if module:
-        text = f"Parameters, results and errors, function by function: [clipforget.{module}](../../api/{module}.md)."
+        text = f"Parameters, results and errors, function by function: [clipforget.{module}](../../api/{module.partition('.')[0]}.md)."
         pages["cells"].append({"cell_type": "markdown", "id": "reference", "metadata": {}, "source": text})
+    for cell in (c for c in pages["cells"] if c["cell_type"] == "markdown"):
+        cell["source"] = to_reference("".join(cell["source"]), folder, modules)
     target.write_text(json.dumps(pages), encoding="utf-8")
-    return title_of(notebook)
 
 
-def api_page(module: str, title: str, notebook: str) -> str:
-    """The reference of one module, which links to the library page that defines, explains, uses and tests it."""
-    return (
-        f"# clipforget.{module}\n\nUse, explanation and tests: [{title}](../nbs/{notebook}.ipynb).\n\n"
-        f"```{{eval-rst}}\n.. automodule:: clipforget.{module}\n   :members:\n   :exclude-members: set\n```\n"
-    )
+def api_page(room: str, pages: dict[str, str], titles: dict[str, str]) -> str:
+    """The reference of a room: its modules by page, each with a link to the page that explains it, where the site has one."""
+    parts = [f"# clipforget.{room}\n\n{ROOMS[room]}."]
+    for page, module in pages.items():
+        told = f"Use, explanation and tests: [{titles[page]}](../nbs/{page}.ipynb).\n\n" if page in titles else ""
+        directive = f".. automodule:: clipforget.{module}\n   :members:\n   :exclude-members: set\n"
+        parts.append(f"## clipforget.{module}\n\n{told}```{{eval-rst}}\n{directive}```")
+    return "\n\n".join(parts) + "\n"
 
 
 def module_of(path: Path) -> str | None:
@@ -321,41 +371,41 @@ def write_source(source: Path) -> None:
     nbs = ROOT / "nbs"
     names = [p.relative_to(nbs) for p in sorted(nbs.rglob("*.ipynb")) if p.stem != "index" and ".ipynb_" not in str(p)]
     modules = {n.with_suffix("").as_posix(): m for n in names if (m := module_of(nbs / n))}
-    titles = {
-        n: copy_notebook(nbs / f"{n}.ipynb", source / "nbs" / f"{n}.ipynb", modules.get(n))
-        for n in (p.with_suffix("").as_posix() for p in names)
-    }
-    for page, module in modules.items():
-        (source / "api" / f"{module}.md").write_text(api_page(module, titles[page], page), encoding="utf-8")
-    named = {
-        page for part in PARTS.values() for entry in part for page in ([entry] if isinstance(entry, str) else entry[2])
-    }
+    entries = [entry for part in PARTS.values() for entry in part]
+    shown = [page for entry in entries for page in ([entry] if isinstance(entry, str) else entry[2])]
+    if missing := {n.with_suffix("").as_posix() for n in names} - {*shown, *modules}:
+        raise SystemExit(f"docs/build.py: no part of the site has {', '.join(sorted(missing))}; add them to PARTS.")
+    unseen = {f"nbs/{page}": module for page, module in modules.items() if page not in shown}
+    titles = {page: title_of(json.loads((nbs / f"{page}.ipynb").read_text(encoding="utf-8"))) for page in shown}
+    for page in shown:
+        file = source / "nbs" / f"{page}.ipynb"
+        copy_notebook(nbs / f"{page}.ipynb", file, os.path.dirname(f"nbs/{page}"), unseen, modules.get(page, ""))
+    for room in ROOMS:
+        of_room = {page: module for page, module in modules.items() if module.startswith(f"{room}.")}
+        (source / "api" / f"{room}.md").write_text(api_page(room, of_room, titles), encoding="utf-8")
     about = lambda page: (page, titles[page], summary_of(nbs / f"{page}.ipynb"))
     contents: dict[str, list[str]] = {}
     for part, entries in PARTS.items():
-        for entry in entries:
-            if isinstance(entry, str):
-                contents.setdefault(part, []).append(f"nbs/{entry}")
-                continue
-            title, text, listed = entry
-            rooms = [n for room in listed if room.endswith("/") for n in sorted(titles) if n.startswith(room)]
-            listed = [n for n in listed if not n.endswith("/")] + [n for n in rooms if n not in named]
-            named |= {*listed}
-            contents.setdefault(part, []).append(write_listing(source, title, text, [about(n) for n in listed]))
-    if missing := set(titles) - named:
-        raise SystemExit(f"docs/build.py: no part of the site has {', '.join(sorted(missing))}; add them to PARTS.")
-    copy_notebook(ROOT / "index.ipynb", source / "index.ipynb")
+        listed = [
+            f"nbs/{entry}"
+            if isinstance(entry, str)
+            else write_listing(source, *entry[:2], [about(n) for n in entry[2]])
+            for entry in entries
+        ]
+        contents[part] = listed
+    copy_notebook(ROOT / "index.ipynb", source / "index.ipynb", "", unseen)
     for folder in ("README_files", "_static", "_templates"):
         origin = ROOT / folder if folder == "README_files" else ROOT / "docs" / folder
         shutil.copytree(origin, source / folder, dirs_exist_ok=True)
     write_browser_model(source / "_static" / "browser")
     for page in [*(ROOT / "docs").glob("*.md"), ROOT / "NOTICE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
-        shutil.copy(page, source / page.name)
+        text = to_reference(page.read_text(encoding="utf-8"), "", unseen)
+        (source / page.name).write_text(text, encoding="utf-8")
     for card in nbs.glob("*/models/*/README.md"):  # pages that only other pages lead to
         target = source / "nbs" / card.relative_to(nbs)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(f"---\norphan: true\n---\n{card.read_text(encoding='utf-8')}", encoding="utf-8")
-    functions = [(f"../api/{m}", f"clipforget.{m}", "") for m in modules.values()]
+    functions = [(f"../api/{room}", f"clipforget.{room}", about) for room, about in ROOMS.items()]
     contents["Reference"] += [write_listing(source, "All functions", "Module by module.", functions)]
     papers = [
         ("../CONTRIBUTING", "Contributing", ""),

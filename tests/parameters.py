@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def parameters_cell():
     """The text of the parameters cell of run.ipynb. Nobody has said anything of a setting that is None there; the comment has its value in our method and, where it is another, in the paper's."""
-    words = {True: "yes", False: "no", None: "the upper third"}
-    show = lambda value: words[value] if value is None or isinstance(value, bool) else f"{value:g}"
+    words = {True: "yes", False: "no"}
+    show = lambda value: words.get(value, value) if isinstance(value, bool | str) else f"{value:g}"
     lines = []
     for f in (*dataclasses.fields(Request), *dataclasses.fields(Settings)):
         if not f.metadata.get("in_run", True):
@@ -51,7 +51,7 @@ def papermill(page, output, paths=(), **given):
 
 def main_job(results, dataset, paths=(), **given):
     """The folder that a short main job with the shipped model left in `results`."""
-    short = {"forget_steps": 2, "remind_steps": 2, "align_steps": 1, "backbone": "emoji-rn", "results": results}
+    short = {"forget_steps": 2, "remind_steps": 2, "backbone": "emoji-rn", "results": results}
     done = papermill("run", results / "run.ipynb", paths, **{"dataset": dataset, **short, **given})
     assert done.returncode == 0, done.stderr[-3000:]
     (folder,) = (results / dataset).iterdir()

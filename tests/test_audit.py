@@ -8,7 +8,7 @@ import pytest
 import torch
 from execnb.nbio import read_nb
 
-from clipforget.judging.questions import QUESTIONS, audit
+from clipforget.judging.verdict import QUESTIONS, audit
 from clipforget.core.activations import layers
 from clipforget.method.adapters import add_adapters, save_patch, scaled
 from clipforget.core.clip import weights_hash
@@ -17,7 +17,7 @@ from clipforget.exchange.open_clip import save_local_dir
 from clipforget.data.registry import DATASETS
 from clipforget.core.files import project_root
 from clipforget.run.request import Request
-from clipforget.run.parameters import notebook_parameters
+from clipforget.run.request import notebook_parameters
 from clipforget.rivals.methods import METHODS
 from clipforget.data.emoji import emoji_task
 from clipforget.judging.verdict import HALF_WAY, measure_power

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from zlib import crc32
 
 import numpy as np
@@ -20,6 +21,8 @@ from safetensors.torch import load_file, save_file
 from clipforget.core.photos import Photos
 from clipforget.core.activations import encode_above, features_above, frozen_activations, frozen_depth
 from clipforget.core.activations import layers, tower_parts
+from clipforget.method import alignment, reminding
+from clipforget.method.alignment import aligned_mixtures
 from clipforget.method.adapters import adapters, add_adapters, load_patch, merge, save_patch
 from clipforget.core.clip import Clip, class_embeddings, encode_images, image_features, normalise, tokenizer_of
 from clipforget.core.clip import truncated_text_features
@@ -34,9 +37,8 @@ FAMILIES = ("RN50", "RN50x4", "ViT-B-32", "ViT-B-16-SigLIP", "ViT-B-16-SigLIP2",
 FAMILIES += ("MobileCLIP2-S0", "coca_ViT-B-32")
 OWN = ("RN50", "RN50x4", "ViT-B-32")  # whose text tower is cut behind the last word
 CPU = torch.device("cpu")
-ONE = {"layer_choice": "fisher", "forget_steps": 1, "align_steps": 1, "remind_steps": 1, "rounds": 1, "answers": 0}
-# margins so that there is something to forget, whatever random weights say
-SMALLEST = Settings(layers=2, rank=2, mixtures=4, margin=2.0, remind_margin=2.0, **ONE)
+ONE = {"layer_choice": "fisher", "forget_steps": 1, "remind_steps": 1, "rounds": 1, "answers": 0}
+SMALLEST = Settings(layers=2, rank=2, margin=2.0, **ONE)
 
 
 class AnyWords:
@@ -68,6 +70,9 @@ def clip(request):
 @pytest.fixture(autouse=True)
 def few_images_at_once(monkeypatch):
     monkeypatch.setattr(Clip, "step_images", 2)
+    monkeypatch.setattr(alignment, "FIT_STEPS", 2)
+    monkeypatch.setattr(reminding, "aligned_mixtures", partial(aligned_mixtures, count=4))
+    monkeypatch.setattr(reminding, "_margin", lambda *_: 2.0)  # something to forget, whatever random weights say
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 READ = ("index", "nbs/run", "nbs/guide/explorer", "nbs/guide/paper", "nbs/guide/glossary", "nbs/method/reminding")
-READ += ("nbs/experiments/audit", "api/method.forgetting")
+READ += ("nbs/experiments/audit", "api/method")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fake_card import fake_card
 from scipy.stats import spearmanr
 
 import clipforget as cf
-from clipforget.judging.questions import audit
+from clipforget.judging.verdict import audit
 from clipforget.judging.scores import evaluate
 from clipforget.core.activations import ActivationCache, encode_above, frozen_activations
 from clipforget.core.clip import class_embeddings, encode_images
@@ -21,7 +21,7 @@ from clipforget.run.job import forecast
 
 # mean cosine of features, percentage points of accuracy, Spearman's correlation
 COSINE, POINTS, RANKS = 0.98, 3.0, 0.98
-FEW = {"forget_steps": 8, "remind_steps": 5, "align_steps": 1}
+FEW = {"forget_steps": 8, "remind_steps": 5}
 # they move the text tower, the image tower, and both
 RIVALS = {"text-space adaptation": {"steps": 20}, "SalUn": {"steps": 3, "share": 0.3}, "CLIPErase": {"steps": 3}}
 
@@ -120,7 +120,7 @@ def test_a_cache_without_room_on_the_card(models, task, tmp_path):
     plain = encode_above(clip.model.visual, frozen_activations(clip, images, 3), 3)
     assert torch.equal(encode_above(clip.model.visual, kept, 3).cpu(), plain.cpu())
     edit = cf.forget(
-        clip, task, {**FEW, "align_steps": 0, "forget_steps": 1, "remind_steps": 1}, cache=ActivationCache(0.0)
+        clip, task, {**FEW, "alignment": "none", "forget_steps": 1, "remind_steps": 1}, cache=ActivationCache(0.0)
     )
     assert edit.clip.device == clip.device
 

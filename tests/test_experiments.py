@@ -12,7 +12,7 @@ from clipforget.data import emoji
 from parameters import run_page
 from views import write_views
 
-SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2, "align_steps": 1}'}
+SHORT = {"settings": '{"forget_steps": 2, "remind_steps": 2}'}
 FEW = "do nothing; null-space projection"
 
 

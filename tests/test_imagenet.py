@@ -62,8 +62,8 @@ def test_a_thousand_prompts_and_the_stages_on_a_transformer(data_root, clip, tmp
     task, lines = make_task(clip, asked)
     assert lines[-1].startswith("Not judged, since not found below") and "food101" in lines[-1]
     assert class_embeddings(clip, task.forget.classes, task.templates).shape == (1000, 256)
-    with pytest.warns(UserWarning, match="no BatchNorm. Set align_steps=0"):
-        edit = three_stages(clip, task, Settings(**SHORT, align_steps=1))
+    with pytest.warns(UserWarning, match="no BatchNorm. Set alignment=none"):
+        edit = three_stages(clip, task, Settings(**SHORT, alignment="pictures"))
     assert edit.stages[1].info["alignment"] == "none: this image tower has no BatchNorm"
     chosen = [re.match(r"transformer\.resblocks\.(\d+)", name) for name in edit.stages[0].info["layers"]]
     assert all(chosen) and min(int(block[1]) for block in chosen) >= 6
@@ -76,7 +76,7 @@ def test_main_job(data_root, tmp_path):
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings", "ImageNet, others"} <= set(rows["column"])
     report = (folder / "report.html").read_text()
-    assert "running statistics of BatchNorm" in report and "Not judged, since not found below" in report
+    assert "Alignment to BatchNorm's statistics: mixtures." in report and "Not judged, since not found below" in report
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["came out"]["siblings"] == ["titi monkey", "common squirrel monkey"]
 

@@ -18,7 +18,7 @@ import pytest
 from clipforget.core.files import pages
 from clipforget.core.settings import Settings
 from clipforget.rivals.methods import METHODS
-from clipforget.run.parameters import notebook_parameters
+from clipforget.run.request import notebook_parameters
 from clipforget.run.request import Request, parameter_defaults, read_request
 from parameters import parameters_cell
 

@@ -48,7 +48,7 @@ def test_without_other_things_everything_can_be_drawn(clip, own):
 
 
 def test_a_stage_of_other_captions_is_not_taken(clip, own, tmp_path):
-    few = Settings(forget_steps=1, remind_steps=1, align_steps=0)
+    few = Settings(forget_steps=1, remind_steps=1, alignment="none")
     stages = lambda: len(list((tmp_path / "stages").glob("1-*")))
     three_stages(clip, of(clip, own), few, tmp_path / "stages")
     three_stages(clip, of(clip, own), few, tmp_path / "stages")
@@ -127,7 +127,7 @@ def test_too_few_are_left_where_copies_contradict(clip, own):
 
 def test_a_run_leaves_the_list(clip, own, tmp_path_factory):
     (own / "forget" / "boxer" / "copy.png").write_bytes((own / "forget" / "boxer" / "00.png").read_bytes())
-    folder, few = tmp_path_factory.mktemp("results"), Settings(forget_steps=1, remind_steps=1, align_steps=0)
+    folder, few = tmp_path_factory.mktemp("results"), Settings(forget_steps=1, remind_steps=1, alignment="none")
     report = cf.forget(clip, of(clip, own), few).report(folder)
     table = pd.read_csv(folder / "left_out.csv")
     assert table["reason"].tolist() == ["a copy"] and table["file"][0].endswith("boxer/copy.png")

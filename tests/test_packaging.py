@@ -204,7 +204,7 @@ for folder, level in (("forget/red thing", (200, 30, 30)), ("keep/blue thing", (
         Image.fromarray(pixels).save(f"{folder}/{k}.png")
 clip = cf.load_clip()
 task = cf.folder_task(clip, ".")
-few = dict(forget_steps=2, remind_steps=2, rounds=1, undo_steps=0)
+few = dict(forget_steps=2, remind_steps=2, rounds=1)
 edit = cf.forget(clip, task, cf.Settings(**few))
 print(edit.verdict(), len(edit.evaluate()))
 edit.report("out")

@@ -54,8 +54,8 @@ def test_a_class_in_one_style(tree, tmp_path):
     told = json.loads((folder / "settings.json").read_text())
     # the defaults, said in the record; after so few steps the gate does not hold, so a round with a heavier weight follows
     usual, asked, rounds = Settings(), told["asked"], told["came out"]["rounds"]
-    assert (asked["layers"], asked["lowest_part"]) == (usual.layers, usual.lowest_part)
-    last = usual.forget_weight * usual.weight_growth ** (rounds - 1)
+    assert (asked["layers"], asked["alignment"]) == (usual.layers, usual.alignment)
+    last = usual.forget_weight * 2 ** (rounds - 1)
     assert told["came out"]["final forget weight"] == last and 1 < rounds <= usual.rounds
     assert "Not judged, since not found below" in (folder / "report.html").read_text()
 

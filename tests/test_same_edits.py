@@ -18,7 +18,7 @@ import clipforget as cf
 from clipforget.core.clip import has_bfloat16, weights_hash
 
 RECORD = Path(__file__).with_name("same_edits.json")
-SHORT = {"forget_steps": 15, "remind_steps": 15, "align_steps": 2}
+SHORT = {"forget_steps": 15, "remind_steps": 15}
 EDITS = {  # labels, method, settings
     "stages, fine": ("fine", "clipforget", SHORT),
     "stages, coarse, soup, two rounds": ("coarse", "clipforget", SHORT | {"rounds": 2, "soup": True}),

@@ -18,7 +18,7 @@ from clipforget.core.files import results_folder
 from parameters import ROOT, papermill, run_page
 
 PAPERMILL = Path(sys.executable).parent / "papermill"
-SHORT = {"forget_steps": 3, "remind_steps": 3, "align_steps": 1, "limit": 50}
+SHORT = {"forget_steps": 3, "remind_steps": 3, "limit": 50}
 
 
 def command(results, output, **parameters):

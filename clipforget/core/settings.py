@@ -156,17 +156,19 @@ class Settings(Declared):
         For a value of another type or out of bounds.
     """
 
-    layers: int = setting(6, "k: how many layers get adapters", 1)
+    layers: int = setting(2, "k: how many layers get adapters", 1, paper=6)
     layer_choice: str = setting(
         "last", "how chosen: last, random or fisher", choices=("last", "random", "fisher"), paper="fisher", in_run=False
     )
-    lowest_part: int | None = setting(None, "adapters from this part on; None: the upper third", 0)
     rank: int = setting(16, "r of every adapter", 1, paper=9)
     forget_steps: int = setting(60, "at most so many steps of stage 1; 0: none", 0, paper=37)
     margin: float = setting(0.05, "m: how far below the best other caption (cosine)", -2, 2, paper=0.21)
-    delta: float | None = setting(None, "the paper's absolute threshold on s(x, t) instead of the margin", -1, 1)
-    align_steps: int = setting(0, "steps of the alignment of pictures; 0: none", 0, paper=5)
-    mixtures: int = setting(0, "how many mixtures of siblings stage 2 distils on", 0)
+    alignment: str = setting(
+        "mixtures",
+        "what is aligned: mixtures, pictures, none",
+        choices=("mixtures", "pictures", "none"),
+        paper="pictures",
+    )
     remind_steps: int = setting(150, "steps of a round of stage 2", 1, paper=100)
     remind_rate: float = setting(0.002, "learning rate of stage 2 (Adam's peak)", 1e-8, 1, paper=0.00017)
     rounds: int = setting(3, "at most so many, while the target is there or comes back", 1, paper=1)
@@ -174,11 +176,6 @@ class Settings(Declared):
     answers: float = setting(10.0, "weight of the divergence from the original's answers", 0, paper=0.0)
     distillation: float = setting(100.0, "weight of the distillation of features", 0, paper=1.3)
     forget_weight: float = setting(1000.0, "of the forget loss in stage 2, in its first round", 0, paper=0.0)
-    weight_growth: float = setting(2.0, "its factor from a round at which the gate fails to the next", 1, 10)
-    remind_margin: float | None = setting(
-        None, "m of stage 2 (cosine); None: 0.15 to 0.25, by where the siblings lie", -2, 2
-    )
-    undo_steps: int = setting(20, "steps on siblings that must not undo the stage; 0: none", 0, paper=0)
     soup: bool = setting(False, "the smallest a that passes the gate in the place of 1", paper=True)
     allowed_left: float = setting(GATE, "percent of the target that may be left", 0.001, 100)
     keep_at_least: float | None = setting(
@@ -210,7 +207,7 @@ class Settings(Declared):
     @classmethod
     def table(cls) -> list[dict[str, object]]:
         "A row a setting: its name, stage, default, the paper's value where it is another, and what it is."
-        starts = {"layers": "forgetting", "align_steps": "reminding", "soup": "restoring"}
+        starts = {"layers": "forgetting", "alignment": "reminding", "soup": "restoring"}
         stage, rows = "", []
         for f in dataclasses.fields(cls):
             stage = starts.get(f.name, stage)

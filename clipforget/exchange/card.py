@@ -70,6 +70,7 @@ def make_evaluation(
 _LOAD = {
     "open_clip": 'open_clip.create_model_and_transforms("local-dir:FOLDER")',
     "transformers": 'CLIPModel.from_pretrained("FOLDER"), CLIPProcessor.from_pretrained("FOLDER", backend="pil")',
+    "peft": 'PeftModel.from_pretrained(MODEL, "FOLDER"), where MODEL is the original as CLIPModel or SiglipModel',
     "onnx": 'onnxruntime.InferenceSession("FOLDER/visual.onnx"), see onnx.json for how pictures are prepared',
 }
 
@@ -98,7 +99,7 @@ def _relearning(audit: Mapping[str, Any] | None) -> str:
 
 # %% ../../nbs/exchange/card.ipynb #2c79d922
 def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "open_clip") -> str:
-    "The README.md of a folder with the model that `record` (of `make_evaluation`) is about, under a `licence`, in the `form` open_clip, transformers or onnx."
+    "The README.md of a folder with the model that `record` (of `make_evaluation`) is about, under a `licence`, in the `form` open_clip, transformers, peft or onnx."
     gate, what = record["gate"], record["forgotten"]
     passed, siblings = "passed" if gate["passed"] else "NOT passed", ", ".join(what["siblings"][:12])
     row = "| {name} | {n} | {original:.1f} | {edited:.1f} | {low:.1f} to {high:.1f} |"

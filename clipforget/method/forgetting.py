@@ -70,7 +70,7 @@ def forget(
         picks = torch.randint(len(below), (clip.step_images,), generator=g)
         with fast(clip.device):
             u = features_above(visual, below[picks], depth)
-        L_f, s = forget_loss(u, V, t[picks], settings.margin, settings.delta), (u * V[t[picks]]).sum(1).mean()
+        L_f, s = forget_loss(u, V, t[picks], settings.margin), (u * V[t[picks]]).sum(1).mean()
         history.append({"step": step, "forget loss": L_f.item(), "similarity": s.item()})
         return L_f if L_f.item() else None
 

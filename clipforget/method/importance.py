@@ -54,27 +54,26 @@ def relative_fisher(
     return table.sort_values("ratio", ascending=False, ignore_index=True)
 
 # %% ../../nbs/method/importance.ipynb #68cd7075
-_PARTS = 5  # that get adapters, at most
+def _lowest_part(parts: int) -> int:
+    "The number of the lowest of a tower's `parts` that gets adapters: the upper third, at most five of them."
+    return min(max(2 * parts // 3, parts - 5), parts - 1)
 
 
 def candidates(
     clip: Clip,  # the original model
     ranking: pd.DataFrame,  # from `relative_fisher`
-    lowest_part: int | None = None,  # the upper third if None, at most five parts
 ) -> pd.DataFrame:
-    "The rows of `ranking` that belong to part `lowest_part` of the image tower or a higher one; no depthwise convolutions."
+    "The rows of `ranking` that belong to the upper third of the image tower, at most five parts; no depthwise convolutions."
     prefixes = [prefix for prefix, _ in tower_parts(clip.model.visual)]
-    lowest = max(2 * len(prefixes) // 3, len(prefixes) - _PARTS) if lowest_part is None else lowest_part
-    lowest = min(lowest, len(prefixes) - 1)
     wide = {name for name, (m, p) in layers(clip.model.visual).items() if getattr(m, p).shape[1] > 1}
-    fits = lambda name: name in wide and part_of(name, prefixes) >= lowest
+    fits = lambda name: name in wide and part_of(name, prefixes) >= _lowest_part(len(prefixes))
     return ranking[ranking["layer"].map(fits)].reset_index(drop=True)
 
 # %% ../../nbs/method/importance.ipynb #d3c35a3d
 def adapted_layers(
     clip: Clip,  # the original model
     task: Task,  # its target and seed draw the random layers
-    settings: Settings = Settings(),  # how many layers, chosen how, from which part on
+    settings: Settings = Settings(),  # how many layers, chosen how
     ranking: pd.DataFrame | None = None,  # from `relative_fisher`; computed if not given
 ) -> tuple[list[str], pd.DataFrame | None]:
     """The layers that get adapters, and the ranking that they were chosen by: those of highest relative Fisher
@@ -86,7 +85,7 @@ def adapted_layers(
         drawn, upper = int(short_hash([task.target, task.seed]), 16), candidates(clip, pd.DataFrame({"layer": names}))
         return upper["layer"].sample(count, random_state=drawn).tolist(), None
     ranking = relative_fisher(clip, task) if ranking is None else ranking
-    within = candidates(clip, ranking, settings.lowest_part)["layer"]
+    within = candidates(clip, ranking)["layer"]
     if count > len(within):
         raise ValueError(f"layers={count} cannot be adapted; this image tower has 1 to {len(within)}.")
     return within.head(count).tolist(), ranking

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..core.activations import ActivationCache, encode_above, features_above, frozen_depth
 from .adapters import merge, trainable
-from .alignment import Pools, aligned_mixtures, make_pools
+from .alignment import NO_NORMS, Pools, aligned_mixtures, make_pools
 from ..core.clip import TEMPLATES, Clip, class_embeddings, encode_images, fast
 from .forgetting import CONFIDENCE, forget_loss, margins, recognition_risk
 from ..core.task import ImageSet, Stage, Task, task_text
@@ -63,6 +63,7 @@ class _Lesson:
     "What the second stage trains on, by kind of image: forget (0), retain (1), aligned and mixed."
 
     kinds: list[torch.Tensor]  # activations below the adapters
+    pictures: int  # how many of the kinds are pictures that are distilled on
     teacher: list[torch.Tensor]  # the original's features of all kinds but the first
     text: torch.Tensor  # class embeddings [c, d]
     asked: torch.Tensor  # of the captions whose answers are held [w, d]
@@ -76,7 +77,7 @@ class _Lesson:
             return {"forget": forget_loss(u, self.text, self.captions[picks], self.margin)}
         u_0 = self.teacher[kind - 1][picks]
         found = {"distillation": (1 - (u * u_0).sum(1)).mean(), "answers": answer_divergence(u, u_0, self.asked)}
-        found = {name: value / len(self.teacher) for name, value in found.items()}
+        found = {name: value / self.pictures for name, value in found.items()} if kind <= self.pictures else found
         if kind == 1:
             found["contrastive"] = contrastive_loss(u, self.text, self.labels[picks])
         return found
@@ -85,11 +86,9 @@ class _Lesson:
 _DEPTH, _LEAST, _MOST = 0.75, 0.15, 0.25  # of the siblings' shortfall; bounds of the margin
 
 
-def _margin(task: Task, u_0: torch.Tensor, V: torch.Tensor, settings: Settings) -> float:
-    """m (cosine) for the forget loss, as `settings` have it or by how far the target's captions lie below the
+def _margin(task: Task, u_0: torch.Tensor, V: torch.Tensor) -> float:
+    """m (cosine) for the forget loss, by how far the target's captions lie below the
     best one on the siblings, whose features `u_0` [n, d] are the original's; `V` [c, d] are class embeddings."""
-    if settings.remind_margin is not None:
-        return settings.remind_margin
     if task.shares_caption:
         return _LEAST
     shortfall = -torch.stack([margins(u_0, V, y) for y in task.forget.labels.unique()]).mean().item()
@@ -98,18 +97,21 @@ def _margin(task: Task, u_0: torch.Tensor, V: torch.Tensor, settings: Settings) 
 
 def _make_lesson(
     clip: Clip, task: Task, pools: Pools, depth: int, settings: Settings, cache: ActivationCache
-) -> _Lesson:
-    """The activations below part `depth` of the forget images and the `pools`, and what the original `clip` makes
-    of the pools; the `cache` has the forget images' activations from the first stage."""
+) -> tuple[_Lesson, dict]:
+    """The activations below part `depth` of the forget images, the `pools` and mixtures, and what the original `clip` makes
+    of them; the `cache` has the forget images' activations from the first stage. Beside it, what was aligned."""
     text = task_text(clip, task)
     kinds = [cache(clip, p, depth) for p in (task.forget.images, *pools.images)]
-    if settings.mixtures:
-        mixed, _ = aligned_mixtures(clip, task.retain.images, depth, settings.mixtures, task.seed, cache)
+    pictures, info = len(pools.images), dict(pools.info)
+    if settings.alignment == "mixtures":
+        mixed, losses = aligned_mixtures(clip, task.retain.images, depth, seed=task.seed, cache=cache)
         kinds += [] if mixed is None else [mixed]
+        ends = [round(loss, 2) for loss in losses[:: len(losses) - 1]] if losses else []
+        info = {"alignment": "mixtures", "alignment loss": ends} if ends else {"alignment": NO_NORMS}
     teacher = [encode_above(clip.model.visual, p, depth) for p in kinds[1:]]
     captions, labels = (part.labels.to(text.device) for part in (task.forget, task.retain))
     asked = _asked_captions(clip, text) if settings.answers else text
-    return _Lesson(kinds, teacher, text, asked, captions, labels, _margin(task, teacher[0], text, settings))
+    return _Lesson(kinds, pictures, teacher, text, asked, captions, labels, _margin(task, teacher[0], text)), info
 
 # %% ../../nbs/method/reminding.ipynb #9527f342
 def _running_average(weights: nn.ParameterList) -> AveragedModel:
@@ -132,6 +134,7 @@ def _set_weights(weights: nn.ParameterList, values: Iterable[torch.Tensor]) -> N
 
 # %% ../../nbs/method/reminding.ipynb #33020dfd
 _LOOKED_AT = 128  # at most so many pictures
+_GROWTH = 2.0  # of the forget weight from a round at which the gate fails to the next
 
 
 def _calibration_risk(part: ImageSet, below: torch.Tensor, visual: nn.Module, depth: int, text: torch.Tensor) -> float:
@@ -140,7 +143,7 @@ def _calibration_risk(part: ImageSet, below: torch.Tensor, visual: nn.Module, de
     return recognition_risk(margins(encode_above(visual, below, depth), text, part.labels), part.labels, CONFIDENCE)
 
 # %% ../../nbs/method/reminding.ipynb #90ff64d8
-_FARTHER = 3.0  # times as far as the steps lead
+_UNDO_STEPS, _FARTHER = 20, 3.0  # on siblings; times as far as the steps lead
 
 
 def _undone(clip: Clip, task: Task, visual: nn.Module, steps: int, text: torch.Tensor) -> float:
@@ -177,10 +180,10 @@ def remind(
     weights, depth = nn.ParameterList(trainable(visual)), frozen_depth(visual)
     cache, text = cache or ActivationCache(), task_text(clip, task)
     history, tried, g = list[dict](), list[_Tried](), torch.Generator().manual_seed(task.seed + 2)
-    lesson = _make_lesson(clip, task, pools, depth, settings, cache)
+    lesson, info = _make_lesson(clip, task, pools, depth, settings, cache)
     asked = task.calibration_forget.sample(_LOOKED_AT, task.seed)
     calibration = cache(clip, asked.images, depth, True)
-    info, asks = dict(pools.info), settings.undo_steps > 0 and not task.shares_caption
+    asks = settings.forget_weight > 0 and not task.shares_caption
     del pools  # their pixels are not needed any more
     weight = {name: getattr(settings, name) for name in ("contrastive", "answers", "distillation")}
     weight["forget"] = settings.forget_weight
@@ -205,13 +208,13 @@ def remind(
         risk = _calibration_risk(asked, calibration, visual, depth, text)
         gone = settings.gate.passes(risk)
         if gone and asks:
-            undone = _undone(clip, task, visual, settings.undo_steps, text)
+            undone = _undone(clip, task, visual, _UNDO_STEPS, text)
             tried.insert(0, _Tried(undone, lesson.margin, [w.data.clone() for w in weights]))
         lasts = settings.gate.passes(min((one.undone for one in tried), default=0.0))
         if (gone and lasts) or turn + 1 == settings.rounds:
             break
-        weight["forget"] *= 1 if gone else settings.weight_growth
-        lesson = replace(lesson, margin=_MOST) if gone and settings.remind_margin is None else lesson
+        weight["forget"] *= 1 if gone else _GROWTH
+        lesson = replace(lesson, margin=_MOST) if gone else lesson
     margin = lesson.margin
     if tried:  # the round that lasts best, of several the latest
         info["undone"], margin, kept = min(tried, key=lambda one: one.undone)

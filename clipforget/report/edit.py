@@ -7,7 +7,7 @@ __all__ = ['write_edit', 'Edit', 'apply_patch']
 
 # %% ../../nbs/report/edit.ipynb #87fc78f8
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import nn
 
 from ..core.activations import frozen_depth
 from ..core.clip import Clip
@@ -25,6 +26,7 @@ from ..exchange.card import make_evaluation, write_card
 from ..exchange.loading import load_clip
 from ..exchange.onnx import OnnxTower, save_onnx
 from ..exchange.open_clip import save_local_dir
+from ..exchange.peft import add_peft, save_peft
 from ..exchange.transformers import save_transformers
 from ..judging.rows import provenance, read_rows, save_rows
 from ..judging.scores import evaluate, frontier, score_table
@@ -132,7 +134,7 @@ def write_edit(
         "came out": edit.info | {"siblings": list(task.siblings)} | took,
         "made with": provenance(original),
     }
-    limits = [f"Alignment: {info['alignment']}." for info in infos if "alignment" in info]
+    limits = [f"Alignment to BatchNorm's statistics: {info['alignment']}." for info in infos if "alignment" in info]
     limits += [info["certified"] for info in infos if "certified" in info]
     limits += [_UNDONE.format(**info) for info in infos if "undone" in info]
     saved = {name: save_figure(figure, folder / "figures", slug(name)) for name, figure in edit.figures.items()}
@@ -144,7 +146,12 @@ def write_edit(
     return write_report(folder, edit.rows, task, saved, record, [*limits, *notes], bool(edit.stages), edit.gate)
 
 # %% ../../nbs/report/edit.ipynb #166f79db
-_WRITERS = {"open_clip": save_local_dir, "transformers": save_transformers, "onnx": save_onnx}
+_WRITERS: dict[str, Callable[["_Saved", Path], object]] = {
+    "open_clip": lambda edit, folder: save_local_dir(edit.clip, folder),
+    "transformers": lambda edit, folder: save_transformers(edit.clip, folder),
+    "peft": lambda edit, folder: save_peft(*edit.adapted(), folder),
+    "onnx": lambda edit, folder: save_onnx(edit.clip, folder),
+}
 
 
 def _evaluation(edit: _Judged, folder: Path, form: str, audit: Mapping[str, object] | None) -> dict[str, Any]:
@@ -178,8 +185,8 @@ class _Saved(_Judged):
         ----------
         folder : path
             Where the model goes; it is returned.
-        format : {"open_clip", "transformers", "onnx"}
-            Whose form it has.
+        format : {"open_clip", "transformers", "peft", "onnx"}
+            Whose form it has; "peft" has what the edit changed alone, beside transformers' model.
         licence : str
             For the card, by the hub's names.
         audit : mapping, optional
@@ -194,10 +201,16 @@ class _Saved(_Judged):
         ValueError
             For another format, and for a model that it cannot hold.
         """
-        _WRITERS[choose("format", format, _WRITERS)](self.clip, Path(folder))
+        _WRITERS[choose("format", format, _WRITERS)](self, Path(folder))
         if self.original is not None and self.task is not None:
             write_card(Path(folder), _evaluation(self, Path(folder), format, audit), licence, format)
         return Path(folder)
+
+    def adapted(self) -> tuple[Clip, nn.Module]:
+        "The original, and its image tower with the edit's adapters. ValueError where there are none."
+        if not self.stages or self.original is None:
+            raise ValueError(f"The method {self.method!r} has no adapters for a patch. Save the model with `save`.")
+        return self.original, self.stages[-1].visual
 
     def save_patch(self, file: Path | str) -> Path:
         """Write what the edit changed, a few megabytes that fit the original alone; ValueError where it has no adapters.
@@ -211,13 +224,12 @@ class _Saved(_Judged):
         -------
         pathlib.Path
         """
-        if not self.stages or self.original is None:
-            raise ValueError(f"The method {self.method!r} has no adapters for a patch. Save the model with `save`.")
+        original, visual = self.adapted()
         gate = self.info.get("gate on calibration", "")
         if "rows" in vars(self):  # then held-out images decide
             gate = "passed" if gate_sentence(self.rows, self.stages[-1].name, self.gate)[0] else "failed"
         said = {"target": self.task.target, "gate": gate} if self.task else {}
-        save_patch(self.stages[-1].visual, self.original, Path(file), said)
+        save_patch(visual, original, Path(file), said)
         return Path(file)
 
 # %% ../../nbs/report/edit.ipynb #loadcell
@@ -327,7 +339,8 @@ def apply_patch(clip: Clip, *files: Path | str) -> Clip:
     clip : Clip
         The model that the patches were made from, from open_clip or from transformers. It stays as it is.
     *files : path
-        Patches, from `Edit.save_patch` or a run. The changes of several add up: judge their sum, since each was made alone.
+        Patches, from `Edit.save_patch` or a run, or folders with an adapter of PEFT's. The changes of several add up: judge
+        their sum, since each was made alone.
 
     Returns
     -------
@@ -339,4 +352,8 @@ def apply_patch(clip: Clip, *files: Path | str) -> Clip:
     ValueError
         For a patch of another model, and for a damaged file.
     """
-    return clip.with_visual(merge(clip.model.visual, *(load_patch(clip, Path(file)) for file in files)))
+    plain = [load_patch(clip, Path(file)) for file in files if not Path(file).is_dir()]
+    edited = clip.with_visual(merge(clip.model.visual, *plain))
+    for folder in filter(lambda file: Path(file).is_dir(), files):
+        edited = add_peft(edited, folder, clip)
+    return edited

@@ -19,15 +19,8 @@ from open_clip.model import CLIP
 from torch import nn
 
 from ..core.activations import layers
-from clipforget.core.clip import (
-    Clip,
-    accuracy,
-    encode_images,
-    fast,
-    image_features,
-    tokenizer_of,
-    truncated_text_features,
-)
+from ..core.clip import Clip, accuracy, encode_images, fast, image_features, tokenizer_of
+from ..core.clip import truncated_text_features
 from ..core.photos import pixels
 from ..core.settings import Range
 from ..core.task import Edited, ImageSet, Task, task_text

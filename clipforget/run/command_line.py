@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..core.files import find_page, project_root, short_path
-from .parameters import default_output, literal, read_values
+from .request import default_output, literal, read_values
 
 # %% ../../nbs/run/command_line.ipynb #131ca791
 _OPTIONS = """-p --parameters,-r --parameters_raw,-f --parameters_file,-y --parameters_yaml,-b --parameters_base64,--engine,
