@@ -117,6 +117,73 @@ def test_a_patch_fits_the_model_from_transformers(tmp_path, pictures):
     assert not torch.allclose(u, encode_images(clip, pictures[:4]).cpu(), atol=1e-3)
 
 
+def test_peft_loads_an_edit_and_takes_it_away(tmp_path, pictures):
+    """Features of the merged model, those of the original bit for bit, and the way back."""
+    peft = pytest.importorskip("peft")
+    clip = small_clip()
+    edit = edited(clip)
+    folder = edit.save(tmp_path / "adapter", format="peft")
+    model, pixels = to_transformers(clip)[0].eval(), normalise(clip, pictures[:4])
+    features = lambda model: model.get_image_features(pixel_values=pixels).pooler_output
+    with torch.no_grad():
+        before = features(model)
+        wrapped = peft.PeftModel.from_pretrained(model, folder)
+        with wrapped.disable_adapter():
+            assert torch.equal(features(wrapped), before)
+        merged = encode_images(edit.clip, pictures[:4]).cpu()
+        assert torch.allclose(F.normalize(features(wrapped), dim=-1), merged, atol=1e-5)
+    for back in (apply_patch(clip, folder), Edit.load(folder, clip).clip):
+        assert torch.allclose(encode_images(back, pictures[:4]).cpu(), merged, atol=1e-5)
+    patched = apply_patch(clip, edit.save_patch(tmp_path / "patch.safetensors"), folder)  # what both add
+    assert not torch.allclose(encode_images(patched, pictures[:4]).cpu(), merged, atol=1e-3)
+    with pytest.raises(ValueError, match="belongs to weights"):
+        apply_patch(edit.clip, folder)
+    with pytest.raises(ValueError, match="Give the model"):
+        Edit.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change, answer",
+    (
+        ({"peft_type": "IA3"}, "plain LoRA"),
+        ({"use_dora": True}, "plain LoRA"),
+        ({"r": 0}, "no adapter that can be read"),
+        ({"lora_alpha": None}, "no adapter that can be read"),
+    ),
+)
+def test_an_adapter_of_another_kind_is_one_sentence(change, answer, tmp_path):
+    pytest.importorskip("peft")
+    clip = small_clip()
+    folder = edited(clip).save(tmp_path / "adapter", format="peft")
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match=answer):
+        apply_patch(clip, folder)
+
+
+@pytest.mark.parametrize(
+    "change, answer",
+    (
+        (lambda told: {k: v for k, v in told.items() if "lora_A" in k}, "do not make"),
+        (lambda told: {k: v for k, v in told.items() if "lora_B" in k}, "no part of a plain LoRA"),
+        (lambda told: {k: v[..., :-1].contiguous() for k, v in told.items()}, "do not make"),
+        (lambda told: {k.replace("vision_model", "text_model"): v for k, v in told.items()}, "image tower .* alone"),
+        (lambda told: {}, "no part of the image tower"),
+    ),
+    ids=("no B", "no A", "shapes", "text", "empty"),
+)
+def test_a_damaged_adapter_is_one_sentence(change, answer, tmp_path):
+    pytest.importorskip("peft")
+    clip = small_clip()
+    file = edited(clip).save(tmp_path / "adapter", format="peft") / "adapter_model.safetensors"
+    save_file(change({k: v.clone() for k, v in load_file(file).items()}), file)
+    with pytest.raises(ValueError, match=answer):
+        apply_patch(clip, file.parent)
+    file.write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="no adapter that can be read"):
+        apply_patch(clip, file.parent)
+
+
 @pytest.mark.parametrize(
     "changes",
     (
@@ -211,6 +278,10 @@ def test_siglip_in_and_out(tmp_path):
         theirs, state = to_transformers(clip)[0], model.state_dict()
     assert theirs.config.vision_config.hidden_act == "gelu_pytorch_tanh"
     assert all(torch.equal(value, state[name]) for name, value in theirs.state_dict().items())
+    pool = add_adapters(clip.model.visual, ["trunk.attn_pool.q"], 2, torch.Generator().manual_seed(0))
+    next(iter(adapters(pool).values())).B.data.fill_(0.1)
+    with patch.object(exchange, "_their_processor"), pytest.raises(ValueError, match="format='transformers'"):
+        Edit(clip, [Stage("restoring", pool, None)], original=clip).save(tmp_path / "x", format="peft")
 
 
 @pytest.fixture()
@@ -342,7 +413,7 @@ def test_what_has_no_class_says_so():
 
 
 def test_without_the_extras_the_sentence_says_what_to_install(monkeypatch, tmp_path):
-    for library, extra in (("transformers", "hf"), ("onnx", "onnx")):
+    for library, extra in (("peft", "hf"), ("transformers", "hf"), ("onnx", "onnx")):
         monkeypatch.setitem(sys.modules, library, None)
         with pytest.raises(ImportError, match=re.escape(f"pip install 'clipforget[{extra}]'")):
-            Edit(small_clip()).save(tmp_path / "x", format=library)
+            edited(small_clip()).save(tmp_path / "x", format=library)

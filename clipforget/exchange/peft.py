@@ -75,7 +75,7 @@ def _read_adapter(folder: Path) -> tuple[float, str, dict[str, torch.Tensor]]:
         with safe_open(file, "pt") as stored:
             base, tensors = (stored.metadata() or {}).get("base", ""), {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118
         return float(told["lora_alpha"]) / float(told["r"]) ** (0.5 if told.get("use_rslora") else 1), base, tensors
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ValueError(f"{folder} has no adapter that can be read ({error}).") from error
 
 
@@ -84,15 +84,24 @@ def add_peft(clip: Clip, folder: Path | str, original: Clip | None = None) -> Cl
     """`clip` with what PEFT's adapter in `folder` adds to its image tower; `original` is the model that the adapter was made
     for, `clip` itself if None. ValueError for an adapter of other weights, of another kind, or of the text tower."""
     scale, base, tensors = _read_adapter(Path(folder))
-    if base and base != (mine := weights_hash((original or clip).model)):
-        raise ValueError(f"{folder} belongs to weights {base[:12]}, but {clip.name!r} has {mine[:12]}.")
+    if not tensors:
+        raise ValueError(f"{folder} changes no part of the image tower of {clip.name!r}.")
+    has = weights_hash((original or clip).model)
+    if base not in ("", has):
+        raise ValueError(f"{folder} belongs to weights {base[:12]}, but {clip.name!r} has {has[:12]}.")
     theirs = {name: torch.zeros_like(w) for name, w in to_transformers(clip)[0].state_dict().items()}
-    for key in (key for key in tensors if key.endswith(".lora_A.weight")):
+    for key in [key for key in tensors if key.endswith(".lora_A.weight")]:
         name = key.removeprefix("base_model.model.").removesuffix("lora_A.weight") + "weight"
+        A, B = (tensors.pop(key.replace("lora_A", part), torch.empty(0, 0)).float() for part in ("lora_A", "lora_B"))
         if not name.startswith("vision_model.") or name not in theirs:
             raise ValueError(f"{folder} changes {name}. Wanted are changes of the image tower of {clip.name!r} alone.")
-        A, B = (tensors[key.replace("lora_A", part)].float().flatten(1) for part in ("lora_A", "lora_B"))
-        theirs[name] += scale * (B @ A).view_as(theirs[name])
+        shape, fits = theirs[name].shape, (len(B), A[:1].numel()) == (len(theirs[name]), theirs[name][0].numel())
+        if not fits or B[0].numel() != len(A):
+            shapes = f"{tuple(A.shape)} and {tuple(B.shape)}"
+            raise ValueError(f"{folder}: factors of {shapes} do not make {name}, which is {tuple(shape)}.")
+        theirs[name] += scale * (B.flatten(1) @ A.flatten(1)).view(shape)
+    if tensors:
+        raise ValueError(f"{folder} has {min(tensors)}, which is no part of a plain LoRA adapter.")
     edited = clip.with_visual(deepcopy(clip.model.visual))
     for mine, their, _ in pairs(edited.model.state_dict(), theirs):
         if their.any():

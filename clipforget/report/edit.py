@@ -253,7 +253,7 @@ def _read_edit(folder: Path, clip: Clip | None) -> dict[str, Any]:
             original = clip or load_clip(str(found["backbone"].iloc[0]))
             return told | {"clip": apply_patch(original, patch), "original": original}
         folder = folder / "merged"  # where a run without adapters may have left its model
-    kinds = {"open_clip_config.json": "local-dir", "config.json": "hf-dir"}
+    kinds = {"open_clip_config.json": "local-dir", "config.json": "hf-dir", "adapter_config.json": "peft"}
     kind = next((of for name, of in kinds.items() if (folder / name).is_file()), None)
     if kind is None:
         wanted = f"a run's folder ({rows.name}, {said.name}, {patch.name}) or a model that `save` wrote"
@@ -264,7 +264,13 @@ def _read_edit(folder: Path, clip: Clip | None) -> dict[str, Any]:
         card = read_json(folder / "evaluation.json")
         told = {"rows": _rows_of(card), "method": card["method"], "settings": card["settings"]}
         told["gate"] = Gate(card["gate"]["allowed"])
-    return told | {"clip": load_clip(f"{kind}:{folder}"), "original": clip}
+    if kind != "peft":
+        return told | {"clip": load_clip(f"{kind}:{folder}"), "original": clip}
+    if clip is None:
+        raise ValueError(
+            f"{folder} has an adapter alone. Give the model that it belongs to: cf.Edit.load(folder, clip)."
+        )
+    return told | {"clip": apply_patch(clip, folder), "original": clip}
 
 # %% ../../nbs/report/edit.ipynb #ae59dd05
 @dataclass
@@ -310,9 +316,9 @@ class Edit(_Saved):
         Parameters
         ----------
         folder : path
-            A run's folder, or one that `save` wrote as open_clip or transformers.
+            A run's folder, or one that `save` wrote as open_clip, transformers or an adapter for PEFT.
         clip : Clip, optional
-            The original model that a run's patch belongs to; loaded by the name that the run noted if not given.
+            The original model that a patch or an adapter belongs to; a run's is loaded by the name it noted if not given.
 
         Returns
         -------
