@@ -128,6 +128,33 @@ def test_refused(project, command, message):
     assert not (project / "results").exists() and not (project / "out.ipynb").exists()
 
 
+def test_a_recipe_is_the_same_run(project, monkeypatch):
+    """`clipforget run` executes the main job as papermill's command does, into the same folder."""
+    code, shown = type_in_terminal("clipforget run pictogram seed=3", project)
+    assert code == 0 and "clipforget: open results/emoji/turtle-emoji-rn-3/run.ipynb" in shown, shown
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("CLIPFORGET_RESULTS")
+    assert made(project) == [run_folder(DEFAULTS | {"seed": 3}) / "run.ipynb"]
+    assert printed(made(project)[0]) == "3\n"
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("run marmosets", "Did you mean 'marmoset"),
+        ("run pictogram sede=1", "Did you mean 'seed'"),
+        ("run pictogram seed=1.5", "wanted is a whole number"),
+        ("run pictogram seed", "wanted is NAME=VALUE"),
+        ("run mine.yaml", "There is no file mine.yaml"),
+        ("cp pictogram nbs/run.ipynb", "a new file that ends in .yaml"),
+    ],
+)
+def test_a_wrong_recipe_is_one_sentence(project, words, message):
+    code, shown = type_in_terminal(f"clipforget {words}", project)
+    assert (code, message in shown, "Traceback" in shown) == (2, True, False), shown
+    assert not made(project)
+
+
 def test_another_project_is_left_alone(tmp_path):
     write_project(tmp_path, run=["a = 0"])
     (tmp_path / "settings.ini").write_text("[DEFAULT]\nlib_name = another\n")
