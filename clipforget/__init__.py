@@ -10,7 +10,7 @@
 
 Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `monkeys_task`,
 `style_task`.
-Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
+Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`, `audit`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
 Every module below has a page of its own in nbs/.
 """
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .exchange.loading import load_clip as load_clip
     from .exchange.open_clip import from_open_clip as from_open_clip
     from .exchange.transformers import from_transformers as from_transformers
+    from .judging.verdict import audit as audit
     from .report.edit import Edit as Edit, apply_patch as apply_patch
     from .report.forget import forget as forget
     from .rivals.methods import list_methods as list_methods
@@ -43,6 +44,7 @@ _ROOMS = {
         *("folder_task", "imagenet_task", "cifar10_task", "cifar100_task", "grocery_task", "monkeys_task"),
         "style_task",
     ),
+    "judging.verdict": ("audit",),
     "core.settings": ("Settings",),
     "report.forget": ("forget",),
     "report.edit": ("Edit", "apply_patch"),

@@ -2,13 +2,15 @@
 
 import ast
 import dataclasses
+import re
 
 import pandas as pd
 import pytest
 import torch
 from execnb.nbio import read_nb
 
-from clipforget.judging.verdict import QUESTIONS, audit
+import clipforget as cf
+from clipforget.judging.verdict import QUESTIONS, ask_all
 from clipforget.core.activations import layers
 from clipforget.method.adapters import add_adapters, save_patch, scaled
 from clipforget.core.clip import weights_hash
@@ -16,6 +18,7 @@ from clipforget.exchange.loading import load_clip
 from clipforget.exchange.open_clip import save_local_dir
 from clipforget.data.registry import DATASETS
 from clipforget.core.files import project_root
+from clipforget.core.settings import GATE
 from clipforget.run.request import Request
 from clipforget.run.request import notebook_parameters
 from clipforget.rivals.methods import METHODS
@@ -106,10 +109,24 @@ def test_an_edit_that_was_made_elsewhere(tmp_path):
     edit = METHODS["null-space projection"](clip, task)
     save_local_dir(edit.clip, tmp_path / "edited")
     names = opened("answers = {", edited=f"local-dir:{tmp_path / 'edited'}", questions="other pictures")
-    own = audit(edit.clip, names["task"], ["other pictures"], original=clip).set_index("how")["value"]
+    own = ask_all(edit.clip, names["task"], ["other pictures"], original=clip).set_index("how")["value"]
     found = names["answers"]["edited"].set_index("how")["value"]
     assert len(own) > 5 and (found[own.index] - own).abs().max() < 1e-3
     assert (names["answers"]["original"].set_index("how")["value"] - found).abs().max() > 50
+
+
+@pytest.mark.parametrize(
+    "oracles, verdict", [((), "passes from outside"), pytest.param(["oracle-1"], "hidden", marks=pytest.mark.long)]
+)
+def test_any_pair(oracles, verdict):
+    """The projection moves no image: what brings its target back is said with and without models that never saw it."""
+    clip = load_clip()
+    task = emoji_task(clip, "hotel", views=(48, 48, 96))
+    edit = METHODS["null-space projection"](clip, task)
+    found = cf.audit(clip, edit.clip, task, [load_clip(f"pretrained:{name}") for name in oracles])
+    assert found.judged["verdict"] == verdict and found.judged["left"] <= GATE
+    assert re.search(r"undoing: at most 9\d\.\d % \(the original's text tower\)|undoing: at most 100", str(found))
+    assert ("layers" in found.table.index.get_level_values("question")) == bool(oracles)
 
 
 def test_a_pool_needs_its_sorting(tmp_path):

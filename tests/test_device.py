@@ -12,7 +12,7 @@ from fake_card import fake_card
 from scipy.stats import spearmanr
 
 import clipforget as cf
-from clipforget.judging.verdict import audit
+from clipforget.judging.verdict import ask_all
 from clipforget.judging.scores import evaluate
 from clipforget.core.activations import ActivationCache, encode_above, frozen_activations
 from clipforget.core.clip import class_embeddings, encode_images
@@ -107,7 +107,7 @@ def test_rivals(models, task, method):
 
 @pytest.mark.long
 def test_audit(models, edits, task):
-    told = [audit(edit.clip, task, ("other words", "layers", "relearning", "inputs that adapt")) for edit in edits]
+    told = [ask_all(edit.clip, task, ("other words", "layers", "relearning", "inputs that adapt")) for edit in edits]
     assert (told[0]["how"] == told[1]["how"]).all()
     assert (told[0]["value"] - told[1]["value"]).abs().median() <= POINTS
 
