@@ -115,18 +115,14 @@ def test_an_edit_that_was_made_elsewhere(tmp_path):
     assert (names["answers"]["original"].set_index("how")["value"] - found).abs().max() > 50
 
 
-@pytest.mark.parametrize(
-    "oracles, verdict", [((), "passes from outside"), pytest.param(["oracle-1"], "hidden", marks=pytest.mark.long)]
-)
-def test_any_pair(oracles, verdict):
-    """The projection moves no image: what brings its target back is said with and without models that never saw it."""
+def test_any_pair():
+    """The projection moves no image: what brings its target back is said, and not whether it is gone."""
     clip = load_clip()
     task = emoji_task(clip, "hotel", views=(48, 48, 96))
-    edit = METHODS["null-space projection"](clip, task)
-    found = cf.audit(clip, edit.clip, task, [load_clip(f"pretrained:{name}") for name in oracles])
-    assert found.judged["verdict"] == verdict and found.judged["left"] <= GATE
-    assert re.search(r"undoing: at most 9\d\.\d % \(the original's text tower\)|undoing: at most 100", str(found))
-    assert ("layers" in found.table.index.get_level_values("question")) == bool(oracles)
+    found = cf.audit(clip, METHODS["null-space projection"](clip, task).clip, task)
+    assert found.judged["verdict"] == "passes from outside" and found.judged["left"] <= GATE
+    assert re.search(r"undoing: at most (9\d|100)\.\d % \(the original's text tower\)", str(found))
+    assert "layers" not in found.table.index.get_level_values("question")
 
 
 def test_a_pool_needs_its_sorting(tmp_path):
