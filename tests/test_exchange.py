@@ -1,11 +1,15 @@
 """A CLIP goes to transformers and ONNX and comes back as it was: features, predictions, patches, tokenizers; hostile files end in one sentence."""
 
+import base64
 import json
 import logging
 import re
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from typing import ClassVar
 from unittest.mock import patch
 
 import jsonschema
@@ -417,3 +421,60 @@ def test_without_the_extras_the_sentence_says_what_to_install(monkeypatch, tmp_p
         monkeypatch.setitem(sys.modules, library, None)
         with pytest.raises(ImportError, match=re.escape(f"pip install 'clipforget[{extra}]'")):
             edited(small_clip()).save(tmp_path / "x", format=library)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub's interface as an upload asks for; what comes in is kept."""
+
+    asked: ClassVar[list] = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.path, self.headers.get("Authorization"), body))
+        if self.path.endswith("/preupload/main"):
+            files = [{"path": f["path"], "uploadMode": "regular"} for f in json.loads(body)["files"]]
+            self.answer({"files": [f | {"shouldIgnore": False} for f in files]})
+        else:
+            place = f"http://{self.headers['Host']}/me/turtle-less"
+            self.answer({"url": place, "commitUrl": f"{place}/commit/1", "commitOid": "1", "success": True})
+
+    def do_GET(self):
+        self.answer({})
+
+    def answer(self, told):
+        said = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_model_goes_to_the_hub(monkeypatch, tmp_path):
+    """To a fake one on this machine: private unless said, with the caller's token, and the files that `save` writes."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    Hub.asked.clear()
+    edit = edited(small_clip())
+    try:
+        with pytest.raises(ValueError, match="Unknown format"):
+            edit.push_to_hub("me/turtle-less", format="pickle")
+        assert not Hub.asked
+        place = edit.push_to_hub("me/turtle-less")
+    finally:
+        server.shutdown()
+    made, commit = ([body for path, _, body in Hub.asked if part in path] for part in ("repos/create", "/commit/"))
+    asked = json.loads(made[0])
+    assert asked.get("private", asked.get("visibility") == "private") is True
+    assert {token for _, token, _ in Hub.asked} == {"Bearer hf_mine"} and "turtle-less" in place
+    sent = {}
+    for line in map(json.loads, commit[-1].splitlines()):
+        if line["key"] == "file":
+            sent[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+    folder = edit.save(tmp_path / "saved")
+    assert sent == {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

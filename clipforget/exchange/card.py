@@ -6,7 +6,6 @@
 __all__ = ['make_evaluation', 'model_card', 'write_card']
 
 # %% ../../nbs/exchange/card.ipynb #35adf1bb
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,17 +75,29 @@ _LOAD = {
 
 
 def _front_matter(record: Mapping[str, Any], licence: str, form: str) -> str:
-    "What a model hub reads, as YAML (JSON is a part of it)."
-    task, times = {"type": "zero-shot-image-classification"}, {"before": "original", "after": "edited"}
-    named = lambda when, value: {"type": "accuracy", "name": f"accuracy {when} the edit (%)", "value": value}
-    metrics = lambda column: [named(when, column[key]) for when, key in times.items()]
-    about = lambda column: {"task": task, "dataset": {"name": column["name"], "type": "own"}}
-    results = [{**about(column), "metrics": metrics(column)} for column in record["columns"]]
-    name = f"{record['base']} without {record['forgotten']['target']}"
-    lines = {"base_model": record["base"], "license": licence, "library_name": form}
-    lines |= {"pipeline_tag": task["type"], "tags": ["clip", "unlearning", "clipforget"]}
-    lines["model-index"] = [{"name": name, "results": results}]
-    return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in lines.items())
+    "What a model hub reads, as YAML."
+    from huggingface_hub import EvalResult, ModelCardData
+
+    task = "zero-shot-image-classification"
+    results = [
+        EvalResult(
+            *(task, "own", name := column["name"], "accuracy", column[key]),
+            dataset_config=name,
+            metric_name=f"accuracy {when} the edit (%)",
+        )
+        for column in record["columns"]
+        for when, key in (("before", "original"), ("after", "edited"))
+    ]
+    data = ModelCardData(
+        base_model=record["base"],
+        license=licence,
+        library_name=form,
+        pipeline_tag=task,
+        tags=["clip", "unlearning", "clipforget"],
+        model_name=f"{record['base']} without {record['forgotten']['target']}",
+        eval_results=results,
+    )
+    return data.to_yaml()
 
 
 def _relearning(audit: Mapping[str, Any] | None) -> str:
@@ -108,7 +119,7 @@ def model_card(record: Mapping[str, Any], licence: str = "other", form: str = "o
         notes = f"With 8-bit weights (visual.int8.onnx) {small['left']:.1f} % of the target's {small['n']} pictures are recognised, "
         notes += f"and {small['siblings']:.1f} % of the siblings': the gate is {'passed' if small['passed'] else 'NOT passed'}."
     parts = [
-        f"---\n{_front_matter(record, licence, form)}---",
+        f"---\n{_front_matter(record, licence, form)}\n---",
         f"# {record['base']}, without {what['target']}",
         f"This CLIP was edited so that it no longer recognises **{what['target']}**, and keeps "
         f"{siblings}{', ...' if len(what['siblings']) > 12 else ''} and all else.",

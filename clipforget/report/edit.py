@@ -6,6 +6,7 @@
 __all__ = ['write_edit', 'Edit', 'apply_patch']
 
 # %% ../../nbs/report/edit.ipynb #87fc78f8
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -205,6 +206,38 @@ class _Saved(_Judged):
         if self.original is not None and self.task is not None:
             write_card(Path(folder), _evaluation(self, Path(folder), format, audit), licence, format)
         return Path(folder)
+
+    def push_to_hub(self, repo_id: str, format: str = "open_clip", licence: str = "other", private: bool = True) -> str:
+        """Write the edited model, as `save` does, into a repository of Hugging Face's hub, which is made if it is not there.
+
+        The hub's library decides who you are: `huggingface-cli login`, or the environment variable HF_TOKEN.
+
+        Parameters
+        ----------
+        repo_id : str
+            OWNER/NAME.
+        format, licence : str
+            As of `save`.
+        private : bool
+            Whether a new repository is seen by you alone.
+
+        Returns
+        -------
+        str
+            The address of what was written.
+
+        Raises
+        ------
+        ValueError
+            As `save`, before anything is sent.
+        """
+        from huggingface_hub import HfApi
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(folder, format, licence)
+            api, said = HfApi(), f"CLIP edited by clipforget, method {self.method!r}"
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=said))
 
     def adapted(self) -> tuple[Clip, nn.Module]:
         "The original, and its image tower with the edit's adapters. ValueError where there are none."
