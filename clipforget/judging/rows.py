@@ -8,6 +8,7 @@ __all__ = ['provenance', 'stamp', 'save_rows', 'read_rows', 'make_once', 'make_r
 # %% ../../nbs/judging/rows.ipynb #7196b839
 import dataclasses
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -80,12 +81,15 @@ def make_once(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     return read_rows(path)
 
 # %% ../../nbs/judging/rows.ipynb #5f78bafc
-def make_runs(plan: Sequence[tuple], run: Callable, folder: Path) -> pd.DataFrame:
+def make_runs(
+    plan: Sequence[tuple], run: Callable, folder: Path, called: str = "runs", suffix: str = ".csv"
+) -> pd.DataFrame:
     "The rows of all runs, which `run` makes of what `plan` gives it; those that have a file in `folder` are read."
-    path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}.csv"
-    for what in tqdm(plan, desc="runs"):
+    path = lambda what: folder / f"{slug('-'.join(map(str, what)))}-{short_hash(what)}{suffix}"
+    live = sys.stderr.isatty() or "ipykernel" in sys.modules  # a log gets a line a minute
+    for what in tqdm(plan, desc=called, mininterval=0.1 if live else 60):
         make_once(path(what), partial(run, *what))
-    print(f"{len(plan)} runs; their files are in {short_path(folder)}")
+    print(f"{len(plan)} {called}; their files are in {short_path(folder)}")
     return pd.concat([read_rows(path(what)) for what in plan], ignore_index=True)
 
 
