@@ -10,7 +10,7 @@
 
 Models: `load_clip`, `from_open_clip`, `from_transformers`. Tasks: `emoji_task`, `folder_task`, `imagenet_task`, `cifar10_task`, `cifar100_task`, `grocery_task`, `monkeys_task`,
 `style_task`.
-Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`, `audit`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
+Settings: `Settings`. The edit: `forget`, `Edit`, `apply_patch`, `audit`, `reindex`. What there is: `list_methods`, `list_datasets`. The cache: `empty_cache`.
 Every module below has a page of its own in nbs/.
 """
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .judging.verdict import audit as audit
     from .report.edit import Edit as Edit, apply_patch as apply_patch
     from .report.forget import forget as forget
+    from .report.reindex import reindex as reindex
     from .rivals.methods import list_methods as list_methods
 
 _ROOMS = {
@@ -48,6 +49,7 @@ _ROOMS = {
     "core.settings": ("Settings",),
     "report.forget": ("forget",),
     "report.edit": ("Edit", "apply_patch"),
+    "report.reindex": ("reindex",),
     "rivals.methods": ("list_methods",),
     "data.registry": ("list_datasets",),
     "core.files": ("empty_cache",),
