@@ -3,20 +3,14 @@
 import dataclasses
 import inspect
 import re
-from importlib import import_module
 
 from docutils import nodes
 from latex2mathml.converter import convert
 
-# A definition at the beginning of a line of a library page's code.
-DEFINITION = re.compile(
-    r'((?:(?<=\n)|(?<=<span></span>))<span class="k">(?:def|class)</span><span class="w"> </span><span class="n[fc]")>(\w+)<'
-)
-
 project = "clipforget"
 author = "clipforget contributors"
 copyright = "clipforget contributors"  # Sphinx's own name
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "sphinx_book_theme"
 html_title = "clipforget"
 html_static_path = ["_static"]
@@ -52,14 +46,6 @@ napoleon_use_rtype = False
 default_role = "code"  # what stands between single backticks in a docstring
 
 
-def linkcode_resolve(domain, info):
-    """The cell that defines and explains a function or a class, on the library page of its module."""
-    name = info["fullname"].partition(".")[0]
-    found = inspect.unwrap(getattr(import_module(info["module"]), name, None))
-    page = info["module"].removeprefix("clipforget.").replace(".", "/")
-    return f"../nbs/{page}.html#source-{name}" if inspect.isfunction(found) or inspect.isclass(found) else None
-
-
 def declared(app, what, name, obj, options, lines):
     """A declared setting says itself what it means: its help joins the docstring of its class."""
     fields = dataclasses.fields(obj) if inspect.isclass(obj) and dataclasses.is_dataclass(obj) else ()
@@ -85,11 +71,9 @@ def mathml(block):
 
 
 def finished_page(app, page, template, context, doctree):
-    """What no setting of the theme does: lighter heads, signatures that are lists, cells of the library pages that can be linked to."""
+    """What no setting of the theme does: lighter heads, and signatures that are lists."""
     context["without_scripts"] = lambda html, names: re.sub(rf"<script[^>]*/?({names})\.js[^>]*></script>", "", html)
     body = context.get("body", "")
-    if page.startswith("nbs/"):
-        body = DEFINITION.sub(r'\1 id="source-\2">\2<', body)
     # Sphinx writes a long signature as a <dl> without terms: say that it is a list, which it is
     if 'class="sig-param"' in body:
         body = re.sub(r"<dl>(\s*<dd><em class=\"sig-param\">)", r'<dl role="list">\1', body)

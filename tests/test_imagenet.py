@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 
 import pandas as pd
 import pytest
@@ -75,7 +76,7 @@ def test_main_job(data_root, tmp_path):
     folder = main_job(tmp_path, "imagenet", data_root=data_root, **asked)
     rows = pd.read_parquet(folder / "results.parquet")
     assert {"target", "siblings", "ImageNet, others"} <= set(rows["column"])
-    report = (folder / "report.html").read_text()
+    report = unescape((folder / "report.html").read_text())
     assert "Alignment to BatchNorm's statistics: mixtures." in report and "Not judged, since not found below" in report
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["came out"]["siblings"] == ["titi monkey", "common squirrel monkey"]
