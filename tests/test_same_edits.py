@@ -2,7 +2,7 @@
 
 PyTorch and the processor decide how sums are rounded: two processors of one model differ where their caches do. So each
 way of rounding has its own record, told by gradients of an untrained network that PyTorch computes without our code.
-`python tests/test_same_edits.py record` adds this machine's: run it with code whose edits you trust.
+`OMP_NUM_THREADS=1 python tests/test_same_edits.py record` adds this machine's: run it with code whose edits you trust.
 """
 
 import hashlib
@@ -63,7 +63,9 @@ def made():
 
     here, known = said("machine").strip(), json.loads(RECORD.read_text(encoding="utf-8"))
     if here not in known:
-        pytest.skip(f"no weights are recorded for {here}: `python {Path(__file__).name} record` in tests/ adds them")
+        pytest.skip(
+            f"no weights are recorded for {here}: `OMP_NUM_THREADS=1 python {Path(__file__).name} record` adds them"
+        )
     return known[here], json.loads(said("edits"))
 
 
